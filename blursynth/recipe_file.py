@@ -1,0 +1,128 @@
+"""Strict TOML recipes: text -> frozen pydantic models, with every error at once under its table path."""
+
+import difflib
+import importlib.resources
+import pathlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import pydantic
+import tomli_w
+
+from blursynth import errors
+
+
+class Model(pydantic.BaseModel):
+    """Base of every recipe section: frozen, unknown keys are errors, no silent conversion between types."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def load(name: str | pathlib.Path, model: type[AnyModel], folder: str) -> AnyModel:
+    """Read a recipe from a file, or by name from the recipes that come with the package.
+
+    `folder` is where bare names are looked up first ("training", "synthesis"); "smoke/deblurgan" names one in
+    another folder. Raises RecipeError where nothing is found or anything in the recipe is wrong.
+    """
+    path = find(name, folder)
+    try:
+        return parse(path.read_text(encoding="utf-8"), model, source=str(name))
+    except UnicodeDecodeError as error:
+        raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
+
+
+def find(name: str | pathlib.Path, folder: str) -> pathlib.Path:
+    """The file that `name` means: an existing path, or a shipped recipe with or without its folder and `.toml`."""
+    path = pathlib.Path(name)
+    if path.is_file():
+        return path
+    shipped = shipped_folder()
+    stem = str(name).removesuffix(".toml")
+    for candidate in (shipped / folder / f"{stem}.toml", shipped / f"{stem}.toml"):
+        if candidate.is_file():
+            return candidate
+    known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
+    raise errors.RecipeError(
+        f"There is no recipe file {name}, and no recipe of that name comes with the package. "
+        f"Give a path, or one of: {', '.join(known)}."
+    )
+
+
+def shipped_folder() -> pathlib.Path:
+    """Where the package's recipes lie: inside the wheel, or beside the package in a source checkout."""
+    package = pathlib.Path(str(importlib.resources.files("blursynth")))
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def parse(text: str, model: type[AnyModel], source: str = "recipe") -> AnyModel:
+    """TOML text to a model; RecipeError lists every problem, each with its table path."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
+    return build(values, model, source)
+
+
+def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:
+    """A mapping to a model; RecipeError lists every problem, each with its table path."""
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = "\n".join(f"  {line}" for line in _problems(error, model))
+        raise errors.RecipeError(f"{source} cannot be used:\n{problems}") from None
+
+
+def to_toml(model: Model) -> str:
+    """The resolved recipe as TOML text; `parse` gives the same model back. None is left out."""
+    return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))
+
+
+def _problems(error: pydantic.ValidationError, model: type[Model]) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        if problem["type"] == "extra_forbidden":
+            yield f"{where}: unknown key{_nearest(problem['loc'], model)}"
+        elif problem["type"] == "missing":
+            yield f"{where}: missing; a value is required"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            yield f"{where}: {message} (found {problem['input']!r})"
+
+
+def _nearest(location: tuple[int | str, ...], model: type[Model]) -> str:
+    """`; did you mean 'batch'?` for a key close to a known one, else the known ones."""
+    known = _fields_at(location[:-1], model)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known keys here: {', '.join(sorted(known))}" if known else ""
+
+
+def _fields_at(location: tuple[int | str, ...], model: type[Model]) -> list[str]:
+    """Field names of the (possibly nested) model at a table path; empty where the path leaves plain models."""
+    current: type[pydantic.BaseModel] = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        nested = _model_in(field.annotation) if field is not None else None
+        if nested is None:
+            return []
+        current = nested
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """The first pydantic model in an annotation such as `Section | None` or `tuple[Section, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,15 @@
+"""What every test may ask for."""
+
+import pathlib
+
+import pytest
+
+SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real photos, clips and goldens that lies beside a checkout; skips where it is not."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real test data at {SHARED_DATA}")
+    return SHARED_DATA
