@@ -21,7 +21,11 @@ def making(command: Command) -> Command:
     shared = [
         click.option("--out", "-o", metavar="PATH", help="The dataset to make. Default: a name from the source."),
         click.option(
-            "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Item i is a function of (seed, i)."
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            default=0,
+            show_default=True,
+            help="Item i is a function of (seed, i).",
         ),
         click.option("--workers", type=click.IntRange(1, 4096), help="Threads. Default: the processors there are."),
         click.option(
@@ -105,8 +109,6 @@ def from_default(name: str, suffix: str = "") -> str:
     for ending in (".zarr", *pathlib.Path(stem).suffixes):
         stem = stem.removesuffix(ending)
     return f"{stem}{suffix}.zarr"
-
-
 
 
 def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: bool = False) -> None:

@@ -253,9 +253,7 @@ def _parse_splits(text: str) -> dict[str, float]:
     return shares
 
 
-def _usable(
-    found: sources.Sources, request: recipe.Convolve, strict: bool
-) -> tuple[list[int], list[sources.Skipped]]:
+def _usable(found: sources.Sources, request: recipe.Convolve, strict: bool) -> tuple[list[int], list[sources.Skipped]]:
     """Positions of the photos that are large enough, and those left out with the reason."""
     left_out = list(found.skipped)
     used = []

@@ -85,9 +85,7 @@ def maker(
         "size": size,
         "centring": centring,
     }
-    return PsfMaker(
-        recipe_file.build(values, recipe.Psfs, "The command"), seed, trajectories, command, shard_length
-    )
+    return PsfMaker(recipe_file.build(values, recipe.Psfs, "The command"), seed, trajectories, command, shard_length)
 
 
 def open_trajectories(path: str) -> reader.Dataset:

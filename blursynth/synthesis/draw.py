@@ -81,8 +81,6 @@ def _parse(text: str) -> dict[str, Any]:
     return {"choices": values} if len(values) > 1 else {"low": values[0], "high": values[0]}
 
 
-
-
 def _short(number: float) -> str:
     """The shortest text that reads back as the same number: 0.1, 2, 1e-05."""
     return repr(number).removesuffix(".0")
