@@ -14,8 +14,8 @@ from blursynth.kernels import psf, random
 from blursynth.media import photos
 from blursynth.production import psfs, trajectories
 from blursynth.sources import splits
-from blursynth.storage import provenance, reader, schema
-from blursynth.synthesis import draw, motion, recipe, shake
+from blursynth.storage import provenance, schema
+from blursynth.synthesis import motion, recipe, shake
 
 SPLITS = ("train", "val", "test")
 

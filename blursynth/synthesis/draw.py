@@ -78,7 +78,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise ValueError(
             f"{text!r} is not a number, a range LOW:HIGH (such as 0:0.1) or a list A,B,C (such as 0.1,0.5,1)"
         ) from None
-    return {"choices": values} if len(values) > 1 else {"low": values[0], "high": values[0]}
+    return {"choices": tuple(values)} if len(values) > 1 else {"low": values[0], "high": values[0]}
 
 
 def _short(number: float) -> str:
