@@ -1,0 +1,45 @@
+"""What every collection of sources is: named, hashed, measured photos in a fixed order."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy
+import numpy.typing
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One sharp photo or scene: what a dataset records of it, and what planning needs to know before it is decoded."""
+
+    name: str
+    """Relative posix path, or `scene-000012`; unique in its collection."""
+    sha256: str
+    """Hex digest of the file's bytes, or of the text that generates a scene."""
+    height: int
+    """Pixels, upright."""
+    width: int
+    bytes: int
+    """Size of the file; 0 for a scene, which has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A file that looks like a photo and cannot be used."""
+
+    name: str
+    reason: str
+
+
+class Sources(Protocol):
+    """A collection that can be pickled and read from any thread or process."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """In a fixed order; the position in it is the source's number."""
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What was left out when the collection was made, by name."""
+
+    def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
+        """Source number `index`: uint8 (height, width, 3), RGB, encoded light. Raises InputError."""
