@@ -65,25 +65,29 @@ class Scores:
 
 def evaluate(trained: method.Method, held_out: HeldOut, device: torch.device) -> tuple[Scores, list[list[Image]]]:
     """Scores, and each image as [blurred, restored, sharp]."""
-    rows = [[blurred, restored(trained, blurred, device), sharp] for blurred, sharp in held_out]
-    of_restored = np.array([_score(result, sharp) for _, result, sharp in rows])
-    of_blurred = np.array([_score(blurred, sharp) for blurred, _, sharp in rows])
-    psnr, ssim = of_restored.mean(axis=0)
-    blurred_psnr, blurred_ssim = of_blurred.mean(axis=0)
-    return Scores(len(rows), float(psnr), float(ssim), float(blurred_psnr), float(blurred_ssim)), rows
+    rows = [[blurred, restore(trained, blurred, device), sharp] for blurred, sharp in held_out]
+    of_restored = torch.stack([_score(result, sharp, device) for _, result, sharp in rows])
+    of_blurred = torch.stack([_score(blurred, sharp, device) for blurred, _, sharp in rows])
+    return Scores(len(rows), *of_restored.mean(dim=0).tolist(), *of_blurred.mean(dim=0).tolist()), rows
 
 
-def restored(trained: method.Method, blurred: Image, device: torch.device) -> Image:
+def restore(trained: method.Method, blurred: Image, device: torch.device) -> Image:
     """The restored image, clamped and rounded to 8 bits."""
-    pixels_NHWC = torch.from_numpy(blurred.copy())[None].to(device)
-    result_NCHW = trained.restore(pixels_NHWC.permute(0, 3, 1, 2).float().div_(255))
+    result_NCHW = trained.restore(_tensor(blurred, device).float().div_(255))
     rounded = result_NCHW[0].mul(255).round().clamp(0, 255).to(torch.uint8)
-    pixels: Image = rounded.permute(1, 2, 0).cpu().numpy()
-    return np.ascontiguousarray(pixels)
+    pixels: Image = rounded.permute(1, 2, 0).contiguous().cpu().numpy()
+    return pixels
 
 
-def _score(image: Image, sharp: Image) -> tuple[float, float]:
-    return metrics.psnr(image, sharp, data_range=255), metrics.ssim(image, sharp, data_range=255)
+def _score(image: Image, sharp: Image, device: torch.device) -> torch.Tensor:
+    """PSNR and SSIM of one image: float64 (2,)."""
+    pair = _tensor(image, device), _tensor(sharp, device)
+    return torch.cat([metrics.psnr(*pair, data_range=255), metrics.ssim(*pair, data_range=255)])
+
+
+def _tensor(image: Image, device: torch.device) -> torch.Tensor:
+    """uint8 (1, 3, H, W) on the device."""
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
 
 
 def _refuse_shared_sources(training: Sequence[reader.Dataset], held_out: Sequence[reader.Dataset], split: str) -> None:
