@@ -15,7 +15,7 @@ from blursynth import recipe_file
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Pairs of images: float32 (N, 3, H, W), encoded light in [0, 1], RGB, any memory format, on the method's device."""
+    """Pairs of images: float32 (N, 3, H, W), RGB, encoded light in [0, 1], any memory format, on the device."""
 
     blurred_NCHW: torch.Tensor
     sharp_NCHW: torch.Tensor
