@@ -1,0 +1,4 @@
+"""Metrics: pure functions of a restored and a sharp image, with the data's range always given."""
+
+from trainers.metrics.fidelity import psnr as psnr
+from trainers.metrics.fidelity import ssim as ssim

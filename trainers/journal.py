@@ -1,0 +1,72 @@
+"""What a run says while it trains: JSON lines and TensorBoard, both cut back to the checkpoint a run continues from."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy import typing as npt
+
+# The submodule's name for the writer; torch.utils.tensorboard imports far more.
+from torch.utils import tensorboard
+
+LOG = "log.jsonl"
+
+
+class Journal:
+    """The log of one run folder; use in a `with` block. Everything is dated by images seen."""
+
+    def __init__(self, folder: pathlib.Path, images: int) -> None:
+        self._log = folder / LOG
+        _cut_back(self._log, images)
+        self._file = self._log.open("a", encoding="utf-8")
+        self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        self._board.close()  # type: ignore[no-untyped-call]
+
+    def write(self, kind: str, images: int, values: Mapping[str, Any]) -> None:
+        """One line, and every number in it (tables included) as a TensorBoard scalar KIND/TABLE/NAME."""
+        self._file.write(json.dumps({"kind": kind, "images": images, **values}) + "\n")
+        self._file.flush()
+        self._scalars(kind, images, values)
+
+    def picture(self, name: str, images: int, pixels: npt.NDArray[np.uint8]) -> None:
+        """uint8 (H, W, 3), RGB, into TensorBoard."""
+        self._board.add_image(name, pixels, images, dataformats="HWC")  # type: ignore[no-untyped-call]
+
+    def sync(self) -> None:
+        """Everything written so far is on disk when this returns."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._board.flush()  # type: ignore[no-untyped-call]
+
+    def _scalars(self, prefix: str, images: int, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                self._scalars(f"{prefix}/{key}", images, value)
+            elif isinstance(value, int | float):
+                self._board.add_scalar(f"{prefix}/{key}", value, images)  # type: ignore[no-untyped-call]
+
+
+def _cut_back(log: pathlib.Path, images: int) -> None:
+    """Keep the lines up to `images`; later ones will be written again, and a half-written one is no line."""
+    if not log.exists():
+        return
+    kept = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            written_at = json.loads(line)["images"]
+        except ValueError:
+            break
+        if written_at > images:
+            break
+        kept.append(f"{line}\n")
+    log.write_text("".join(kept), encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Adversarial terms and the gradient penalty, each a mean over images (content terms: `perceptual`, and torch).
+
+Legend of tensor names: N images, C channels, H rows, W columns; scores_NCHW are a critic's, one for each patch.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch.nn import functional
+
+Penalty = Literal["per-sample", "per-pixel"]
+Critic = Callable[[torch.Tensor], torch.Tensor]
+
+
+def wasserstein_critic(sharp_scores_NCHW: torch.Tensor, restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+    """E[D(restored)] - E[D(sharp)], minimised by the critic (Kupyn et al. equation 3, negated).
+
+    D of an image is the mean of its patches' scores. Its negative estimates the Wasserstein distance.
+    """
+    return restored_scores_NCHW.mean() - sharp_scores_NCHW.mean()
+
+
+def wasserstein_generator(restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+    """-E[D(restored)], minimised by the generator (Kupyn et al. equation 6)."""
+    return -restored_scores_NCHW.mean()
+
+
+def gan_critic(sharp_scores_NCHW: torch.Tensor, restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+    """Half the binary cross-entropy of sharp as 1 and restored as 0, minimised by the critic.
+
+    Equation 2 of Kupyn et al., negated and halved as in the authors' code, each patch judged for itself. Scores are
+    taken before the sigmoid, which is joined with the logarithm: the same function without its overflow.
+    """
+    return 0.5 * (functional.softplus(-sharp_scores_NCHW).mean() + functional.softplus(restored_scores_NCHW).mean())
+
+
+def gan_generator(restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of restored as 1: the non-saturating form that the authors' code minimises.
+
+    Equation 2 as printed gives log(1 - D), whose slope vanishes while the critic is sure.
+    """
+    return functional.softplus(-restored_scores_NCHW).mean()
+
+
+def gradient_penalty(
+    critic: Critic, sharp_NCHW: torch.Tensor, restored_NCHW: torch.Tensor, form: Penalty
+) -> torch.Tensor:
+    """E[(|gradient of D| - 1)^2] on interpolates of sharp and restored images, a scalar (Gulrajani et al. 2017).
+
+    An interpolate is a*sharp + (1 - a)*restored, a ~ U(0, 1) from torch's global generator of the images' device.
+    Equation 4 of Kupyn et al. samples restored images instead; Gulrajani et al., whom it cites, interpolate.
+
+    "per-sample": one a and one norm for each image, over all its pixels and channels; D is the mean of the patches'
+    scores, the same D as in the Wasserstein terms. "per-pixel" is what the authors' code computes: one a for the
+    batch, D the sum of the patches' scores, a norm over the channels of each pixel, and the mean over pixels.
+    The critic must treat images independently of each other (no batch norm).
+    """
+    images = sharp_NCHW.shape[0] if form == "per-sample" else 1
+    alpha_N111 = torch.rand(images, 1, 1, 1, device=sharp_NCHW.device, dtype=sharp_NCHW.dtype)
+    return penalty_at(critic, torch.lerp(restored_NCHW.detach(), sharp_NCHW, alpha_N111), form)
+
+
+def penalty_at(critic: Critic, images_NCHW: torch.Tensor, form: Penalty) -> torch.Tensor:
+    """The gradient penalty (see `gradient_penalty`) at given images, differentiable in the critic's parameters."""
+    images_NCHW = images_NCHW.detach().requires_grad_(True)
+    scores_NCHW = critic(images_NCHW)
+    if form == "per-sample":
+        scores_NCHW = scores_NCHW.flatten(1).mean(dim=1)
+    (gradient_NCHW,) = torch.autograd.grad(scores_NCHW.sum(), images_NCHW, create_graph=True)
+    over = (1, 2, 3) if form == "per-sample" else (1,)
+    norm: torch.Tensor = torch.linalg.vector_norm(gradient_NCHW, dim=over)
+    return (norm - 1.0).square().mean()

@@ -1,0 +1,26 @@
+"""The registry of methods: a name in a recipe -> the class that trains it, imported when it is asked for."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from blursynth import errors
+from trainers.methods import method
+
+CLASSES: Mapping[str, str] = MappingProxyType({"deblurgan": "trainers.methods.deblurgan:DeblurGAN"})
+"""Where each method's class is, as "module:class"."""
+
+
+def find(name: str) -> type[method.Method]:
+    """The class of the method called `name`; its `Config` is the model of the recipe's `[method]` section.
+
+    Raises RecipeError naming the nearest known method.
+    """
+    if name not in CLASSES:
+        close = difflib.get_close_matches(name, CLASSES, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known methods: {', '.join(sorted(CLASSES))}."
+        raise errors.RecipeError(f"There is no training method {name!r}. {hint}")
+    module, _, attribute = CLASSES[name].partition(":")
+    found: type[method.Method] = getattr(importlib.import_module(module), attribute)
+    return found

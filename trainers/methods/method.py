@@ -1,0 +1,68 @@
+"""What the training loop knows of a method: one paper's networks, losses and optimisers behind five names.
+
+Legend of tensor names: N images, C = 3 channels (R, G, B), H rows, W columns.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from blursynth import recipe_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Pairs of images: float32 (N, 3, H, W), RGB, encoded light in [0, 1], any memory format, on the device."""
+
+    blurred_NCHW: torch.Tensor
+    sharp_NCHW: torch.Tensor
+
+
+class Method(abc.ABC):
+    """One paper's way of training a restoring network.
+
+    A subclass is made as `Class(config, device)` from an instance of its own `Config` (the recipe's `[method]`
+    section). Everything random in it comes from torch's global generator: initial weights when it is made, dropout
+    and the like in `step`. Whoever seeds that generator decides the numbers; the method keeps no random state.
+
+    Attributes that an instance sets:
+        networks: what training changes, by name; the restoring network is "generator".
+        optimisers: by name, each with its own initial rate. The loop scales every rate by one schedule factor.
+        batches_per_step: how many fresh batches one `step` takes.
+        provenance: what belongs beside every logged number and into every checkpoint, as name -> words, for example
+            which perceptual weights were used.
+    """
+
+    Config: ClassVar[type[recipe_file.Model]]
+    divisor: ClassVar[int] = 1
+    """Training patches must have sides that are multiples of this (`restore` takes any size)."""
+
+    networks: dict[str, torch.nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+    batches_per_step: int
+    provenance: dict[str, str]
+
+    @abc.abstractmethod
+    def __init__(self, config: Any, device: torch.device) -> None: ...
+
+    @abc.abstractmethod
+    def step(self, batches: Sequence[Batch]) -> dict[str, torch.Tensor]:
+        """One full update of every network on exactly `batches_per_step` fresh batches.
+
+        Returns float32 scalars by name, detached, still on the device (no synchronisation with the host): each term
+        as it entered the sum that was minimised, that is, weighted.
+        """
+
+    @abc.abstractmethod
+    def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
+        """Restored images: float32 (N, 3, H, W) in [0, 1], encoded light, of the size given, whatever that is.
+
+        Behaves as the paper's test time does, with no gradient kept; the networks' training modes are left as found.
+        """
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """Lines for a person: variant, networks with their layers and parameters, losses with their weights."""

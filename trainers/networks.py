@@ -1,0 +1,178 @@
+"""Generators, critics and the pieces they are made of.
+
+Legend of tensor names: N images, C channels, H rows, W columns. Images inside a network are in [-1, 1].
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import nn
+
+Norm = Literal["instance", "none"]
+Padding = Literal["reflect", "replicate", "zero"]
+
+_PADDING_MODE: Mapping[Padding, Literal["reflect", "replicate", "zeros"]] = {
+    "reflect": "reflect",
+    "replicate": "replicate",
+    "zero": "zeros",
+}
+_LEAK = 0.2
+
+
+class ResidualBlock(nn.Module):
+    """x + F(x), F a chain of 3x3 convolutions of equal width, each normalised, ReLU and dropout after the first.
+
+    With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout.
+    """
+
+    def __init__(self, width: int, convolutions: int, norm: Norm, padding: Padding, dropout: float) -> None:
+        super().__init__()
+        assert convolutions in (1, 2)
+        layers: list[nn.Module] = [_convolution(width, width, 3, padding), *_norm(norm, width), nn.ReLU(inplace=True)]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        if convolutions == 2:
+            layers += [_convolution(width, width, 3, padding), *_norm(norm, width)]
+        self.residual = nn.Sequential(*layers)
+
+    def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
+        change_NCHW: torch.Tensor = self.residual(features_NCHW)
+        return features_NCHW + change_NCHW
+
+
+class ResNetGenerator(nn.Module):
+    """DeblurGAN's generator (Kupyn et al. 2018, figure 3): the input plus a learned correction.
+
+    7x7 to `width`; two 3x3 of stride 2 to 2 and 4 times `width`; `blocks` residual blocks; two transposed 3x3 of
+    stride 2 back to `width`; 7x7 to 3; tanh; plus the input. The 7x7 and the blocks' convolutions pad by `padding`,
+    the strided ones by zeros. Every convolution has a bias, also where the norm after it cancels it, as in the
+    authors' code, whose parameter counts are quoted: 11,378,179 with two convolutions a block, 6,067,459 with one.
+
+    Takes float (N, 3, H, W), nominally in [-1, 1], H and W multiples of 4 and at least 8; gives the same shape, in
+    [-2, 2] at most or clamped to [-1, 1] where `clamp` is set. Normalises over each image's own statistics in
+    training and at test time alike; only dropout depends on the training mode.
+    """
+
+    DIVISOR = 4
+    SMALLEST = 8
+    """Two pixels at the narrowest place: one pixel has neither a reflection nor a variance."""
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        convolutions: int = 2,
+        norm: Norm = "instance",
+        padding: Padding = "reflect",
+        dropout: float = 0.5,
+        clamp: bool = False,
+    ) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.head = nn.Sequential(_convolution(3, width, 7, padding), *_norm(norm, width), nn.ReLU(inplace=True))
+        self.down = nn.Sequential(*_down(width, norm), *_down(2 * width, norm))
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(4 * width, convolutions, norm, padding, dropout) for _ in range(blocks))
+        )
+        self.up = nn.Sequential(*_up(4 * width, norm), *_up(2 * width, norm))
+        self.tail = nn.Sequential(_convolution(width, 3, 7, padding), nn.Tanh())
+
+    def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
+        features_NCHW = self.blocks(self.down(self.head(blurred_NCHW)))
+        correction_NCHW: torch.Tensor = self.tail(self.up(features_NCHW))
+        restored_NCHW = blurred_NCHW + correction_NCHW
+        return restored_NCHW.clamp(-1.0, 1.0) if self.clamp else restored_NCHW
+
+
+class PatchCritic(nn.Module):
+    """PatchGAN (Isola et al. 2017) as DeblurGAN uses it: one score for each overlapping patch, no sigmoid.
+
+    Five 4x4 convolutions, padding 2, strides 2, 2, 2, 1, 1, channels `width` times 1, 2, 4, 8, then 1; LeakyReLU 0.2
+    after all but the last; norm after the middle three, and after the first where `norm_first` is set. A score sees
+    70x70 pixels.
+
+    Takes float (N, 3, H, W) in [-1, 1], gives scores (N, 1, h, w), unbounded.
+    """
+
+    def __init__(self, width: int = 64, norm: Norm = "instance", norm_first: bool = True) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for place, (factor, stride) in enumerate(((1, 2), (2, 2), (4, 2), (8, 1))):
+            layers.append(nn.Conv2d(channels, factor * width, 4, stride=stride, padding=2))
+            if place > 0 or norm_first:
+                layers += _norm(norm, factor * width)
+            layers.append(nn.LeakyReLU(_LEAK, inplace=True))
+            channels = factor * width
+        layers.append(nn.Conv2d(channels, 1, 4, stride=1, padding=2))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        scores_NCHW: torch.Tensor = self.layers(images_NCHW)
+        return scores_NCHW
+
+
+def initialise(network: nn.Module, deviation: float = 0.02) -> None:
+    """Draw every convolution's weights from N(0, `deviation`^2) with torch's global generator; biases are 0.
+
+    The papers are silent; 0.02 is DCGAN's, and what DeblurGAN's public code has.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, deviation)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large a network is: convolutions (transposed ones among them) and parameters."""
+
+    convolutions: int
+    parameters: int
+
+
+def size(network: nn.Module) -> Size:
+    """Count the convolutions and the parameters of a network."""
+    convolutions = sum(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules())
+    return Size(convolutions, sum(parameter.numel() for parameter in network.parameters()))
+
+
+def pad_to_multiple(images_NCHW: torch.Tensor, divisor: int, smallest: int) -> torch.Tensor:
+    """Images continued by reflection at the bottom and the right, to multiples of `divisor`, at least `smallest`.
+
+    Reflects about the edge pixel's centre and, where the image is narrower than what is needed, again at the other
+    edge; a single pixel is repeated. Images of a fitting size come back as they are.
+    """
+    for axis in (2, 3):
+        length = images_NCHW.shape[axis]
+        wanted = max(-(-length // divisor) * divisor, smallest)
+        if wanted != length:
+            period = max(2 * length - 2, 1)
+            place = torch.arange(wanted, device=images_NCHW.device) % period
+            images_NCHW = images_NCHW.index_select(axis, torch.where(place < length, place, period - place))
+    return images_NCHW
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, padding: Padding) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=_PADDING_MODE[padding])
+
+
+def _down(width: int, norm: Norm) -> list[nn.Module]:
+    convolution = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+    return [convolution, *_norm(norm, 2 * width), nn.ReLU(inplace=True)]
+
+
+def _up(width: int, norm: Norm) -> list[nn.Module]:
+    convolution = nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1)
+    return [convolution, *_norm(norm, width // 2), nn.ReLU(inplace=True)]
+
+
+def _norm(kind: Norm, width: int) -> list[nn.Module]:
+    """Instance norm without scale or shift, written as a group norm of one channel a group: the same numbers.
+
+    torch's own InstanceNorm2d copies to another layout and back (half again the time of a block on a CPU).
+    """
+    return [nn.GroupNorm(width, width, affine=False)] if kind == "instance" else []

@@ -1,0 +1,230 @@
+"""The training recipe: what is trained, on what, for how long. Flags (device, threads, overwrite) say how.
+
+Every duration in a recipe is counted in images seen: the pairs drawn from the training sets, each time they are drawn.
+"""
+
+import pathlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import pydantic
+
+from blursynth import errors, recipe_file
+from trainers import methods
+
+FOLDER = "training"
+"""Where recipes named without a path are looked up first."""
+
+
+class TrainingSet(recipe_file.Model):
+    """One dataset to train on: a path (relative to the working directory) and its share of the images drawn."""
+
+    path: str
+    weight: float = pydantic.Field(default=1.0, gt=0)
+
+
+class Data(recipe_file.Model):
+    """Pairs and how they are cut and turned; every choice is drawn anew each time a pair is seen.
+
+    `crop` is the side of a random square in pixels, 0 for whole images. `limit` uses the first so many training
+    pairs of each dataset. Only the datasets' split "train" is trained on.
+    """
+
+    train: tuple[TrainingSet, ...]
+    batch: int = pydantic.Field(default=1, ge=1)
+    crop: int = pydantic.Field(default=256, ge=0)
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    rotate: bool = False
+    permute_channels: bool = False
+    limit: int | None = pydantic.Field(default=None, ge=1)
+
+    @pydantic.field_validator("train")
+    @classmethod
+    def _something_to_train_on(cls, train: tuple[TrainingSet, ...]) -> tuple[TrainingSet, ...]:
+        if not train:
+            raise ValueError("names no dataset; give at least one table with a path")
+        return train
+
+    @pydantic.model_validator(mode="after")
+    def _square_to_turn(self) -> Self:
+        if self.rotate and not self.crop:
+            raise ValueError("rotate turns patches by 90 degrees and needs a square crop; give crop a side in pixels")
+        return self
+
+
+class Schedule(recipe_file.Model):
+    """The learning rate as a factor on every optimiser's own rate.
+
+    Full for `flat`, then linear to zero over `linear`; at each of `drops` it is multiplied by `drop_factor`. All in
+    units of `clock`: "images" seen, or "epochs", passes over as many images as the training sets hold.
+    """
+
+    clock: str = pydantic.Field(default="epochs", pattern="^(epochs|images)$")
+    flat: float = pydantic.Field(ge=0)
+    linear: float = pydantic.Field(default=0.0, ge=0)
+    drops: tuple[float, ...] = ()
+    drop_factor: float = pydantic.Field(default=0.1, gt=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _some_length(self) -> Self:
+        length = self.flat + self.linear
+        if length == 0:
+            raise ValueError("flat and linear are both 0, so nothing would be trained; give one of them a length")
+        if any(not 0 < drop < length for drop in self.drops):
+            raise ValueError(f"drops must lie between 0 and the whole length of {length:g} {self.clock}")
+        return self
+
+    def images(self, epoch: int) -> int:
+        """The whole length in images seen, where an epoch has `epoch` images."""
+        return max(1, round((self.flat + self.linear) * self._unit(epoch)))
+
+    def factor(self, seen: int, epoch: int) -> float:
+        """The factor in (0, 1] for the step that starts when `seen` images have been seen."""
+        now = seen / self._unit(epoch)
+        factor = self.drop_factor ** sum(now >= drop for drop in self.drops)
+        if now > self.flat:
+            factor *= max(0.0, 1 - (now - self.flat) / self.linear)
+        return factor
+
+    def _unit(self, epoch: int) -> int:
+        return epoch if self.clock == "epochs" else 1
+
+
+class Validation(recipe_file.Model):
+    """PSNR and SSIM on whole held-out images: `images` of them, spread evenly over the split, every so many seen.
+
+    Without a `path` the training sets' own split is used. `images` = 0 turns validation off.
+    """
+
+    path: str | None = None
+    split: str = "val"
+    every: int = pydantic.Field(default=10_000, ge=1)
+    images: int = pydantic.Field(default=16, ge=0)
+
+    @pydantic.field_validator("split")
+    @classmethod
+    def _held_out(cls, split: str) -> str:
+        if split in ("train", "test"):
+            raise ValueError('validation never uses the splits "train" and "test"; name another, usually "val"')
+        return split
+
+
+class Output(recipe_file.Model):
+    """The run folder and how often things are written to it, in images seen.
+
+    `folder` is runs/NAME where it is left out. `checkpoint_every` replaces the last checkpoint; `keep_every` also
+    keeps one under its own name (0: none). `sheet` is the number of images on a sample sheet, one per validation.
+    """
+
+    folder: str | None = None
+    log_every: int = pydantic.Field(default=100, ge=1)
+    checkpoint_every: int = pydantic.Field(default=10_000, ge=1)
+    keep_every: int = pydantic.Field(default=0, ge=0)
+    sheet: int = pydantic.Field(default=4, ge=0)
+
+
+class Recipe(recipe_file.Model):
+    """A whole training recipe. `method` is the section of the method it names: its Config, and `name`."""
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = pydantic.Field(default=0, ge=0, lt=2**63)
+    data: Data
+    method: recipe_file.Model
+    schedule: Schedule
+    validation: Validation = Validation()
+    output: Output = Output()
+
+    @property
+    def method_name(self) -> str:
+        """The registry name of the method."""
+        return str(self.method.model_dump()["name"])
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """The run folder."""
+        return pathlib.Path(self.output.folder or f"runs/{self.name}")
+
+
+class _Named(recipe_file.Model):
+    """What a recipe's `[method]` section has before the method's own settings."""
+
+    name: str
+
+
+def load(name: str | pathlib.Path, changes: Sequence[str] = (), data: Sequence[str] = ()) -> Recipe:
+    """A recipe by path or by shipped name, with `--set` changes ("key.path=value") and `--data` paths applied.
+
+    Raises RecipeError with every problem, each under its table path.
+    """
+    path = recipe_file.find(name, FOLDER)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
+    values = _tables(text, str(name))
+    if data:
+        section = values.setdefault("data", {})
+        section["train"] = [{"path": path} for path in data]
+    for change in changes:
+        _apply(values, change)
+    return _build(values, str(name))
+
+
+def parse(text: str, source: str = "recipe") -> Recipe:
+    """TOML text to a recipe; RecipeError with every problem."""
+    return _build(_tables(text, source), source)
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Lines "key: old -> new" for every setting that differs; where the run folder lies is not a setting."""
+    before, after = (dict(_flat(recipe.model_dump(mode="json"))) for recipe in (old, new))
+    keys = [key for key in before | after if key != "output.folder" and before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in keys]
+
+
+def _tables(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
+
+
+def _build(values: Mapping[str, Any], source: str) -> Recipe:
+    """The method named in the values decides which settings `[method]` may have."""
+    section = values.get("method")
+    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+        raise errors.RecipeError(f'{source} does not say what to train: give [method] a name, such as "deblurgan".')
+    config = methods.find(section["name"]).Config
+    # A method's settings and its name in one section, so that one pass finds every wrong key of the whole recipe.
+    section_model = pydantic.create_model("Method", __base__=(config, _Named))
+    model = pydantic.create_model("Recipe", __base__=Recipe, method=(section_model, ...))
+    return recipe_file.build(values, model, source)
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """One "key.path=value" into the tables; a value that is not TOML is taken as text."""
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise errors.RecipeError(f"--set {change} is not of the form key.path=value, for example data.batch=2.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *tables, last = key.strip().split(".")
+    for part in tables:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise errors.RecipeError(f"--set {change}: {part} is not a table of the recipe.")
+    values[last] = value
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows

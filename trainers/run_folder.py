@@ -1,0 +1,88 @@
+"""The folder of one training run: what is in it, whether a recipe may go on in it, and that one process does."""
+
+import fcntl
+import os
+import pathlib
+import shutil
+import sys
+from types import TracebackType
+from typing import Self
+
+from blursynth import errors, recipe_file
+from trainers import checkpoint, journal, recipe
+
+RECIPE = "recipe.toml"
+SHEETS = "sheets"
+_LOCK = ".lock"
+_OURS = (RECIPE, journal.LOG, checkpoint.LAST, checkpoint.BEST, "tensorboard", SHEETS, _LOCK)
+
+
+def check(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
+    """RecipeError where the folder holds anything but a run of this very recipe; nothing is touched."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    stored = folder / RECIPE
+    if not stored.is_file():
+        raise errors.RecipeError(
+            f"{folder} exists and is not a run folder (it has no {RECIPE}), so it is left alone; choose another --out."
+        )
+    found = recipe.parse(stored.read_text(encoding="utf-8"), source=str(stored))
+    lines = recipe.differences(found, wanted)
+    if lines:
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise errors.RecipeError(
+            f"{folder} is a run of another recipe; it differs in (there -> asked for):\n{listed}\n"
+            f"Go on with it by `python -m trainers.run {stored} --out {folder}`, choose another --out, or start anew with "
+            "--overwrite."
+        )
+
+
+def discard(folder: pathlib.Path) -> bool:
+    """Delete the run in a folder, asking first at a terminal; whether it is gone. Other files are never touched."""
+    if not (folder / RECIPE).is_file():
+        return True
+    if sys.stdin.isatty():
+        answer = input(f"Delete the run in {folder} with its checkpoints? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            return False
+    with Lock(folder):
+        for path in [*(folder / name for name in _OURS), *folder.glob("images-*.safetensors")]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    return True
+
+
+def create(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
+    """Make the folder and put the resolved recipe into it; again is harmless."""
+    (folder / SHEETS).mkdir(parents=True, exist_ok=True)
+    if not (folder / RECIPE).is_file():
+        checkpoint.replace(folder / RECIPE, recipe_file.to_toml(wanted).encode())
+
+
+class Lock:
+    """Held while a process trains in a folder; the system frees it when the process ends, however it ends."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._path = folder / _LOCK
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read().strip()
+            self._file.close()
+            raise errors.InputError(
+                f"Another process ({owner}) is training in {self._path.parent}; wait for it, end it, or choose another "
+                "--out."
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        self._file.flush()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()

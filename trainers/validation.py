@@ -1,0 +1,108 @@
+"""Scores of a method on held-out pairs, while it trains."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy import typing as npt
+
+from blursynth import errors
+from blursynth.storage import reader
+from trainers import data, metrics, recipe
+from trainers.methods import method
+
+PROTOCOL = "gopro-rgb"
+"""Per image on clamped and rounded 8-bit values, then the mean over images: PSNR in dB, SSIM over RGB."""
+
+Image = npt.NDArray[np.uint8]
+"""uint8 (H, W, 3), RGB, encoded light."""
+
+
+class HeldOut:
+    """The validation pairs of a recipe: whole images, the same ones every time."""
+
+    def __init__(self, section: recipe.Validation, training: data.TrainingData) -> None:
+        used = [part.dataset for part in training.parts]
+        datasets = [data.open_pairs(section.path)] if section.path else list(dict.fromkeys(used))
+        pairs = [(dataset, int(item)) for dataset in datasets for item in data.items_of(dataset, section.split)]
+        if not pairs:
+            raise errors.DatasetError(
+                f'There are no pairs in the split "{section.split}" of {", ".join(str(each.path) for each in datasets)} '
+                "to validate on. Make a dataset that has that split, give validation.path another dataset, or turn "
+                "validation off: --set validation.images=0."
+            )
+        _refuse_shared_sources(used, datasets, section.split)
+        data.warn_of_other_light([*used, *datasets])
+        chosen = np.linspace(0, len(pairs) - 1, min(section.images, len(pairs))).round().astype(int)
+        self._pairs = [pairs[index] for index in chosen]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[tuple[Image, Image]]:
+        """Blurred and sharp."""
+        for dataset, item in self._pairs:
+            yield dataset.read("blurred", [item])[0], dataset.read("sharp", [item])[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Means over the validation images, under PROTOCOL; of the restored images and of the blurred ones given."""
+
+    images: int
+    psnr: float
+    ssim: float
+    blurred_psnr: float
+    blurred_ssim: float
+
+    def __str__(self) -> str:
+        return (
+            f"{PROTOCOL}, {self.images} images: restored {self.psnr:.2f} dB, SSIM {self.ssim:.4f}; "
+            f"blurred {self.blurred_psnr:.2f} dB, SSIM {self.blurred_ssim:.4f}"
+        )
+
+
+def evaluate(trained: method.Method, held_out: HeldOut, device: torch.device) -> tuple[Scores, list[list[Image]]]:
+    """Scores, and each image as [blurred, restored, sharp]."""
+    rows = [[blurred, restore(trained, blurred, device), sharp] for blurred, sharp in held_out]
+    of_restored = torch.stack([_score(result, sharp, device) for _, result, sharp in rows])
+    of_blurred = torch.stack([_score(blurred, sharp, device) for blurred, _, sharp in rows])
+    return Scores(len(rows), *of_restored.mean(dim=0).tolist(), *of_blurred.mean(dim=0).tolist()), rows
+
+
+def restore(trained: method.Method, blurred: Image, device: torch.device) -> Image:
+    """The restored image, clamped and rounded to 8 bits."""
+    result_NCHW = trained.restore(_tensor(blurred, device).float().div_(255))
+    rounded = result_NCHW[0].mul(255).round().clamp(0, 255).to(torch.uint8)
+    pixels: Image = rounded.permute(1, 2, 0).contiguous().cpu().numpy()
+    return pixels
+
+
+def _score(image: Image, sharp: Image, device: torch.device) -> torch.Tensor:
+    """PSNR and SSIM of one image: float64 (2,)."""
+    pair = _tensor(image, device), _tensor(sharp, device)
+    return torch.cat([metrics.psnr(*pair, data_range=255), metrics.ssim(*pair, data_range=255)])
+
+
+def _tensor(image: Image, device: torch.device) -> torch.Tensor:
+    """uint8 (1, 3, H, W) on the device."""
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+
+
+def _refuse_shared_sources(training: Sequence[reader.Dataset], held_out: Sequence[reader.Dataset], split: str) -> None:
+    """Validation never sees a training source, also where the two come from different datasets."""
+    trained = set().union(*(_sources(dataset, "train") for dataset in training))
+    for dataset in held_out:
+        shared = trained & _sources(dataset, split)
+        if shared:
+            raise errors.DatasetError(
+                f'{len(shared)} of the source photos in the split "{split}" of {dataset.path} are trained on as well; '
+                "leave validation.path out to use the training set's own split, or take other photos."
+            )
+
+
+def _sources(dataset: reader.Dataset, split: str) -> set[str]:
+    """SHA-256 of the sources of a split."""
+    numbers = np.unique(dataset.columns["source"][data.items_of(dataset, split)])
+    return {dataset.sources[number]["sha256"] for number in numbers}
