@@ -64,7 +64,9 @@ def save(
 ) -> None:
     """Write a checkpoint under a temporary name, then rename it; with `loop`, also all that is needed to continue."""
     tensors = {
-        f"{name}.{key}": value for name, network in trained.networks.items() for key, value in network.state_dict().items()
+        f"{name}.{key}": value
+        for name, network in trained.networks.items()
+        for key, value in network.state_dict().items()
     }
     if loop is not None:
         tensors |= _optimiser_tensors(trained)

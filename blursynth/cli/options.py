@@ -83,7 +83,7 @@ def confirm_overwrite(out: str, overwrite: bool, yes: bool) -> None:
 def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
     """A callback (done, total) that draws a bar with rate and time left on standard error."""
     if quiet:
-        return lambda done, total: None
+        return lambda *_: None
     bar: tqdm.tqdm[Any] = tqdm.tqdm(desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True, smoothing=0.1)
 
     def show(done: int, total: int) -> None:

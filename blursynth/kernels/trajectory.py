@@ -34,9 +34,9 @@ LEAST_ANXIETY = 1e-12
 LANES = 16
 # Rows of the state that LANES trajectories share: one array, so that the compiler knows that rows do not overlap.
 X, Y, X_LOST, Y_LOST, V_X, V_Y = 0, 1, 2, 3, 4, 5
-NOISE, PULL, FREQUENCY = 6, 7, 8
-SHAKE, ANGLE, N_X, N_Y, KICK_X, KICK_Y = 9, 10, 11, 12, 13, 14
-ROWS = 15
+NOISE, PULL, FREQUENCY, UNIT = 6, 7, 8, 9
+SHAKE, ANGLE, N_X, N_Y, KICK_X, KICK_Y = 10, 11, 12, 13, 14, 15
+ROWS = 16
 
 EXTRA_DRAWS = np.uint64(1 << 31)  # algorithm-1 needs two more normals a step; they have their own half of the counter
 HALF_WORD = np.uint64(1)
@@ -70,13 +70,13 @@ def scale_factor(length: float) -> float:
 
 
 def simulate(
-    seed: int, items: npt.ArrayLike, parameters: npt.ArrayLike, *, steps: int, length: float, dynamics: str
+    seed: int, items: npt.ArrayLike, parameters: npt.ArrayLike, *, steps: int, length: npt.ArrayLike, dynamics: str
 ) -> Paths:
     """Draw trajectories; item i is a function of seed, items[i], parameters[i] and the options alone.
 
     seed: 0 <= seed < 2**63. items: int64 (N,), >= 0. parameters: float32 (N, 5), columns `PARAMETERS`: anxiety >= 0,
     inertia, impulse >= 0, gaussian (no unit; gaussian in 1, inertia in 1/px), angle of the first velocity in radians.
-    steps: positions of a path, M >= 2. length: L > 0, px. dynamics: one of `DYNAMICS`.
+    steps: positions of a path, M >= 2. length: L > 0, px, one for all or float (N,). dynamics: one of `DYNAMICS`.
     Source: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; DeblurGAN,
     Algorithm 1. Differs from both in float32 arithmetic, and an anxiety below 1e-12 counts as 0: a straight line.
     """
@@ -91,12 +91,12 @@ def simulate_rounded(
     parameters: npt.ArrayLike,
     *,
     steps: int,
-    length: float,
+    length: npt.ArrayLike,
     dynamics: str,
     scale: float,
 ) -> RoundedPaths:
     """The paths of `simulate`, each coordinate as the nearest whole number of `scale` px (see `scale_factor`)."""
-    assert scale >= scale_factor(length), "positions would overflow int16"
+    assert np.size(items) == 0 or scale >= scale_factor(float(np.max(length))), "positions would overflow int16"
     position = np.empty((np.size(items), steps, 2), np.int16)
     impulses = _fill(seed, items, parameters, length, dynamics, 1.0 / scale, position)
     return RoundedPaths(position, impulses)
@@ -146,7 +146,7 @@ def _fill(
     seed: int,
     items: npt.ArrayLike,
     parameters: npt.ArrayLike,
-    length: float,
+    length: npt.ArrayLike,
     dynamics: str,
     per_px: float,
     position: npt.NDArray[np.float32] | npt.NDArray[np.int16],
@@ -156,20 +156,20 @@ def _fill(
     assert 0 <= seed < 2**63
     assert table.shape == (numbers.size, len(PARAMETERS))
     assert position.shape[1] >= 2
-    assert length > 0
+    lengths = np.broadcast_to(np.asarray(length, np.float64), numbers.shape)
+    assert np.all(lengths > 0)
     as_printed = _as_printed(dynamics)
     anxiety, inertia, impulse, gaussian, angle = table.astype(np.float64).T
-    unit = length / (position.shape[1] - 1)
+    unit = lengths / (position.shape[1] - 1)
     noise, pull = _coefficients(anxiety, inertia, gaussian, as_printed)
     speed = np.where((anxiety < LEAST_ANXIETY) | as_printed, 1.0, anxiety / unit)
-    prepared = np.stack([noise, pull, impulse * anxiety, speed, angle], axis=1).astype(np.float32)
+    prepared = np.stack([noise, pull, impulse * anxiety, unit, speed, angle], axis=1).astype(np.float32)
     impulses = np.empty(numbers.size, np.int32)
     _simulate(
         np.uint64(seed & 0xFFFFFFFF),
         np.uint64(seed >> 32),
         numbers,
         prepared,
-        np.float32(unit),
         as_printed,
         np.float32(per_px),
         position.dtype == np.int16,
@@ -245,7 +245,7 @@ def _kick(state, impulses):  # type: ignore[no-untyped-def]
 
 
 @jit.inline
-def _move(state, unit, as_printed):  # type: ignore[no-untyped-def]
+def _move(state, as_printed):  # type: ignore[no-untyped-def]
     """One step of every lane."""
     for lane in range(LANES):
         v_x, v_y = _advance(
@@ -262,8 +262,8 @@ def _move(state, unit, as_printed):  # type: ignore[no-untyped-def]
             as_printed,
         )
         state[V_X, lane], state[V_Y, lane] = v_x, v_y
-        state[X, lane], state[X_LOST, lane] = _add(state[X, lane], state[X_LOST, lane], v_x * unit)
-        state[Y, lane], state[Y_LOST, lane] = _add(state[Y, lane], state[Y_LOST, lane], v_y * unit)
+        state[X, lane], state[X_LOST, lane] = _add(state[X, lane], state[X_LOST, lane], v_x * state[UNIT, lane])
+        state[Y, lane], state[Y_LOST, lane] = _add(state[Y, lane], state[Y_LOST, lane], v_y * state[UNIT, lane])
 
 
 @jit.inline
@@ -272,18 +272,15 @@ def _start(state, prepared, first):  # type: ignore[no-untyped-def]
     state[:] = 0
     for lane in range(LANES):
         row = min(first + lane, prepared.shape[0] - 1)
-        state[NOISE, lane], state[PULL, lane], state[FREQUENCY, lane] = (
-            prepared[row, 0],
-            prepared[row, 1],
-            prepared[row, 2],
-        )
-        cosine, sine = elementary.cos_sin_turns(prepared[row, 4] * TURN_PER_RADIAN)
-        state[V_X, lane], state[V_Y, lane] = prepared[row, 3] * cosine, prepared[row, 3] * sine
+        state[NOISE, lane], state[PULL, lane] = prepared[row, 0], prepared[row, 1]
+        state[FREQUENCY, lane], state[UNIT, lane] = prepared[row, 2], prepared[row, 3]
+        cosine, sine = elementary.cos_sin_turns(prepared[row, 5] * TURN_PER_RADIAN)
+        state[V_X, lane], state[V_Y, lane] = prepared[row, 4] * cosine, prepared[row, 4] * sine
 
 
 @jit.kernel
 def _simulate(  # type: ignore[no-untyped-def]
-    seed_low, seed_high, items, prepared, unit, as_printed, per_px, rounded, position, impulses
+    seed_low, seed_high, items, prepared, as_printed, per_px, rounded, position, impulses
 ):
     count, steps = position.shape[0], position.shape[1]
     state = np.empty((ROWS, LANES), np.float32)
@@ -299,7 +296,7 @@ def _simulate(  # type: ignore[no-untyped-def]
         for step in range(1, steps):
             _draw(state, lane_items, np.uint64(step - 1), seed_low, seed_high, as_printed)
             _kick(state, lane_impulses)
-            _move(state, unit, as_printed)
+            _move(state, as_printed)
             for lane in range(used):
                 x, y = state[X, lane] * per_px, state[Y, lane] * per_px
                 position[first + lane, step, 0] = np.rint(x) if rounded else x

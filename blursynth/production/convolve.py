@@ -13,13 +13,15 @@ from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
 from blursynth.production import psfs, trajectories
+from blursynth.sources import source as sources_
 from blursynth.sources import splits
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import motion, recipe, shake
 
 SPLITS = ("train", "val", "test")
 
-Arrays = dict[str, npt.NDArray[np.generic]]
+Arrays = dict[str, npt.NDArray[Any]]
+Items = Sequence[int] | npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +34,10 @@ class ConvolveMaker:
 
     recipe: recipe.Convolve
     seed: int
-    photos: sources.Sources
+    photos: sources_.Sources
     used: tuple[int, ...]
     split: tuple[int, ...]
-    left_out: tuple[sources.Skipped, ...]
+    left_out: tuple[sources_.Skipped, ...]
     trajectories: str | None = None
     command: str = ""
     shard_length: int | None = None
@@ -67,7 +69,7 @@ class ConvolveMaker:
             arrays += trajectories.motion_columns()
         else:
             arrays.append(schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"))
-        return schema.Schema.of("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
+        return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
 
     def _image(self, name: str, height: int, width: int) -> schema.ArraySpec:
         """A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
@@ -89,12 +91,12 @@ class ConvolveMaker:
         if self.trajectories is not None:
             extra["trajectories"] = self.trajectories
         return provenance.Record(
-            recipe=recipe_file.to_toml(self.recipe),
+            recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
-            sources=[dataclasses.asdict(self.photos.sources[k]) for k in self.used],
+            sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
             splits=SPLITS,
-            skipped=[provenance.Skipped(left.name, left.reason) for left in self.left_out],
+            skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             extra=extra,
         )
 
@@ -167,14 +169,14 @@ class ConvolveMaker:
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths, and the largest photo in 8-bit."""
-        steps = self.recipe.motion.steps if self.recipe.motion is not None else trajectories.DEFAULT_STEPS
+        steps = self.recipe.motion.steps if self.recipe.motion is not None else 2000
         largest = max(self.photos.sources[k].height * self.photos.sources[k].width * 3 for k in self.used)
         return 2 * items * self.schema.bytes_per_item + items * steps * 12 + 2 * largest
 
-    def skipped(self, items: Sequence[int]) -> list[provenance.Skipped]:
+    def skipped(self, invalid: Items) -> list[provenance.Skipped]:
         """Why these items could not be made: the photos behind them are read again for the reason."""
         found = []
-        for source in sorted({item // self.recipe.per_photo for item in items}):
+        for source in sorted({item // self.recipe.per_photo for item in np.asarray(invalid).tolist()}):
             name = self.photos.sources[self.used[source]].name
             try:
                 self._read(source)
@@ -253,7 +255,9 @@ def _parse_splits(text: str) -> dict[str, float]:
     return shares
 
 
-def _usable(found: sources.Sources, request: recipe.Convolve, strict: bool) -> tuple[list[int], list[sources.Skipped]]:
+def _usable(
+    found: sources_.Sources, request: recipe.Convolve, strict: bool
+) -> tuple[list[int], list[sources_.Skipped]]:
     """Positions of the photos that are large enough, and those left out with the reason."""
     left_out = list(found.skipped)
     used = []
@@ -261,7 +265,7 @@ def _usable(found: sources.Sources, request: recipe.Convolve, strict: bool) -> t
         if request.fit == "crop" and request.size is not None and min(source.height, source.width) < request.size:
             size = request.size
             reason = f"{source.width}x{source.height} px is smaller than the crop of {size}x{size}"
-            left_out.append(sources.Skipped(source.name, reason))
+            left_out.append(sources_.Skipped(source.name, reason))
         else:
             used.append(position)
     if strict and left_out:
@@ -274,7 +278,7 @@ def _usable(found: sources.Sources, request: recipe.Convolve, strict: bool) -> t
     return used, left_out
 
 
-def _check_one_size(photos: Sequence[sources.Source]) -> None:
+def _check_one_size(photos: Sequence[sources_.Source]) -> None:
     sizes = collections.Counter((photo.width, photo.height) for photo in photos)
     if len(sizes) > 1:
         shown = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(4))

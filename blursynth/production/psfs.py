@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +31,17 @@ class PsfMaker:
             schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"),
             exposure_column(),
         ]
-        return schema.Schema.of("psfs", self.recipe.n * len(self.recipe.exposures), arrays, self.shard_length)
+        return schema.sized("psfs", self.recipe.n * len(self.recipe.exposures), arrays, self.shard_length)
 
     def record(self) -> provenance.Record:
         return provenance.Record(
-            recipe=recipe_file.to_toml(self.recipe),
+            recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
             extra={"trajectories": self.trajectories},
         )
 
-    def make(self, items: range) -> dict[str, npt.NDArray[np.generic]]:
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         path, which = np.divmod(item, len(self.recipe.exposures))
         exposure = np.asarray(self.recipe.exposures, np.float32)[which]
@@ -50,10 +51,10 @@ class PsfMaker:
 
     def peak_bytes(self, items: int) -> int:
         """Paths in float32 beside the kernels, and the kernels again while they are encoded."""
-        steps = reader.open(self.trajectories).shape("position")[0]
+        steps = reader.open(self.trajectories).shape_of("position")[0]
         return items * (2 * self.schema.bytes_per_item + steps * 12)
 
-    def skipped(self, items: Sequence[int]) -> list[provenance.Skipped]:  # noqa: ARG002
+    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
         return []
 
 
@@ -100,7 +101,7 @@ def open_trajectories(path: str) -> reader.Dataset:
 
 def positions(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Paths of these items in px, float32 (N, M, 2)."""
-    scale = np.float32(dataset.array_attributes("position")["scale_factor"])
+    scale = np.float32(dataset.attributes_of("position")["scale_factor"])
     return dataset.read("position", items).astype(np.float32) * scale
 
 

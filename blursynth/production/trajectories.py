@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ def motion_columns() -> list[schema.ArraySpec]:
     ]
 
 
-def motion_values(motions: motion.Motions) -> dict[str, npt.NDArray[np.generic]]:
+def motion_values(motions: motion.Motions) -> dict[str, npt.NDArray[Any]]:
     """The values of `motion_columns`."""
     return {**motions.parameters, "length": motions.length, "impulses": motions.impulses}
 
@@ -62,12 +63,12 @@ class TrajectoryMaker:
                 "origin": "start of the path",
             },
         )
-        return schema.Schema.of("trajectories", self.recipe.n, [position, *motion_columns()], self.shard_length)
+        return schema.sized("trajectories", self.recipe.n, [position, *motion_columns()], self.shard_length)
 
     def record(self) -> provenance.Record:
-        return provenance.Record(recipe=recipe_file.to_toml(self.recipe), seed=self.seed, command=self.command)
+        return provenance.Record(recipe_toml=recipe_file.to_toml(self.recipe), seed=self.seed, command=self.command)
 
-    def make(self, items: range) -> dict[str, npt.NDArray[np.generic]]:
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         motions = motion.simulate(self.recipe.motion, self.seed, np.arange(items.start, items.stop, dtype=np.int64))
         return {"position": motions.position_NMA, **motion_values(motions)}
 
@@ -75,5 +76,5 @@ class TrajectoryMaker:
         """The stored positions, and the same again while they are encoded."""
         return 2 * items * self.schema.bytes_per_item + 2 * items * len(trajectory.PARAMETERS) * 8
 
-    def skipped(self, items: Sequence[int]) -> list[provenance.Skipped]:  # noqa: ARG002
+    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
         return []

@@ -27,7 +27,7 @@ def _heading(dataset: reader.Dataset) -> Iterator[str]:
         split_names = made["splits"]
         counts = collections.Counter(split_names[k] for k in dataset.columns["split"])
         yield "  splits    " + ", ".join(f"{name} {counts[name]}" for name in split_names if counts[name])
-        yield f"  sources   {len(dataset.source_names())}"
+        yield f"  sources   {len(dataset.sources)}"
         yield f"  light     {dataset.transfer_function}"
     left_out = made["items"] - dataset.items
     if left_out:
@@ -37,11 +37,11 @@ def _heading(dataset: reader.Dataset) -> Iterator[str]:
 def _arrays(dataset: reader.Dataset) -> Iterator[str]:
     yield f"arrays, shards of {dataset.attributes['shard_length']} items"
     for name in dataset.names:
-        shape = dataset.shape(name)
+        shape = dataset.shape_of(name)
         if shape:
-            units = dataset.array_attributes(name).get("units", "1")
+            units = dataset.attributes_of(name).get("units", "1")
             size = " x ".join(str(extent) for extent in shape)
-            yield f"  {name:<10} {size}, {dataset.dtype(name)}{'' if units == '1' else ', ' + units}"
+            yield f"  {name:<10} {size}, {dataset.dtype_of(name)}{'' if units == '1' else ', ' + units}"
 
 
 def _columns(dataset: reader.Dataset) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _columns(dataset: reader.Dataset) -> Iterator[str]:
     for name, values in dataset.columns.items():
         if name not in COUNTED:
             low, middle, high = np.min(values), np.median(values), np.max(values)
-            units = dataset.array_attributes(name).get("units", "1")
+            units = dataset.attributes_of(name).get("units", "1")
             yield f"  {name:<12}{low:>10.4g}{middle:>10.4g}{high:>10.4g}{'' if units == '1' else ' ' + units}"
 
 

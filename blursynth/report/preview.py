@@ -36,7 +36,7 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
     sharp_NHWC, blurred_NHWC = dataset.read("sharp", items), dataset.read("blurred", items)
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
     paths = _drawn_paths(dataset, items)
-    names = dataset.source_names()
+    names = [source["name"] for source in dataset.sources]
     split_names = dataset.attributes["splits"]
     cells, captions = [], []
     for k, item in enumerate(items):
@@ -63,7 +63,7 @@ def _psfs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, titl
 
 
 def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, title: str) -> drawing.Picture:
-    scale = np.float32(dataset.array_attributes("position")["scale_factor"])
+    scale = np.float32(dataset.attributes_of("position")["scale_factor"])
     paths = dataset.read("position", items).astype(np.float32) * scale
     cells = [drawing.path(_thinned(path), cell, _extent(path)) for path in paths]
     columns = dataset.columns

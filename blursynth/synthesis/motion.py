@@ -42,7 +42,7 @@ def simulate(motion: recipe.Motion, seed: int, items: npt.NDArray[np.int64]) -> 
     length = motion.length.at(uniform[:, 5]).astype(np.float32)
     scale = scale_of(motion)
     paths = trajectory.simulate_rounded(
-        seed, items, parameters, length, steps=motion.steps, dynamics=motion.dynamics, scale=scale
+        seed, items, parameters, steps=motion.steps, length=length, dynamics=motion.dynamics, scale=scale
     )
     named = {name: parameters[:, k] for k, name in enumerate(trajectory.PARAMETERS)}
     return Motions(paths.position, scale, named, length, paths.impulses)
