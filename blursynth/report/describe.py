@@ -60,7 +60,7 @@ def _provenance(dataset: reader.Dataset) -> Iterator[str]:
     yield f"created  {made['created']}"
     yield "versions " + ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     yield "recipe"
-    yield from (f"  {line}" for line in made["recipe"].strip().splitlines())
+    yield from (f"  {line}" for line in made["recipe"].splitlines() if line)
     skipped = made.get("skipped", [])
     if skipped:
         yield f"left out ({len(skipped)})"

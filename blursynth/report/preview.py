@@ -50,7 +50,7 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
         if paths is not None:
             shown = paths[k][: max(2, math.ceil(len(paths[k]) * float(dataset.columns["exposure"][item])))]
             cells.append(drawing.path(_thinned(shown), cell, _extent(shown)))
-            captions.append(f"path, anxiety {dataset.columns['anxiety'][item]:.3f}, {_extent(shown):.0f} px wide")
+            captions.append(f"path, {_extent(shown):.0f} px across, anxiety {dataset.columns['anxiety'][item]:.3f}")
     return drawing.grid(cells, captions, columns=len(cells) // len(items), title=title)
 
 
@@ -67,7 +67,10 @@ def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: i
     paths = dataset.read("position", items).astype(np.float32) * scale
     cells = [drawing.path(_thinned(path), cell, _extent(path)) for path in paths]
     columns = dataset.columns
-    captions = [f"{item}: anxiety {columns['anxiety'][item]:.4f}, {columns['impulses'][item]} turns" for item in items]
+    captions = [
+        f"{item}: {_extent(path):.0f} px across, anxiety {columns['anxiety'][item]:.3f}"
+        for item, path in zip(items, paths, strict=True)
+    ]
     return drawing.grid(cells, captions, columns=_square(len(cells)), title=title)
 
 
