@@ -20,6 +20,7 @@ from blursynth.synthesis import motion, recipe, shake
 
 SPLITS = ("train", "val", "test")
 
+ArraySpec = schema.ArraySpec  # the maker's own `schema` shadows the module in annotations
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 
@@ -71,7 +72,7 @@ class ConvolveMaker:
             arrays.append(schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"))
         return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
 
-    def _image(self, name: str, height: int, width: int) -> schema.ArraySpec:
+    def _image(self, name: str, height: int, width: int) -> ArraySpec:
         """A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
         return schema.ArraySpec(
             name=name,
@@ -213,8 +214,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
 
 def _request(options: Mapping[str, Any]) -> recipe.Convolve:
     """The resolved recipe: the PSF's size follows from the longest path unless it is given."""
-    names = ("size", "fit", "per_photo", "transfer", "exposure", "psf_size")
-    values = {name: options[name] for name in names if options.get(name) is not None}
+    values = _given(options, ("size", "fit", "per_photo", "transfer", "exposure", "psf_size"))
     values["store_psf"] = not options.get("no_psf", False)
     values["splits"] = _parse_splits(options.get("splits", "train=0.9,val=0.1"))
     if options.get("trajectories"):
@@ -222,8 +222,7 @@ def _request(options: Mapping[str, Any]) -> recipe.Convolve:
         values["trajectories"] = dataset.fingerprint
         longest = float(dataset.columns["length"].max())
     else:
-        names = ("preset", "steps", "length", "anxiety", "inertia", "impulse", "gaussian")
-        values["motion"] = {name: options[name] for name in names if options.get(name) is not None}
+        values["motion"] = _given(options, tuple(recipe.Motion.model_fields))
         motion_recipe = recipe_file.build(values["motion"], recipe.Motion, "The command")
         longest = motion_recipe.length.maximum
     exposure = recipe_file.build({"draw": values.get("exposure", 1)}, _Exposure, "The command").draw.maximum
@@ -236,6 +235,10 @@ def _request(options: Mapping[str, Any]) -> recipe.Convolve:
             f"{needed} px. Leave --psf-size out, or draw shorter paths with --length."
         )
     return request
+
+
+def _given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 class _Exposure(recipe_file.Model):
