@@ -21,6 +21,7 @@ from blursynth.sources import source
 
 VERSION = 1  # part of a scene's hash: raise it with any change of what a seed gives
 SMALLEST = 32  # px
+MOST = 1_000_000  # scenes of one collection
 
 _BATCH = 2048  # leaves drawn at a time
 _DRAWS = 32  # of one leaf
@@ -42,9 +43,9 @@ class Scenes:
     skipped: tuple[source.Skipped, ...] = dataclasses.field(default=(), init=False)
 
     def __post_init__(self) -> None:
-        """Raises InputError for no scenes, or scenes too small to show anything."""
-        if self.count < 1:
-            raise errors.InputError(f"{self.count} scenes were asked for; expected at least 1.")
+        """Raises InputError for no scenes, too many, or scenes too small to show anything."""
+        if not 1 <= self.count <= MOST:
+            raise errors.InputError(f"{self.count} scenes were asked for; expected 1 to {MOST:,}.")
         if self.size < SMALLEST:
             raise errors.InputError(f"Scenes of {self.size} pixels were asked for; expected at least {SMALLEST}.")
 
