@@ -173,7 +173,8 @@ def _distance(leaf: Floats, sides: Floats, shape: int, key: np.uint64, u: np.flo
     q = v / b
     level = np.sqrt(p * p + q * q)
     slope = np.sqrt((p / a) * (p / a) + (q / b) * (q / b))
-    distance = level * (level - ONE) / max(slope, np.float32(1e-9))
+    radius = level / slope if slope > ZERO else b
+    distance = radius * (level - ONE)
     if shape == BLOB and abs(distance) < np.float32(0.65) * b:  # the noise reaches 0.61 b
         distance += np.float32(0.16) * b * _grain(u, v, np.float32(1.2) * b, HALF, 3, key)
     return np.float32(distance)

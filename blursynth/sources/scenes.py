@@ -128,8 +128,8 @@ def _colours(draws: numpy.typing.NDArray[numpy.float64]) -> Floats:
     )  # sums of four: near enough to Gaussian
     red = vivid * 0.12 * (draws[:, 6:10].sum(axis=1) - 2) * numpy.sqrt(3)
     tint = numpy.stack([1 + 0.5 * yellow + red, 1 + 0.1 * yellow - 0.6 * red, 1 - yellow], axis=1).clip(0.06)
-    luminance = tint @ numpy.array([0.2126, 0.7152, 0.0722])
-    colours: Floats = (grey[:, None] ** 2 * tint / luminance[:, None]).astype(numpy.float32)
+    luminance = 0.2126 * tint[:, 0] + 0.7152 * tint[:, 1] + 0.0722 * tint[:, 2]  # not a BLAS product: those differ
+    colours: Floats = (tint * (grey**2 / luminance)[:, None]).astype(numpy.float32)
     return colours
 
 
