@@ -15,7 +15,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching, config
@@ -55,8 +55,9 @@ def cache_folder() -> pathlib.Path:
 
     Nothing is created here; the folder is made when the first kernel is saved.
     """
-    if config.CACHE_DIR:
-        base = pathlib.Path(config.CACHE_DIR)
+    chosen: str = config.CACHE_DIR  # type: ignore[attr-defined]  # Numba sets its options when it is imported
+    if chosen:
+        base = pathlib.Path(chosen)
     elif os.access(PACKAGE, os.W_OK):
         base = PACKAGE / "__pycache__"
     else:
@@ -86,7 +87,7 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImplementation(caching.CompileResultCacheImpl):
-    _locator_classes: ClassVar[list[type]] = [_Locator]
+    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
 
 class _Cache(caching.FunctionCache):
@@ -95,10 +96,10 @@ class _Cache(caching.FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         # A cache that cannot be written (full disk, read-only machine) costs the next start time and nothing else.
         with contextlib.suppress(OSError):
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def _cached(dispatcher: Any) -> Any:
-    if not config.DISABLE_JIT:  # with it, njit hands back the plain function
-        dispatcher._cache = _Cache(dispatcher.py_func)
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # with it, njit hands back the plain function
+        dispatcher._cache = _Cache(dispatcher.py_func)  # type: ignore[no-untyped-call]
     return dispatcher
