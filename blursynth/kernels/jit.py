@@ -11,6 +11,7 @@ the folder is keyed here on a hash of every source in this package.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
@@ -40,6 +41,7 @@ def inline(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
+@functools.cache
 def source_digest() -> str:
     """SHA-256 of every source file of this package, in hexadecimal: the version of all compiled kernels."""
     digest = hashlib.sha256()
@@ -53,7 +55,8 @@ def source_digest() -> str:
 def cache_folder() -> pathlib.Path:
     """Where compiled kernels are kept: NUMBA_CACHE_DIR, else beside the sources, else the user's cache folder.
 
-    Nothing is created here; the folder is made when the first kernel is saved.
+    Nothing is created here; the folder is made when the first kernel is saved. Code with NUMBA_BOUNDSCHECK's checks
+    has its own folder.
     """
     chosen: str = config.CACHE_DIR  # type: ignore[attr-defined]  # Numba sets its options when it is imported
     if chosen:
@@ -62,7 +65,8 @@ def cache_folder() -> pathlib.Path:
         base = PACKAGE / "__pycache__"
     else:
         base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    return base / f"blursynth-kernels-{source_digest()[:16]}"
+    checked = "-checked" if config.BOUNDSCHECK else ""  # type: ignore[attr-defined]
+    return base / f"blursynth-kernels-{source_digest()[:16]}{checked}"
 
 
 class _Locator(caching._CacheLocator):
@@ -93,8 +97,14 @@ class _CacheImplementation(caching.CompileResultCacheImpl):
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheImplementation
 
+    # A cache that cannot be used (full disk, read-only machine) costs the next start time and nothing else.
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with contextlib.suppress(OSError):
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        return None
+
     def save_overload(self, sig: Any, data: Any) -> None:
-        # A cache that cannot be written (full disk, read-only machine) costs the next start time and nothing else.
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 

@@ -83,7 +83,7 @@ def uniforms(seed: int, stream: Stream, items: npt.ArrayLike, count: int) -> npt
     )
     first, second = (_fraction(high, low) for high, low in (words[:2], words[2:]))
     pairs = np.stack([first, second], axis=-1)
-    return np.ascontiguousarray(pairs.reshape(numbers.size, -1)[:, :count])
+    return np.ascontiguousarray(pairs.reshape(numbers.size, 2 * blocks.size)[:, :count])
 
 
 def _fraction(high: Words, low: Words) -> npt.NDArray[np.float64]:

@@ -73,8 +73,8 @@ def simulate(
     (p_s), inertia (I, 1/px), impulse >= 0 (p_b), gaussian (p_g), angle of the first velocity (phi, radians).
     steps: positions of a path, M >= 2. length: L > 0, px. dynamics: one of `DYNAMICS`.
     Source: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; DeblurGAN,
-    Algorithm 1. Differs from both in float32 arithmetic (the position with compensated sums), and an anxiety below
-    1e-12 counts as 0: a straight line. The same bytes come out on every processor.
+    Algorithm 1. Differs from both in float32 arithmetic (the position with compensated sums), and in that an anxiety
+    below 1e-12 is a straight line for either dynamics. The same bytes come out on every processor.
     """
     position = np.empty((np.size(items), steps, 2), np.float32)
     impulses = _fill(seed, items, parameters, length, dynamics, 1.0, position)
@@ -145,7 +145,9 @@ def _prepare(parameters: npt.NDArray[np.float64], unit: float, dynamics: str) ->
     else:
         noise, pull = anxiety * gaussian, anxiety * inertia
         speed = np.where(anxiety > 0, anxiety / unit, 1.0)
-    return _Prepared(noise, pull, impulse * anxiety, speed, angle)
+    # Without anxiety nothing fires, although a normal draw is below 0 half of the time.
+    frequency = np.where(anxiety > 0, impulse * anxiety, -np.inf)
+    return _Prepared(noise, pull, frequency, speed, angle)
 
 
 def _fill(
