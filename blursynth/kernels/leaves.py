@@ -230,9 +230,8 @@ def _paint(leaves: Floats, light: Floats, clear: Floats, shade: Floats, shadow: 
         octaves = 1
         while octaves < 6 and leaf[WAVELENGTH] >= np.float32(2 << octaves):  # down to a wavelength of 2 to 4 px
             octaves += 1
-        reach = np.float32(1.3) * max(leaf[LENGTH], leaf[BREADTH]) + ONE
-        if shape == BOX:
-            reach = leaf[LENGTH] + leaf[BREADTH] + ONE
+        # Far enough for each shape: a box's corner, a polygon's limit of 1.2 lengths, a blob's noise of 0.61 breadths.
+        reach = max(leaf[LENGTH], leaf[BREADTH]) + max(leaf[BREADTH], np.float32(0.2) * leaf[LENGTH]) + TWO
         first_row = max(int(leaf[Y] - reach + min(shadow[1] * depth, ZERO) - depth), 0)
         last_row = min(int(leaf[Y] + reach + max(shadow[1] * depth, ZERO) + depth) + 1, height)
         first_column = max(int(leaf[X] - reach + min(shadow[0] * depth, ZERO) - depth), 0)

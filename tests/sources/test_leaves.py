@@ -142,10 +142,28 @@ def test_stripes_have_their_period():
     assert sorted(set(row.round(3))) == [0, 0.5, 1]
 
 
+@pytest.mark.parametrize("shape", range(4))
+def test_no_leaf_is_cut_off_before_its_outline(shape):
+    """Against the distance at every pixel of the picture."""
+    table = random_table(shape, 12, 40)
+    table[:, leaves.SHAPE] = shape
+    for row in table:
+        canvas = Canvas(40, 40)
+        canvas.paint(row[None])
+        sides = numpy.empty((leaves.SIDES, 3), numpy.float32)
+        leaves._polygon(row, sides)
+        cosine, sine = leaves.elementary.cos_sin_turns(row[leaves.TURN])
+        for y, x in numpy.ndindex(40, 40):
+            dx, dy = numpy.float32(x) - row[leaves.X], numpy.float32(y) - row[leaves.Y]
+            place = (cosine * dx + sine * dy, cosine * dy - sine * dx)
+            distance = leaves._distance(row, sides, shape, numpy.uint64(row[leaves.IDENTITY]), *place)
+            assert abs(canvas.clear[y, x] - min(max(0.5 + distance, 0), 1)) < 2 * leaves.OPAQUE
+
+
 @pytest.mark.parametrize("pattern", [leaves.PLAIN, leaves.STRIPES, leaves.SPOTS])
 def test_patterns_mix_two_colours(pattern):
-    canvas = Canvas(64, 64)
-    canvas.paint(leaf(x=32, y=32, length=200, breadth=200, pattern=pattern, period=12, identity=99))
+    canvas = Canvas(128, 128)
+    canvas.paint(leaf(x=64, y=64, length=400, breadth=400, pattern=pattern, period=8, identity=99))
     share = canvas.light[..., 0].mean()  # the second colour is black
     assert share == 1 if pattern == leaves.PLAIN else 0.3 < share < 0.7
 
