@@ -147,6 +147,8 @@ def test_no_leaf_is_cut_off_before_its_outline(shape):
     """Against the distance at every pixel of the picture."""
     table = random_table(shape, 12, 40)
     table[:, leaves.SHAPE] = shape
+    table[:, leaves.BREADTH] = table[:, leaves.LENGTH]
+    table[:, leaves.DEPTH] = 0  # a shadow would widen what is painted
     for row in table:
         canvas = Canvas(40, 40)
         canvas.paint(row[None])
