@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blursynth.storage.reader import Dataset as Dataset
-    from blursynth.storage.reader import open as open
+    from blursynth.storage.reader import open as open  # noqa: A004
 
 __version__ = "0.1.0"
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from blursynth.kernels import jit, response
 
-TILE = 256
+TILE = 512
 ZERO = np.float32(0.0)
 
 

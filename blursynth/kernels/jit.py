@@ -11,11 +11,12 @@ the folder is keyed here on a hash of every source in this package.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching, config
@@ -40,6 +41,7 @@ def inline(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
+@functools.cache
 def source_digest() -> str:
     """SHA-256 of every source file of this package, in hexadecimal: the version of all compiled kernels."""
     digest = hashlib.sha256()
@@ -53,15 +55,18 @@ def source_digest() -> str:
 def cache_folder() -> pathlib.Path:
     """Where compiled kernels are kept: NUMBA_CACHE_DIR, else beside the sources, else the user's cache folder.
 
-    Nothing is created here; the folder is made when the first kernel is saved.
+    Nothing is created here; the folder is made when the first kernel is saved. Code with NUMBA_BOUNDSCHECK's checks
+    has its own folder.
     """
-    if config.CACHE_DIR:
-        base = pathlib.Path(config.CACHE_DIR)
+    chosen: str = config.CACHE_DIR  # type: ignore[attr-defined]  # Numba sets its options when it is imported
+    if chosen:
+        base = pathlib.Path(chosen)
     elif os.access(PACKAGE, os.W_OK):
         base = PACKAGE / "__pycache__"
     else:
         base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    return base / f"blursynth-kernels-{source_digest()[:16]}"
+    checked = "-checked" if config.BOUNDSCHECK else ""  # type: ignore[attr-defined]
+    return base / f"blursynth-kernels-{source_digest()[:16]}{checked}"
 
 
 class _Locator(caching._CacheLocator):
@@ -86,19 +91,25 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImplementation(caching.CompileResultCacheImpl):
-    _locator_classes: ClassVar[list[type]] = [_Locator]
+    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
 
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheImplementation
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        # A cache that cannot be written (full disk, read-only machine) costs the next start time and nothing else.
+    # A cache that cannot be used (full disk, read-only machine) costs the next start time and nothing else.
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         with contextlib.suppress(OSError):
-            super().save_overload(sig, data)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def _cached(dispatcher: Any) -> Any:
-    if not config.DISABLE_JIT:  # with it, njit hands back the plain function
-        dispatcher._cache = _Cache(dispatcher.py_func)
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # with it, njit hands back the plain function
+        dispatcher._cache = _Cache(dispatcher.py_func)  # type: ignore[no-untyped-call]
     return dispatcher

@@ -141,6 +141,15 @@ def _grain(
 
 
 @jit.inline
+def _octaves(wavelength: np.float32) -> int:
+    """How many octaves of grain: down to a wavelength of 2 to 4 px, at most 6."""
+    octaves = 1
+    while octaves < 6 and wavelength >= np.float32(2 << octaves):
+        octaves += 1
+    return octaves
+
+
+@jit.inline
 def _polygon(leaf: Floats, sides: Floats) -> None:
     """Random half planes (SIDES, 3): outward normal and distance from the centre, in directions all around."""
     key = np.uint64(leaf[IDENTITY])
@@ -173,7 +182,8 @@ def _distance(leaf: Floats, sides: Floats, shape: int, key: np.uint64, u: np.flo
     q = v / b
     level = np.sqrt(p * p + q * q)
     slope = np.sqrt((p / a) * (p / a) + (q / b) * (q / b))
-    distance = level * (level - ONE) / max(slope, np.float32(1e-9))
+    radius = level / slope if slope > ZERO else b
+    distance = radius * (level - ONE)
     if shape == BLOB and abs(distance) < np.float32(0.65) * b:  # the noise reaches 0.61 b
         distance += np.float32(0.16) * b * _grain(u, v, np.float32(1.2) * b, HALF, 3, key)
     return np.float32(distance)
@@ -211,6 +221,19 @@ def _brightness(leaf: Floats, octaves: int, key: np.uint64, u: np.float32, v: np
     return np.float32(max(shading, np.float32(0.15)) * max(ONE + leaf[CONTRAST] * grain, np.float32(0.1)))
 
 
+@jit.inline
+def _box(leaf: Floats, shadow: Floats, height: int, width: int) -> tuple[int, int, int, int]:
+    """Rows and columns (first, past the last, each) that the leaf or its shadow may touch."""
+    # Far enough for each shape: a box's corner, a polygon's limit of 1.2 lengths, a blob's noise of 0.61 breadths.
+    reach = max(leaf[LENGTH], leaf[BREADTH]) + max(leaf[BREADTH], np.float32(0.2) * leaf[LENGTH]) + TWO
+    depth = leaf[DEPTH]
+    first_row = max(int(leaf[Y] - reach + min(shadow[1] * depth, ZERO) - depth), 0)
+    last_row = min(int(leaf[Y] + reach + max(shadow[1] * depth, ZERO) + depth) + 1, height)
+    first_column = max(int(leaf[X] - reach + min(shadow[0] * depth, ZERO) - depth), 0)
+    last_column = min(int(leaf[X] + reach + max(shadow[0] * depth, ZERO) + depth) + 1, width)
+    return first_row, last_row, first_column, last_column
+
+
 @jit.kernel
 def _paint(leaves: Floats, light: Floats, clear: Floats, shade: Floats, shadow: Floats) -> int:
     height, width = clear.shape
@@ -224,18 +247,10 @@ def _paint(leaves: Floats, light: Floats, clear: Floats, shade: Floats, shadow: 
         key = np.uint64(leaf[IDENTITY])
         depth = leaf[DEPTH]
         cosine, sine = elementary.cos_sin_turns(leaf[TURN])
+        octaves = _octaves(leaf[WAVELENGTH])
         if shape == POLYGON:
             _polygon(leaf, sides)
-        octaves = 1
-        while octaves < 6 and leaf[WAVELENGTH] >= np.float32(2 << octaves):  # down to a wavelength of 2 to 4 px
-            octaves += 1
-        reach = np.float32(1.3) * max(leaf[LENGTH], leaf[BREADTH]) + ONE
-        if shape == BOX:
-            reach = leaf[LENGTH] + leaf[BREADTH] + ONE
-        first_row = max(int(leaf[Y] - reach + min(shadow[1] * depth, ZERO) - depth), 0)
-        last_row = min(int(leaf[Y] + reach + max(shadow[1] * depth, ZERO) + depth) + 1, height)
-        first_column = max(int(leaf[X] - reach + min(shadow[0] * depth, ZERO) - depth), 0)
-        last_column = min(int(leaf[X] + reach + max(shadow[0] * depth, ZERO) + depth) + 1, width)
+        first_row, last_row, first_column, last_column = _box(leaf, shadow, height, width)
         for row in range(first_row, last_row):
             for column in range(first_column, last_column):
                 through = clear[row, column]

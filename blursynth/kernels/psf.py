@@ -46,13 +46,15 @@ def rasterise(
     assert spans.shape == (paths.shape[0], 2)
     assert centring in CENTRINGS, centring
     assert size >= 1
+    assert np.all(np.isfinite(paths))
     if not np.all((spans[:, 0] >= 0) & (spans[:, 0] < spans[:, 1]) & (spans[:, 1] <= 1)):
         raise errors.InputError("An exposure must satisfy 0 <= start < end <= 1, as fractions of the path.")
     psf = np.empty((paths.shape[0], size, size), np.float32)
-    needed = _rasterise(paths, spans, centring == "bounding-box", psf)
-    if needed > size:
+    missing = _rasterise(paths, spans, centring == "bounding-box", psf)
+    if missing > 0:
+        needed = size + 2 * int(missing)
         raise errors.InputError(
-            f"A kernel of {size}x{size} pixels cannot hold this motion blur: use a size of at least {needed}."
+            f"A kernel of {size}x{size} pixels cannot hold this motion blur: a size of {needed} would."
         )
     return psf
 
@@ -96,14 +98,14 @@ def _box_shift(path: npt.NDArray[np.float32], size: int) -> tuple[float, float]:
 
 
 @jit.inline
-def _missing(path: npt.NDArray[np.float32], first: int, last: int, shift_x: float, shift_y: float, size: int) -> int:
-    """How many pixels the canvas lacks on its worst side; 0 where the support fits."""
+def _missing(path: npt.NDArray[np.float32], first: int, last: int, shift_x: float, shift_y: float, size: int) -> float:
+    """How many pixels the canvas lacks on its worst side, a whole number; 0 where the support fits."""
     low, high = 0.0, size - 1.0
     for sample in range(first, last):
-        x, y = path[sample, 0] + shift_x, path[sample, 1] + shift_y
+        x, y = np.float64(path[sample, 0]) + shift_x, np.float64(path[sample, 1]) + shift_y
         low = min(low, min(x, y))
         high = max(high, max(x, y))
-    return max(int(-np.floor(low)), int(np.ceil(high)) - (size - 1))
+    return float(max(-np.floor(low), np.ceil(high) - (size - 1.0)))
 
 
 @jit.inline
@@ -125,7 +127,7 @@ def _splat(
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     for sample in range(first, last):
         weight = _weight(sample, begin, end)
-        x, y = path[sample, 0] + shift_x, path[sample, 1] + shift_y
+        x, y = np.float64(path[sample, 0]) + shift_x, np.float64(path[sample, 1]) + shift_y
         here_column, here_row = int(x), int(y)  # not negative: checked before
         if here_row != row or here_column != column:
             canvas[row, column] += a
@@ -153,22 +155,21 @@ def _rasterise(
     exposure: npt.NDArray[np.float32],
     bounding_box: bool,
     psf: npt.NDArray[np.float32],
-) -> int:
-    """Fill `psf`; returns the size that the largest support needs and stops there if that is more than `psf` has."""
+) -> float:
+    """Fill `psf`; returns how many pixels it lacks on its worst side, 0 where everything fits."""
     count, steps = position.shape[0], position.shape[1]
     size = psf.shape[1]
     canvas = np.empty((size + 1, size + 1))
-    worst = 0
+    worst = 0.0
     for item in range(count):
         path = position[item]
         begin, end = np.float64(exposure[item, 0]) * steps, np.float64(exposure[item, 1]) * steps
-        first, last = int(begin), min(int(np.ceil(end)), steps)
+        first, last = int(begin), int(np.ceil(end))
         if bounding_box:
             shift_x, shift_y = _box_shift(path, size)
         else:
             shift_x, shift_y = _centroid_shift(path, first, last, begin, end, size // 2)
-        missing = _missing(path, first, last, shift_x, shift_y, size)
-        worst = max(worst, missing)
+        worst = max(worst, _missing(path, first, last, shift_x, shift_y, size))
         if worst > 0:
             continue
         canvas[:] = 0.0
@@ -177,4 +178,4 @@ def _rasterise(
         for row in range(size):
             for column in range(size):
                 psf[item, row, column] = canvas[row, column] * per_weight
-    return size + 2 * worst
+    return worst

@@ -83,9 +83,10 @@ def uniforms(seed: int, stream: Stream, items: npt.ArrayLike, count: int) -> npt
     )
     first, second = (_fraction(high, low) for high, low in (words[:2], words[2:]))
     pairs = np.stack([first, second], axis=-1)
-    return np.ascontiguousarray(pairs.reshape(numbers.size, -1)[:, :count])
+    return np.ascontiguousarray(pairs.reshape(numbers.size, 2 * blocks.size)[:, :count])
 
 
 def _fraction(high: Words, low: Words) -> npt.NDArray[np.float64]:
     """Two words to a float64 in [0, 1): the top 53 of their 64 bits."""
-    return ((high << WORD_BITS | low) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    top_53: npt.NDArray[np.uint64] = (high << WORD_BITS | low) >> np.uint64(11)
+    return top_53.astype(np.float64) * 2.0**-53

@@ -102,7 +102,7 @@ def encode_value(linear: np.float32, code: npt.NDArray[np.uint8], step: npt.NDAr
     # The comparisons are in this order so that a NaN becomes 0.
     clipped = min(linear, ONE) if linear > ZERO else ZERO
     bucket = np.int32(np.sqrt(clipped) * BUCKETS_F)
-    return code[bucket] + np.uint8(clipped >= step[bucket])
+    return np.uint8(code[bucket] + np.uint8(clipped >= step[bucket]))
 
 
 @jit.kernel

@@ -1,6 +1,7 @@
 """What to blur, in a fixed order: photo folders and procedural scenes."""
 
 import pathlib
+import re
 
 from blursynth import errors
 from blursynth.sources import photos, scenes
@@ -20,8 +21,6 @@ def parse(
     if not name.startswith(SCENES):
         return photos.scan(text, workers=workers)
     count = name.removeprefix(SCENES)
-    if not (count.isascii() and count.isdigit() and int(count) > 0):
-        raise errors.InputError(
-            f"{name} does not say how many scenes to make; expected a whole number from 1, such as scenes:200."
-        )
+    if not re.fullmatch("[0-9]{1,9}", count):
+        raise errors.InputError(f"{name} does not say how many scenes to make; expected a number, such as scenes:200.")
     return scenes.Scenes(int(count), size, seed)

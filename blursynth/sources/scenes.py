@@ -21,6 +21,7 @@ from blursynth.sources import source
 
 VERSION = 1  # part of a scene's hash: raise it with any change of what a seed gives
 SMALLEST = 32  # px
+MOST = 1_000_000  # scenes of one collection
 
 _BATCH = 2048  # leaves drawn at a time
 _DRAWS = 32  # of one leaf
@@ -42,9 +43,9 @@ class Scenes:
     skipped: tuple[source.Skipped, ...] = dataclasses.field(default=(), init=False)
 
     def __post_init__(self) -> None:
-        """Raises InputError for no scenes, or scenes too small to show anything."""
-        if self.count < 1:
-            raise errors.InputError(f"{self.count} scenes were asked for; expected at least 1.")
+        """Raises InputError for no scenes, too many, or scenes too small to show anything."""
+        if not 1 <= self.count <= MOST:
+            raise errors.InputError(f"{self.count} scenes were asked for; expected 1 to {MOST:,}.")
         if self.size < SMALLEST:
             raise errors.InputError(f"Scenes of {self.size} pixels were asked for; expected at least {SMALLEST}.")
 
@@ -127,8 +128,8 @@ def _colours(draws: numpy.typing.NDArray[numpy.float64]) -> Floats:
     )  # sums of four: near enough to Gaussian
     red = vivid * 0.12 * (draws[:, 6:10].sum(axis=1) - 2) * numpy.sqrt(3)
     tint = numpy.stack([1 + 0.5 * yellow + red, 1 + 0.1 * yellow - 0.6 * red, 1 - yellow], axis=1).clip(0.06)
-    luminance = tint @ numpy.array([0.2126, 0.7152, 0.0722])
-    colours: Floats = (grey[:, None] ** 2 * tint / luminance[:, None]).astype(numpy.float32)
+    luminance = 0.2126 * tint[:, 0] + 0.7152 * tint[:, 1] + 0.0722 * tint[:, 2]  # not a BLAS product: those differ
+    colours: Floats = (tint * (grey**2 / luminance)[:, None]).astype(numpy.float32)
     return colours
 
 

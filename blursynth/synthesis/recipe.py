@@ -48,8 +48,8 @@ class Motion(recipe_file.Model):
     """
 
     preset: Preset = "boracchi-foi"
-    steps: int = pydantic.Field(2000, ge=2, le=100_000)
-    length: Annotated[draw.Draw, draw.within(0.01, 2000.0)] = pydantic.Field(default="60", validate_default=True)  # type: ignore[assignment]
+    steps: int = pydantic.Field(default=2000, ge=2, le=100_000)
+    length: Annotated[draw.Draw, draw.within(0.01, 2000.0)] = pydantic.Field(default="60", validate_default=True)
     dynamics: Literal["boracchi-foi", "algorithm-1"]
     anxiety: Annotated[draw.Draw, draw.within(0.0, 1.0)]
     inertia: Annotated[draw.Draw, draw.within(0.0, 10.0)]
@@ -81,7 +81,7 @@ class Psfs(recipe_file.Model):
 
     trajectories: str
     n: int = pydantic.Field(ge=1)
-    exposures: tuple[Annotated[float, pydantic.Field(gt=0, le=1)], ...] = pydantic.Field((1.0,), min_length=1)
+    exposures: tuple[Annotated[float, pydantic.Field(gt=0, le=1)], ...] = pydantic.Field(default=(1.0,), min_length=1)
     size: int = pydantic.Field(ge=3, le=4095)
     centring: Literal["centroid", "bounding-box"] = "centroid"
 
@@ -89,9 +89,9 @@ class Psfs(recipe_file.Model):
 class Splits(recipe_file.Model):
     """Shares of the photos (never of the crops) that go to each split. They add up to 1."""
 
-    train: float = pydantic.Field(0.9, ge=0, le=1)
-    val: float = pydantic.Field(0.1, ge=0, le=1)
-    test: float = pydantic.Field(0.0, ge=0, le=1)
+    train: float = pydantic.Field(default=0.9, ge=0, le=1)
+    val: float = pydantic.Field(default=0.1, ge=0, le=1)
+    test: float = pydantic.Field(default=0.0, ge=0, le=1)
 
     @pydantic.model_validator(mode="after")
     def _sum_to_one(self) -> "Splits":
@@ -110,11 +110,11 @@ class Convolve(recipe_file.Model):
     trajectories: fingerprint of the dataset that paths are taken from in turn; none draws a path per item.
     """
 
-    size: int | None = pydantic.Field(None, ge=8, le=16384)
+    size: int | None = pydantic.Field(default=None, ge=8, le=16384)
     fit: Literal["crop", "resize"] = "crop"
-    per_photo: int = pydantic.Field(1, ge=1, le=1_000_000)
+    per_photo: int = pydantic.Field(default=1, ge=1, le=1_000_000)
     transfer: Transfer = "gamma2.2"
-    exposure: Exposure = pydantic.Field(default="1", validate_default=True)  # type: ignore[assignment]
+    exposure: Exposure = pydantic.Field(default="1", validate_default=True)
     psf_size: int = pydantic.Field(ge=3, le=4095)
     store_psf: bool = True
     trajectories: str | None = None
