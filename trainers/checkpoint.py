@@ -64,7 +64,9 @@ def save(
 ) -> None:
     """Write a checkpoint under a temporary name, then rename it; with `loop`, also all that is needed to continue."""
     tensors = {
-        f"{name}.{key}": value for name, network in trained.networks.items() for key, value in network.state_dict().items()
+        f"{name}.{key}": value
+        for name, network in trained.networks.items()
+        for key, value in network.state_dict().items()
     }
     if loop is not None:
         tensors |= _optimiser_tensors(trained)
@@ -86,10 +88,10 @@ def about(path: pathlib.Path) -> About:
     values = json.loads(text)
     version = values.pop("format_version")
     if version > FORMAT_VERSION:
+        writer = values["versions"]["blursynth"]
         raise errors.InputError(
-            f"{path} is a checkpoint of format {version}, and this version of blursynth "
-            f"({blursynth.__version__}) reads up to {FORMAT_VERSION}; install version {values['versions']['blursynth']} "
-            "or later."
+            f"{path} is a checkpoint of format {version}, written by blursynth {writer}; this version "
+            f"({blursynth.__version__}) reads formats up to {FORMAT_VERSION}. Install version {writer} or later."
         )
     return About(**values)
 

@@ -141,6 +141,10 @@ class DeblurGAN(method.Method):
     Config: ClassVar[type[recipe_file.Model]] = DeblurGANConfig
     divisor: ClassVar[int] = networks.ResNetGenerator.DIVISOR
 
+    @classmethod
+    def for_restoring(cls, config: DeblurGANConfig) -> DeblurGANConfig:
+        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 1.0})
+
     def __init__(self, config: DeblurGANConfig, device: torch.device) -> None:
         self.config = config
         self.device = device
