@@ -1,0 +1,24 @@
+"""Cutting a dataset into tasks: one whole shard each, so that no two tasks ever write the same object."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth.storage import schema as schemas
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """Make the items of one shard, all of them."""
+
+    shard: int
+    items: range
+
+
+def shard_tasks(schema: schemas.Schema, finished: npt.NDArray[np.bool_] | None = None) -> Iterator[ShardTask]:
+    """A task for every shard that is not finished, in order; without `finished` they tile the dataset exactly once."""
+    for shard in range(schema.shards):
+        if finished is None or not finished[shard]:
+            yield ShardTask(shard, schema.items_of(shard))

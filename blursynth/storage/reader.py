@@ -1,0 +1,230 @@
+"""Reading a dataset: what it says of itself, its columns, and any items of its arrays.
+
+Imports neither the kernels nor Dask, so that a trainer starts fast and needs neither.
+"""
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorstore as ts
+
+from blursynth import errors
+from blursynth.storage import place
+from blursynth.storage import schema as schemas
+
+# Holds the indexes of shards that were read lately, so that an item costs one read instead of two.
+_CACHE_BYTES = 256 * 2**20
+
+
+def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset":  # noqa: A001
+    """Open the dataset at a path for reading.
+
+    Raises DatasetError where there is none, where it is of a newer format, or where it is not complete (unless
+    `incomplete`, which is for looking into a dataset in the making).
+    """
+    place_ = place.normalise(path)
+    attributes = stored_attributes(place_)
+    if attributes is None:
+        raise errors.DatasetError(f"There is no dataset at {path}.")
+    require_known_version(place_, attributes)
+    if not attributes["complete"] and not incomplete:
+        raise errors.DatasetError(
+            f"{path} is not finished. Run the command that makes it again to go on with it: {attributes['command']}"
+        )
+    return Dataset(place_, attributes)
+
+
+def stored_attributes(path: str) -> dict[str, Any] | None:
+    """Attributes of the dataset at a path, complete or not; None where there is nothing yet.
+
+    Raises DatasetError where something else is there.
+    """
+    if place.is_vacant(path):
+        return None
+    document = place.read_json(path, schemas.GROUP)
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    ours = attributes.get(schemas.ATTRIBUTE) if isinstance(attributes, dict) else None
+    if not isinstance(ours, dict) or "format_version" not in ours:
+        raise errors.DatasetError(
+            f"{path} exists and is not a blursynth dataset, so it is left alone; name another place."
+        )
+    return ours
+
+
+def require_known_version(path: str, attributes: Mapping[str, Any]) -> None:
+    """Raise DatasetError for a dataset that a later version of the package made in a format unknown here."""
+    version = attributes["format_version"]
+    if version != schemas.FORMAT_VERSION:
+        raise errors.DatasetError(
+            f"{path} has format version {version}; this blursynth reads version {schemas.FORMAT_VERSION}. "
+            "Install a newer blursynth to use it."
+        )
+
+
+def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
+    """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros."""
+    spec = {
+        "driver": "zarr3",
+        "kvstore": place.kvstore_spec(path, name),
+        "fill_missing_data_reads": False,
+        "recheck_cached_data": "open",
+        "recheck_cached_metadata": "open",
+    }
+    return ts.open(spec, read=True, context=context or place.context()).result()
+
+
+class Dataset:
+    """A dataset open for reading. Items that were left out while making it are hidden: `items` counts the others.
+
+    `path`; `kind` (what was made: trajectories, psfs, pairs); `items`; `attributes` (the record: recipe, seed,
+    versions, ...; see design of the format in the README); `names` (arrays that `read` reads); `columns` (one number
+    an item, by name). Can be pickled; the copy opens the files again.
+    """
+
+    def __init__(self, path: str, attributes: Mapping[str, Any]) -> None:
+        self.path = path
+        self.attributes = attributes
+        self.kind: str = attributes["kind"]
+        self._context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
+        self._opened: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset, (self.path, self.attributes)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} dataset, {self.items} items, {self.path}>"
+
+    def __len__(self) -> int:
+        return self.items
+
+    @property
+    def items(self) -> int:
+        return len(self._valid) if self._valid is not None else int(self.attributes["items"])
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """Arrays with more than one number an item."""
+        return tuple(name for name in self.attributes["arrays"] if self._array(name).rank > 1)
+
+    @functools.cached_property
+    def columns(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The columns by name, each (items,), read when first asked for."""
+        return _Columns(self, [name for name in self.attributes["arrays"] if name not in self.names])
+
+    @property
+    def transfer_function(self) -> str:
+        """How the images' codes relate to light: gamma2.2, srgb, linear, ... Raises DatasetError without images."""
+        for name in self.names:
+            declared = self.attributes_of(name).get("transfer_function")
+            if declared is not None:
+                return str(declared)
+        raise errors.DatasetError(
+            f"{self.path} holds {self.kind}, which have no transfer function; use a dataset of pairs."
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all shards' digests: the same for the same stored bytes."""
+        if not self.attributes["complete"]:
+            raise errors.DatasetError(f"{self.path} is not finished, so it has no fingerprint yet.")
+        return str(self.attributes["fingerprint"])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of what the column `split` counts."""
+        return tuple(self.attributes["splits"])
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """What the column `source` counts: name, sha256, size of each source. Empty where nothing was read."""
+        if schemas.SOURCE not in self.attributes["arrays"]:
+            return []
+        return list(self.attributes_of(schemas.SOURCE).get("sources", []))
+
+    def attributes_of(self, name: str) -> Mapping[str, Any]:
+        """CF attributes of an array or column: units, scale_factor, long_name, transfer_function, ..."""
+        self._require(name)
+        document = place.read_json(self.path, f"{name}/zarr.json")
+        if document is None:
+            raise errors.DatasetError(f"{self.path} has lost the array {name}: there is no {name}/zarr.json.")
+        attributes: dict[str, Any] = document["attributes"]
+        return attributes
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Shape of one item of an array."""
+        self._require(name)
+        return tuple(self._array(name).shape[1:])
+
+    def read(self, name: str, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+        """Items of an array, in the order asked for: (len(indices), *item shape), in the stored dtype and unit.
+
+        Reads only the inner chunks asked for, in parallel. Raises DatasetError where stored data is missing or fails
+        its checksum, IndexError for an index outside 0 .. items - 1.
+        """
+        self._require(name)
+        asked = np.asarray(indices, np.int64).reshape(-1)
+        if asked.size and (asked.min() < 0 or asked.max() >= self.items):
+            raise IndexError(f"indices {asked.min()} .. {asked.max()} of a dataset of {self.items} items")
+        stored = asked if self._valid is None else self._valid[asked]
+        array = self._array(name)
+        if not stored.size:
+            return np.empty((0, *array.shape[1:]), array.dtype.numpy_dtype)
+        with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+            values: npt.NDArray[Any] = array[stored].read().result()
+        return values
+
+    def _array(self, name: str) -> Any:
+        if name not in self._opened:
+            with place.failures(self.path, f"open {name}", hint=_DAMAGED):
+                self._opened[name] = open_array(self.path, name, self._context)
+        return self._opened[name]
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        """A whole column as stored, invalid items included."""
+        with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+            values: npt.NDArray[Any] = self._array(name).read().result()
+        return values
+
+    def _require(self, name: str) -> None:
+        if name not in self.attributes["arrays"]:
+            known = ", ".join(self.attributes["arrays"])
+            raise errors.DatasetError(f"{self.path} has no array {name}; it has {known}.")
+
+    @functools.cached_property
+    def _valid(self) -> npt.NDArray[np.int64] | None:
+        """Stored numbers of the valid items; None where all are."""
+        all_valid = self.attributes.get("valid_items") == self.attributes["items"]
+        if all_valid or schemas.VALID not in self.attributes["arrays"]:
+            return None
+        return np.flatnonzero(self._column(schemas.VALID)).astype(np.int64)
+
+
+_DAMAGED = "The files there are damaged or were removed; make the dataset again."
+
+
+class _Columns(Mapping[str, npt.NDArray[Any]]):
+    """Columns of a dataset, each read once when first asked for: a large dataset has many that nobody asks for."""
+
+    def __init__(self, dataset: Dataset, names: Sequence[str]) -> None:
+        self._dataset = dataset
+        self._read: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        values = self._read[name]
+        if values is None:
+            stored = self._dataset._column(name)
+            valid = self._dataset._valid
+            values = stored if valid is None else stored[valid]
+            values.flags.writeable = False
+            self._read[name] = values
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)

@@ -1,0 +1,196 @@
+"""Making a dataset: its metadata, one whole shard at a time, and the mark that it is complete.
+
+A shard is encoded in memory and stored as one object an array, then its row of `digest`. Every step can be killed and
+run again: an object is there whole or not at all, and a shard without its row is made again.
+"""
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorstore as ts
+
+from blursynth import errors
+from blursynth.storage import place, provenance, reader
+from blursynth.storage import schema as schemas
+
+_log = logging.getLogger(__name__)
+
+
+def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None:
+    """Write the metadata of a dataset, or what is missing of it.
+
+    The group's document comes first and says what is being made, so that a creation that was killed is recognised
+    and continued. Raises DatasetError where the dataset that is there was made from something else.
+    """
+    wanted = provenance.attributes(record, schema)
+    stored = reader.stored_attributes(path)
+    if stored is None:
+        place.write_json(path, schemas.GROUP, schemas.group_document(wanted))
+    else:
+        _require_same(path, stored, wanted)
+    for name, document in _documents(schema, record).items():
+        key = f"{name}/zarr.json"
+        existing = place.read_json(path, key) if stored is not None else None
+        if existing is None:
+            place.write_json(path, key, document)
+        elif existing != document:
+            raise errors.DatasetError(
+                f"{path} was begun with another form of the array {name} than this version makes. "
+                "Use --overwrite to make it anew, or another place for the output."
+            )
+
+
+def _documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
+    """Each array's metadata; the long list of sources is an attribute of the column that counts them."""
+    documents = {array.name: schema.document(array) for array in schema.arrays}
+    assert not record.sources or schemas.SOURCE in documents, "sources are listed without a column `source`"
+    if record.sources:
+        documents[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
+    documents[schemas.DIGEST] = schema.digest_document()
+    return documents
+
+
+def _require_same(path: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    reader.require_known_version(path, stored)
+    differences = provenance.differences(stored, wanted)
+    if differences:
+        listed = "\n".join(f"  {line}" for line in differences)
+        raise errors.DatasetError(
+            f"{path} holds another dataset than the one asked for; it differs in (there -> asked for):\n{listed}\n"
+            "Ask for the same to go on with it, use --overwrite to replace it, or choose another place for the output."
+        )
+    for package, version in stored["versions"].items():
+        current = wanted["versions"].get(package)
+        if current != version:
+            _log.warning("%s was begun with %s %s and goes on with %s.", path, package, version, current)
+
+
+def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Store all arrays' parts of one shard, then its row of digests.
+
+    `arrays[name]` has shape (items of the shard, *item shape) and the array's dtype; all arrays of the schema, no
+    others. Raises DatasetError where they cannot be stored.
+    """
+    items = schema.items_of(shard)
+    assert set(arrays) == set(schema.names), f"made {sorted(arrays)}, the schema has {sorted(schema.names)}"
+    digests = np.empty((1, len(schema.arrays), schemas.DIGEST_BYTES), np.uint8)
+    with place.failures(path, f"write shard {shard}"):
+        store = place.store(path)
+        writes = []
+        for row, array in enumerate(schema.arrays):
+            values = arrays[array.name]
+            assert values.shape == (len(items), *array.shape), f"{array.name}: {values.shape} for {items}"
+            assert values.dtype == array.dtype, f"{array.name}: {values.dtype}, not {array.dtype}"
+            key = schema.chunk_key(array, shard)
+            encoded = _encode(schema.document(array), values, items.start, key.removeprefix(f"{array.name}/"))
+            digests[0, row] = np.frombuffer(hashlib.sha256(encoded).digest(), np.uint8)
+            writes.append(store.write(key, encoded))
+        for write in writes:
+            write.result()
+        key = schema.digest_key(shard)
+        encoded = _encode(schema.digest_document(), digests, shard, key.removeprefix(f"{schemas.DIGEST}/"))
+        store.write(key, encoded).result()
+
+
+def _encode(document: dict[str, Any], values: npt.NDArray[Any], start: int, key: str) -> bytes:
+    """The bytes of one whole chunk or shard, made by tensorstore in a private memory store.
+
+    So they are known before anything is stored: they can be hashed, and stored as one object. All-zero shards and
+    inner chunks are encoded like any other; by default they would be left out and look like missing ones.
+    """
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "memory"},
+        "metadata": document,
+        "create": True,
+        "store_data_equal_to_fill_value": True,
+    }
+    array = ts.open(spec, context=place.context()).result()
+    part = array[start : start + len(values)]
+    # The values outlive this call, so the copy that tensorstore would make of them is saved.
+    part.write(np.ascontiguousarray(values), can_reference_source_data_indefinitely=True).result()
+    memory = array.kvstore
+    assert memory is not None
+    found = memory.read(key).result()
+    assert found.state == "value", f"encoding {key} stored nothing"
+    encoded: bytes = found.value
+    return encoded
+
+
+def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
+    """Which shards are finished, bool (shards,): those with a whole row of digests."""
+    present, _ = _digests(path, schema)
+    return present
+
+
+def _digests(path: str, schema: schemas.Schema) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Whether each shard's row is there (shards,), and the rows (shards, arrays, 32), zero where they are not."""
+    rows = np.zeros((schema.shards, len(schema.arrays), schemas.DIGEST_BYTES), np.uint8)
+    present = np.zeros(schema.shards, np.bool_)
+    with place.failures(path, "list the finished shards"):
+        names = {key.decode() for key in place.store(f"{path}/{schemas.DIGEST}").list().result()}
+        array = reader.open_array(path, schemas.DIGEST)
+    listed = [shard for shard in range(schema.shards) if f"c/{shard}/0/0" in names]
+    for shard, reading in [(shard, array[shard].read()) for shard in listed]:
+        try:
+            rows[shard] = reading.result()
+        except ValueError:
+            # Cut short or damaged, as a power failure can leave it: the shard counts as unfinished and is made again.
+            _log.warning("The digests of shard %d in %s cannot be read; the shard is made again.", shard, path)
+        else:
+            present[shard] = True
+    return present, rows
+
+
+def invalid_items(path: str, schema: schemas.Schema, done: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Numbers of the items in finished shards that are marked invalid."""
+    if schemas.VALID not in schema.names:
+        return np.empty(0, np.int64)
+    with place.failures(path, f"read the column {schemas.VALID}"):
+        column = reader.open_array(path, schemas.VALID)
+        ranges = [schema.items_of(int(shard)) for shard in np.flatnonzero(done)]
+        readings = [(items.start, column[items.start : items.stop].read()) for items in ranges]
+        found = [start + np.flatnonzero(reading.result() == 0) for start, reading in readings]
+    return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What `finalise` put on record."""
+
+    valid_items: int
+    fingerprint: str
+
+
+def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Skipped], invalid: int) -> Finished:
+    """Mark a dataset complete.
+
+    `skipped`: why items were left out; `invalid`: how many are marked so. Raises DatasetError, and writes nothing,
+    where shards are missing.
+    """
+    present, rows = _digests(path, schema)
+    missing = np.flatnonzero(~present)
+    if missing.size:
+        listed = ", ".join(str(shard) for shard in missing[:10]) + (", ..." if missing.size > 10 else "")
+        raise errors.DatasetError(
+            f"{path} is not finished: {missing.size} of {schema.shards} shards are missing ({listed}). "
+            "Run the same command again to make them."
+        )
+    attributes = reader.stored_attributes(path)
+    assert attributes is not None, f"{path} vanished"
+    result = Finished(schema.items - invalid, hashlib.sha256(rows.tobytes()).hexdigest())
+    before = [provenance.Skipped(**entry) for entry in attributes["skipped"]]
+    place.sweep(path)
+    attributes |= {
+        "complete": True,
+        "valid_items": result.valid_items,
+        "fingerprint": result.fingerprint,
+        "skipped": provenance.skipped_attribute([*before, *skipped]),
+    }
+    place.write_json(path, schemas.GROUP, schemas.group_document(attributes))
+    return result
