@@ -32,6 +32,7 @@ class Journal:
 
     def write(self, kind: str, images: int, values: Mapping[str, Any]) -> None:
         """One line, and every number in it (tables included) as a TensorBoard scalar KIND/TABLE/NAME."""
+        assert not {"kind", "images"} & values.keys(), sorted(values)
         self._file.write(json.dumps({"kind": kind, "images": images, **values}) + "\n")
         self._file.flush()
         self._scalars(kind, images, values)

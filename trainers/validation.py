@@ -50,7 +50,7 @@ class HeldOut:
 class Scores:
     """Means over the validation images, under PROTOCOL; of the restored images and of the blurred ones given."""
 
-    images: int
+    images_scored: int
     psnr: float
     ssim: float
     blurred_psnr: float
@@ -58,7 +58,7 @@ class Scores:
 
     def __str__(self) -> str:
         return (
-            f"{PROTOCOL}, {self.images} images: restored {self.psnr:.2f} dB, SSIM {self.ssim:.4f}; "
+            f"{PROTOCOL}, {self.images_scored} images: restored {self.psnr:.2f} dB, SSIM {self.ssim:.4f}; "
             f"blurred {self.blurred_psnr:.2f} dB, SSIM {self.blurred_ssim:.4f}"
         )
 
