@@ -29,11 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.dry_run:
         print(session.describe(wanted, device))
         return 0
-    if asked.overwrite and not run_folder.discard(wanted.folder):
-        return 1
-    run_folder.check(wanted.folder, wanted)
+    run_folder.check(wanted.folder, wanted, overwrite=asked.overwrite)
     run = session.start(wanted, device)
     print(run.method.describe())
+    if asked.overwrite and not run_folder.discard(wanted.folder):
+        return 1
     run_folder.create(wanted.folder, wanted)
     with run_folder.Lock(wanted.folder):
         outcome = loop.train(run, wanted.folder)

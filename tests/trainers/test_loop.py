@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from blursynth import errors
+from blursynth.media import photos
 from trainers import checkpoint, loop, recipe, run_folder, session
 
 CPU = torch.device("cpu")
@@ -205,7 +205,7 @@ def test_sheets_show_blurred_restored_and_sharp(start: Callable[..., session.Ses
     train(run)
     sheets = sorted((run.recipe.folder / "sheets").iterdir())
     assert [path.name for path in sheets] == [f"images-{images:012d}.png" for images in (20, 40, 48)]
-    picture = np.asarray(Image.open(sheets[-1]))
+    picture = photos.read(sheets[-1])
     assert run.held_out is not None
     blurred, sharp = next(iter(run.held_out))
     assert np.array_equal(picture[4:20, 4:20], blurred)
