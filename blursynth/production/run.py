@@ -115,6 +115,9 @@ def _finish(maker: makers.Maker, path: str, strict: bool, complete: bool) -> tup
         if strict:
             _refuse(maker, invalid)
         reasons = maker.skipped(invalid) if invalid.size else ()
+        if len(invalid) == maker.schema.items:
+            first = reasons[0]
+            raise errors.InputError(f"Not one item could be made for {path}; the first, {first.name}: {first.reason}.")
         writer.finalise(path, maker.schema, reasons, len(invalid))
     stored = reader.stored_attributes(path)
     assert stored is not None, f"{path} vanished"
