@@ -8,8 +8,8 @@ What is done with which file, in this order:
 - Transparency (alpha, or a transparent colour) is laid over white, as viewers do; under full transparency files hold
   arbitrary values. The transparent colour of a 16-bit grey PNG is ignored.
 - An embedded ICC profile that is not sRGB is converted to sRGB (relative colorimetric, black point compensation), also
-  from CMYK. CMYK without a profile is converted as 255 - min(255, ink + black). A damaged profile is ignored, and so
-  is PNG's gamma chunk.
+  from CMYK. CMYK without a profile reflects (1 - ink)(1 - black). A profile that is damaged, or for another kind of
+  pixel than the photo's, is ignored, and so is PNG's gamma chunk.
 - EXIF (or XMP) orientation is applied, so that rows run from top to bottom. Damaged EXIF counts as upright.
 
 No setting of Pillow is changed. Its limit on pixels (twice Image.MAX_IMAGE_PIXELS, 179 million by default) is kept.
@@ -129,10 +129,6 @@ def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
         stack.enter_context(_QUIET)
         with _refusing(path):
             image = stack.enter_context(Image.open(file, formats=FORMATS))
-        if 0 in image.size:
-            raise errors.InputError(
-                f"{path} says that it is {image.width} by {image.height} pixels, so holds no photo."
-            )
         yield image
 
 
