@@ -88,10 +88,10 @@ def about(path: pathlib.Path) -> About:
     values = json.loads(text)
     version = values.pop("format_version")
     if version > FORMAT_VERSION:
+        writer = values["versions"]["blursynth"]
         raise errors.InputError(
-            f"{path} is a checkpoint of format {version}, and this version of blursynth "
-            f"({blursynth.__version__}) reads up to {FORMAT_VERSION}; install version {values['versions']['blursynth']} "
-            "or later."
+            f"{path} is a checkpoint of format {version}, written by blursynth {writer}; this version "
+            f"({blursynth.__version__}) reads formats up to {FORMAT_VERSION}. Install version {writer} or later."
         )
     return About(**values)
 

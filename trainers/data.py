@@ -45,7 +45,7 @@ class Part:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the dataset's images in pixels."""
-        height, width = self.dataset.shape("blurred")[1:3]
+        height, width = self.dataset.shape_of("blurred")[:2]
         return height, width
 
 
@@ -57,7 +57,7 @@ class Order:
     """
 
     def __init__(self, sizes: Sequence[int], weights: Sequence[float], seed: int) -> None:
-        assert sizes and min(sizes) > 0, sizes
+        assert min(sizes) > 0, sizes
         self.sizes = tuple(sizes)
         self.seed = seed
         self.epoch_length = sum(sizes)
@@ -246,10 +246,9 @@ def open_pairs(path: str) -> reader.Dataset:
 
 def items_of(dataset: reader.Dataset, split: str) -> npt.NDArray[np.int64]:
     """Item numbers of a split, ascending; none where the dataset does not know the split."""
-    names = list(dataset.attributes["splits"])
-    if split not in names:
+    if split not in dataset.splits:
         return np.empty(0, np.int64)
-    return np.flatnonzero(dataset.columns["split"] == names.index(split)).astype(np.int64)
+    return np.flatnonzero(dataset.columns["split"] == dataset.splits.index(split)).astype(np.int64)
 
 
 def _patch_size(parts: Sequence[Part], crop: int, divisor: int) -> tuple[int, int]:

@@ -9,8 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy import typing as npt
-
-# The submodule's name for the writer; torch.utils.tensorboard imports far more.
 from torch.utils import tensorboard
 
 LOG = "log.jsonl"
@@ -23,37 +21,38 @@ class Journal:
         self._log = folder / LOG
         _cut_back(self._log, images)
         self._file = self._log.open("a", encoding="utf-8")
-        self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1)  # type: ignore[no-untyped-call]
+        self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
     def write(self, kind: str, images: int, values: Mapping[str, Any]) -> None:
         """One line, and every number in it (tables included) as a TensorBoard scalar KIND/TABLE/NAME."""
+        assert not {"kind", "images"} & values.keys(), sorted(values)
         self._file.write(json.dumps({"kind": kind, "images": images, **values}) + "\n")
         self._file.flush()
         self._scalars(kind, images, values)
 
     def picture(self, name: str, images: int, pixels: npt.NDArray[np.uint8]) -> None:
         """uint8 (H, W, 3), RGB, into TensorBoard."""
-        self._board.add_image(name, pixels, images, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self._board.add_image(name, pixels, images, dataformats="HWC")
 
     def sync(self) -> None:
         """Everything written so far is on disk when this returns."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._board.flush()  # type: ignore[no-untyped-call]
+        self._board.flush()
 
     def _scalars(self, prefix: str, images: int, values: Mapping[str, Any]) -> None:
         for key, value in values.items():
             if isinstance(value, Mapping):
                 self._scalars(f"{prefix}/{key}", images, value)
             elif isinstance(value, int | float):
-                self._board.add_scalar(f"{prefix}/{key}", value, images)  # type: ignore[no-untyped-call]
+                self._board.add_scalar(f"{prefix}/{key}", value, images)
 
 
 def _cut_back(log: pathlib.Path, images: int) -> None:

@@ -48,7 +48,7 @@ class State:
         """Sum on the device: fetching a number here would make the host wait for every step."""
         for name, loss in losses.items():
             # A new tensor each time, never the method's own; float64, so that long intervals lose nothing.
-            self.sums[name] = self.sums[name] + loss if name in self.sums else loss.double()
+            self.sums[name] = self.sums[name] + loss if name in self.sums else loss.to(torch.float64, copy=True)
         self.summed += 1
 
     def means(self) -> dict[str, float]:
@@ -77,7 +77,7 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
         tqdm.tqdm(total=run.steps * per_step, initial=images, unit="img", disable=None, dynamic_ncols=True) as bar,
     ):
         meter = _Meter()
-        while state.step < run.steps and stop.number is None:
+        while state.step < run.steps:
             factor = run.recipe.schedule.factor(images, run.data.epoch)
             _set_rates(run, rates, factor)
             waiting = time.perf_counter()
@@ -90,6 +90,8 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
             before, images = images, images + per_step
             meter.images += per_step
             bar.update(per_step)
+            # Read once: a signal that comes later than this is seen by the next step.
+            stopped_by = stop.number
             last = state.step == run.steps
             if last or _passed(output.log_every, before, images):
                 _log(run, folder, log, state, meter, bar, factor)
@@ -97,14 +99,16 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
                 meter.pause()
                 _validate(run, run.held_out, folder, log, state)
                 meter.go_on()
-            if last or stop.number is not None or _passed(output.checkpoint_every, before, images):
+            if last or stopped_by is not None or _passed(output.checkpoint_every, before, images):
                 meter.pause()
                 log.sync()
                 _save(run, folder / checkpoint.LAST, folder, state, resumable=True)
                 meter.go_on()
             if output.keep_every and _passed(output.keep_every, before, images):
                 _save(run, folder / f"images-{images:012d}.safetensors", folder, state, resumable=True)
-    return Outcome(images, state.step >= run.steps, state.scores, state.best, stop.number)
+            if stopped_by is not None:
+                break
+    return Outcome(images, last, state.scores, state.best, None if last else stopped_by)
 
 
 def _resume(run: session.Session, folder: pathlib.Path) -> State:
@@ -114,9 +118,10 @@ def _resume(run: session.Session, folder: pathlib.Path) -> State:
     about = checkpoint.about(last)
     then, now = ([each["fingerprint"] for each in sets] for sets in (about.datasets, run.data.describe()))
     if then != now:
+        paths = ", ".join(entry.path for entry in run.recipe.data.train)
         raise errors.InputError(
-            f"{last} was trained on other data than {', '.join(entry.path for entry in run.recipe.data.train)} holds now; "
-            "bring the old data back, choose another --out, or start anew with --overwrite."
+            f"{last} was trained on other data than {paths} holds now; bring the old data back, choose another --out, "
+            "or start anew with --overwrite."
         )
     sums = checkpoint.load_training_state(last, run.method)
     on_device = {name: value.to(run.device) for name, value in sums.items()}

@@ -4,6 +4,7 @@ Legend of tensor names: N images, C channels, H rows, W columns. Images inside a
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,6 +13,7 @@ from torch import nn
 
 Norm = Literal["instance", "none"]
 Padding = Literal["reflect", "replicate", "zero"]
+Initialisation = Literal["normal", "he"]
 
 _PADDING_MODE: Mapping[Padding, Literal["reflect", "replicate", "zeros"]] = {
     "reflect": "reflect",
@@ -36,6 +38,10 @@ class ResidualBlock(nn.Module):
         if convolutions == 2:
             layers += [_convolution(width, width, 3, padding), *_norm(norm, width)]
         self.residual = nn.Sequential(*layers)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        return [layer for layer in self.residual if isinstance(layer, nn.Conv2d)][-1]
 
     def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
         change_NCHW: torch.Tensor = self.residual(features_NCHW)
@@ -114,16 +120,25 @@ class PatchCritic(nn.Module):
         return scores_NCHW
 
 
-def initialise(network: nn.Module, deviation: float = 0.02) -> None:
-    """Draw every convolution's weights from N(0, `deviation`^2) with torch's global generator; biases are 0.
+def initialise(network: nn.Module, kind: Initialisation = "normal") -> None:
+    """Draw every convolution's weights anew with torch's global generator; biases become 0.
 
-    The papers are silent; 0.02 is DCGAN's, and what DeblurGAN's public code has.
+    "normal" is N(0, 0.02^2) (DCGAN's; DeblurGAN's public code has it, the papers are silent). It relies on norms to
+    bring the signal back to size: without them the generator starts, and stays, at no correction at all. "he" is
+    N(0, 2 / fan-in) (He et al. 2015), which needs no norm, with the last convolution of each residual block scaled
+    by 0.2 and the network's very last by 0.05, so that every sum starts close to its skip.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, deviation)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    ends = [block.last for block in network.modules() if isinstance(block, ResidualBlock)]
+    for convolution in convolutions:
+        nn.init.normal_(convolution.weight, 0.0, 0.02 if kind == "normal" else math.sqrt(2.0 / _fan_in(convolution)))
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
+    if kind == "he":
+        with torch.no_grad():
+            for end in ends:
+                end.weight.mul_(0.2)
+            convolutions[-1].weight.mul_(0.05)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +169,12 @@ def pad_to_multiple(images_NCHW: torch.Tensor, divisor: int, smallest: int) -> t
             place = torch.arange(wanted, device=images_NCHW.device) % period
             images_NCHW = images_NCHW.index_select(axis, torch.where(place < length, place, period - place))
     return images_NCHW
+
+
+def _fan_in(convolution: nn.Conv2d | nn.ConvTranspose2d) -> float:
+    """Weights that meet in one output value; a transposed convolution spreads its own over stride^2 values."""
+    taps = convolution.in_channels * math.prod(convolution.kernel_size)
+    return taps / math.prod(convolution.stride) if isinstance(convolution, nn.ConvTranspose2d) else taps
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, padding: Padding) -> nn.Conv2d:

@@ -170,7 +170,8 @@ def _layers(network: Network, tap: str, after_activation: bool) -> Iterator[nn.M
     channels = 3
     for block, count in enumerate(PUBLISHED[network].convolutions):
         for place in range(count):
-            yield nn.Conv2d(channels, _CHANNELS[block], 3, padding=1)
+            # Not initialised: drawing weights that are replaced would move torch's global generator.
+            yield nn.utils.skip_init(nn.Conv2d, channels, _CHANNELS[block], 3, padding=1)  # type: ignore[no-untyped-call]
             channels = _CHANNELS[block]
             at_tap = tap == f"conv{block + 1}_{place + 1}"
             if not at_tap or after_activation:

@@ -153,8 +153,10 @@ class _Named(recipe_file.Model):
     name: str
 
 
-def load(name: str | pathlib.Path, changes: Sequence[str] = (), data: Sequence[str] = ()) -> Recipe:
-    """A recipe by path or by shipped name, with `--set` changes ("key.path=value") and `--data` paths applied.
+def load(
+    name: str | pathlib.Path, changes: Sequence[str] = (), data: Sequence[str] = (), out: str | None = None
+) -> Recipe:
+    """A recipe by path or by shipped name, with `--set` changes ("key.path=value"), `--data` and `--out` applied.
 
     Raises RecipeError with every problem, each under its table path.
     """
@@ -165,8 +167,9 @@ def load(name: str | pathlib.Path, changes: Sequence[str] = (), data: Sequence[s
         raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
     values = _tables(text, str(name))
     if data:
-        section = values.setdefault("data", {})
-        section["train"] = [{"path": path} for path in data]
+        values.setdefault("data", {})["train"] = [{"path": path} for path in data]
+    if out:
+        values.setdefault("output", {})["folder"] = out
     for change in changes:
         _apply(values, change)
     return _build(values, str(name))

@@ -17,8 +17,8 @@ _LOCK = ".lock"
 _OURS = (RECIPE, journal.LOG, checkpoint.LAST, checkpoint.BEST, "tensorboard", SHEETS, _LOCK)
 
 
-def check(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
-    """RecipeError where the folder holds anything but a run of this very recipe; nothing is touched."""
+def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = False) -> None:
+    """RecipeError where the folder holds anything but a run of this recipe (`overwrite`: of any); touches nothing."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     stored = folder / RECIPE
@@ -26,14 +26,16 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
         raise errors.RecipeError(
             f"{folder} exists and is not a run folder (it has no {RECIPE}), so it is left alone; choose another --out."
         )
+    if overwrite:
+        return
     found = recipe.parse(stored.read_text(encoding="utf-8"), source=str(stored))
     lines = recipe.differences(found, wanted)
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         raise errors.RecipeError(
             f"{folder} is a run of another recipe; it differs in (there -> asked for):\n{listed}\n"
-            f"Go on with it by `python -m trainers.run {stored} --out {folder}`, choose another --out, or start anew with "
-            "--overwrite."
+            f"Go on with it by `python -m trainers.run {stored} --out {folder}`, choose another --out, or start anew "
+            "with --overwrite."
         )
 
 

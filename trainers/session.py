@@ -61,7 +61,9 @@ def describe(wanted: recipe.Recipe, device: torch.device) -> str:
         per_step = wanted.data.batch * trained.batches_per_step
         lines.append(f"Images per step: {per_step} ({trained.batches_per_step} batches of {wanted.data.batch})")
     except errors.BlursynthError as error:
-        return "\n".join([*lines, f"The method cannot be made here: {error}"])
+        kind = methods.find(wanted.method_name)
+        alone = kind(kind.for_restoring(wanted.method), device).describe()
+        return "\n".join([*lines, f"Training cannot start here: {error}", "The restoring network by itself:", alone])
     try:
         training, held_out = _open(wanted)
     except errors.BlursynthError as error:

@@ -27,10 +27,10 @@ class HeldOut:
         datasets = [data.open_pairs(section.path)] if section.path else list(dict.fromkeys(used))
         pairs = [(dataset, int(item)) for dataset in datasets for item in data.items_of(dataset, section.split)]
         if not pairs:
+            paths = ", ".join(dataset.path for dataset in datasets)
             raise errors.DatasetError(
-                f'There are no pairs in the split "{section.split}" of {", ".join(str(each.path) for each in datasets)} '
-                "to validate on. Make a dataset that has that split, give validation.path another dataset, or turn "
-                "validation off: --set validation.images=0."
+                f'There are no pairs in the split "{section.split}" of {paths} to validate on. Make a dataset that has '
+                "that split, give validation.path another dataset, or turn validation off: --set validation.images=0."
             )
         _refuse_shared_sources(used, datasets, section.split)
         data.warn_of_other_light([*used, *datasets])
@@ -50,7 +50,7 @@ class HeldOut:
 class Scores:
     """Means over the validation images, under PROTOCOL; of the restored images and of the blurred ones given."""
 
-    images: int
+    images_scored: int
     psnr: float
     ssim: float
     blurred_psnr: float
@@ -58,7 +58,7 @@ class Scores:
 
     def __str__(self) -> str:
         return (
-            f"{PROTOCOL}, {self.images} images: restored {self.psnr:.2f} dB, SSIM {self.ssim:.4f}; "
+            f"{PROTOCOL}, {self.images_scored} images: restored {self.psnr:.2f} dB, SSIM {self.ssim:.4f}; "
             f"blurred {self.blurred_psnr:.2f} dB, SSIM {self.blurred_ssim:.4f}"
         )
 
@@ -105,4 +105,5 @@ def _refuse_shared_sources(training: Sequence[reader.Dataset], held_out: Sequenc
 def _sources(dataset: reader.Dataset, split: str) -> set[str]:
     """SHA-256 of the sources of a split."""
     numbers = np.unique(dataset.columns["source"][data.items_of(dataset, split)])
-    return {dataset.sources[number]["sha256"] for number in numbers}
+    sources = dataset.sources
+    return {sources[number]["sha256"] for number in numbers}

@@ -25,8 +25,8 @@ def run(
 ) -> None:
     """Call `function` on every task, at most `workers` at a time; `finished` is called here after each.
 
-    Dask's scheduler hands a thread its next task when it has ended one, so nothing piles up. The first error, or
-    Ctrl-C, stops: tasks under way end, no further one begins, and it is raised here.
+    Dask's scheduler hands a thread its next task, in no promised order, when it has ended one: nothing piles up. The
+    first error, or Ctrl-C, stops: tasks under way end, no further one begins, and it is raised here.
     """
     names = [f"shard-{number:09d}" for number in range(len(tasks))]
     by_name = dict(zip(names, tasks, strict=True))

@@ -14,6 +14,7 @@ from blursynth import errors
 from blursynth.production import execute, plan
 from blursynth.production import maker as makers
 from blursynth.storage import lock, place, provenance, reader, writer
+from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
 
@@ -101,19 +102,22 @@ def _make_missing(
 def make_shard(maker: makers.Maker, path: str, strict: bool, task: plan.ShardTask) -> None:
     """One task: make the items of a shard and store them."""
     arrays = maker.make(task.items)
-    if strict and "valid" in arrays:
-        _refuse(maker, np.flatnonzero(arrays["valid"] == 0) + task.items.start)
+    if strict and schemas.VALID in arrays:
+        _refuse(maker, np.flatnonzero(arrays[schemas.VALID] == 0) + task.items.start)
     writer.write_shard(path, maker.schema, task.shard, arrays)
 
 
 def _finish(maker: makers.Maker, path: str, strict: bool, complete: bool) -> tuple[provenance.Skipped, ...]:
     """Put the reasons for left-out items on record and mark the dataset complete; gives all that was left out."""
     if not complete:
-        every_shard = np.ones(maker.schema.shards, np.bool_)
-        invalid = writer.invalid_items(path, maker.schema, every_shard)
+        has_flags = schemas.VALID in maker.schema.names
+        invalid = writer.invalid_items(path) if has_flags else np.empty(0, np.int64)
         if strict:
             _refuse(maker, invalid)
         reasons = maker.skipped(invalid) if invalid.size else ()
+        if len(invalid) == maker.schema.items:
+            first = reasons[0]
+            raise errors.InputError(f"Not one item could be made for {path}; the first, {first.name}: {first.reason}.")
         writer.finalise(path, maker.schema, reasons, len(invalid))
     stored = reader.stored_attributes(path)
     assert stored is not None, f"{path} vanished"

@@ -109,7 +109,7 @@ def _is_dead(owner: Owner) -> bool:
 def _start_of(pid: int) -> str:
     """Boot and clock tick at which a process started, where /proc tells (Linux); else an empty string."""
     try:
-        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         fields = pathlib.Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return ""

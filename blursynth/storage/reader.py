@@ -4,6 +4,7 @@ Imports neither the kernels nor Dask, so that a trainer starts fast and needs ne
 """
 
 import functools
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,8 +17,10 @@ from blursynth import errors
 from blursynth.storage import place
 from blursynth.storage import schema as schemas
 
+_log = logging.getLogger(__name__)
+
 # Holds the indexes of shards that were read lately, so that an item costs one read instead of two.
-_CACHE_BYTES = 256 * 2**20
+_CACHE_BYTES = 64 * 2**20
 
 
 def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset":  # noqa: A001
@@ -77,11 +80,31 @@ def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
     return ts.open(spec, read=True, context=context or place.context()).result()
 
 
+def digests(path: str, attributes: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Which shards are finished, bool (shards,), and their rows of digests, uint8 (shards, arrays, 32), else zero."""
+    shards = -(-attributes["items"] // attributes["shard_length"])
+    rows = np.zeros((shards, len(attributes["arrays"]), schemas.DIGEST_BYTES), np.uint8)
+    finished = np.zeros(shards, np.bool_)
+    with place.failures(path, "list the finished shards"):
+        keys = {key.decode() for key in place.store(path).list(ts.KvStore.KeyRange(f"{schemas.DIGEST}/c/")).result()}
+        array = open_array(path, schemas.DIGEST)
+    listed = [shard for shard in range(shards) if schemas.digest_key(shard) in keys]
+    for shard, reading in [(shard, array[shard].read()) for shard in listed]:
+        try:
+            rows[shard] = reading.result()
+        except ValueError:
+            # Cut short or damaged, as a power failure can leave it: such a shard counts as unfinished.
+            _log.warning("The digests of shard %d in %s cannot be read: it counts as unfinished.", shard, path)
+        else:
+            finished[shard] = True
+    return finished, rows
+
+
 class Dataset:
     """A dataset open for reading. Items that were left out while making it are hidden: `items` counts the others.
 
     `path`; `kind` (what was made: trajectories, psfs, pairs); `items`; `attributes` (the record: recipe, seed,
-    versions, ...; see design of the format in the README); `names` (arrays that `read` reads); `columns` (one number
+    versions, ...; the README lists them); `names` (arrays that `read` reads); `columns` (one number
     an item, by name). Can be pickled; the copy opens the files again.
     """
 
@@ -103,7 +126,8 @@ class Dataset:
 
     @property
     def items(self) -> int:
-        return len(self._valid) if self._valid is not None else int(self.attributes["items"])
+        """How many items there are to read."""
+        return len(self._stored) if self._stored is not None else int(self.attributes["items"])
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -180,7 +204,7 @@ class Dataset:
         asked = np.asarray(indices, np.int64).reshape(-1)
         if asked.size and (asked.min() < 0 or asked.max() >= self.items):
             raise IndexError(f"indices {asked.min()} .. {asked.max()} of a dataset of {self.items} items")
-        stored = asked if self._valid is None else self._valid[asked]
+        stored = asked if self._stored is None else self._stored[asked]
         array = self._array(name)
         if not stored.size:
             return np.empty((0, *array.shape[1:]), array.dtype.numpy_dtype)
@@ -195,9 +219,11 @@ class Dataset:
         return self._opened[name]
 
     def _column(self, name: str) -> npt.NDArray[Any]:
-        """A whole column as stored, invalid items included."""
+        array = self._array(name)
+        part = array if self._stored is None else array[self._stored]
         with place.failures(self.path, f"read {name}", hint=_DAMAGED):
-            values: npt.NDArray[Any] = self._array(name).read().result()
+            values: npt.NDArray[Any] = part.read().result()
+        values.flags.writeable = False
         return values
 
     def _require(self, name: str) -> None:
@@ -206,12 +232,20 @@ class Dataset:
             raise errors.DatasetError(f"{self.path} has no array {name}; it has {known}.")
 
     @functools.cached_property
-    def _valid(self) -> npt.NDArray[np.int64] | None:
-        """Stored numbers of the valid items; None where all are."""
-        all_valid = self.attributes.get("valid_items") == self.attributes["items"]
-        if all_valid or schemas.VALID not in self.attributes["arrays"]:
+    def _stored(self) -> npt.NDArray[np.int64] | None:
+        """Where the items that a reader sees are stored: those made and valid; None where all are."""
+        stated = self.attributes
+        if stated["complete"] and stated["valid_items"] == stated["items"]:
             return None
-        return np.flatnonzero(self._column(schemas.VALID)).astype(np.int64)
+        items = np.arange(stated["items"])
+        if not stated["complete"]:
+            finished, _ = digests(self.path, stated)
+            items = items[finished[items // stated["shard_length"]]]
+        if schemas.VALID not in stated["arrays"] or not items.size:
+            return items
+        with place.failures(self.path, f"read {schemas.VALID}", hint=_DAMAGED):
+            flags: npt.NDArray[Any] = self._array(schemas.VALID)[items].read().result()
+        return np.asarray(items[flags != 0], np.int64)
 
 
 _DAMAGED = "The files there are damaged or were removed; make the dataset again."
@@ -227,11 +261,7 @@ class _Columns(Mapping[str, npt.NDArray[Any]]):
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         values = self._read[name]
         if values is None:
-            stored = self._dataset._column(name)
-            valid = self._dataset._valid
-            values = stored if valid is None else stored[valid]
-            values.flags.writeable = False
-            self._read[name] = values
+            values = self._read[name] = self._dataset._column(name)
         return values
 
     def __iter__(self) -> Iterator[str]:

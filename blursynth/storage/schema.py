@@ -41,7 +41,7 @@ class ArraySpec:
     dimensions: tuple[str, ...] = ()
     chunk: tuple[int, ...] | None = None
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    compression: Literal["zstd", "lz4"] = "zstd"
+    compression: Literal["lz4", "zstd"] = "lz4"
 
     def __post_init__(self) -> None:
         assert np.dtype(self.dtype).name == self.dtype, f"{self.name}: {self.dtype} is not a NumPy name"
@@ -118,9 +118,6 @@ class Schema:
         """The object in which an array's part of a shard is stored, relative to the dataset."""
         return "/".join([array.name, "c", str(shard), *("0" for _ in array.shape)])
 
-    def digest_key(self, shard: int) -> str:
-        return f"{DIGEST}/c/{shard}/0/0"
-
 
 def column(name: str, dtype: str, long_name: str, units: str = "1") -> ArraySpec:
     """A number an item, with its meaning and unit."""
@@ -141,6 +138,11 @@ def shard_length_for(items: int, arrays: tuple[ArraySpec, ...]) -> int:
     by_size = -(-SHARD_BYTES // largest)
     by_count = -(-items // FEWEST_SHARDS)
     return max(1, min(by_size, by_count))
+
+
+def digest_key(shard: int) -> str:
+    """The object that holds a shard's row of digests, relative to the dataset."""
+    return f"{DIGEST}/c/{shard}/0/0"
 
 
 def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:

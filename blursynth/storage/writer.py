@@ -4,8 +4,8 @@ A shard is encoded in memory and stored as one object an array, then its row of 
 run again: an object is there whole or not at all, and a shard without its row is made again.
 """
 
-import dataclasses
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,7 +52,9 @@ def _documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, d
     if record.sources:
         documents[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
     documents[schemas.DIGEST] = schema.digest_document()
-    return documents
+    # As read back from disk (tuples become lists), so that what is there can be compared with what would be written.
+    stored: dict[str, dict[str, Any]] = json.loads(json.dumps(documents, allow_nan=False))
+    return stored
 
 
 def _require_same(path: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -79,22 +81,26 @@ def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[s
     items = schema.items_of(shard)
     assert set(arrays) == set(schema.names), f"made {sorted(arrays)}, the schema has {sorted(schema.names)}"
     digests = np.empty((1, len(schema.arrays), schemas.DIGEST_BYTES), np.uint8)
+    writes = []
+    for row, array in enumerate(schema.arrays):
+        values = arrays[array.name]
+        assert values.shape == (len(items), *array.shape), f"{array.name}: {values.shape} for {items}"
+        assert values.dtype == array.dtype, f"{array.name}: {values.dtype}, not {array.dtype}"
+        key = schema.chunk_key(array, shard)
+        encoded = _encode(schema.document(array), values, items.start, key.removeprefix(f"{array.name}/"))
+        digests[0, row] = np.frombuffer(hashlib.sha256(encoded).digest(), np.uint8)
+        writes.append(_store(path, key, encoded))
+    key = schemas.digest_key(shard)
+    mark = _encode(schema.digest_document(), digests, shard, key.removeprefix(f"{schemas.DIGEST}/"))
     with place.failures(path, f"write shard {shard}"):
-        store = place.store(path)
-        writes = []
-        for row, array in enumerate(schema.arrays):
-            values = arrays[array.name]
-            assert values.shape == (len(items), *array.shape), f"{array.name}: {values.shape} for {items}"
-            assert values.dtype == array.dtype, f"{array.name}: {values.dtype}, not {array.dtype}"
-            key = schema.chunk_key(array, shard)
-            encoded = _encode(schema.document(array), values, items.start, key.removeprefix(f"{array.name}/"))
-            digests[0, row] = np.frombuffer(hashlib.sha256(encoded).digest(), np.uint8)
-            writes.append(store.write(key, encoded))
         for write in writes:
             write.result()
-        key = schema.digest_key(shard)
-        encoded = _encode(schema.digest_document(), digests, shard, key.removeprefix(f"{schemas.DIGEST}/"))
-        store.write(key, encoded).result()
+        _store(path, key, mark).result()
+
+
+def _store(path: str, key: str, value: bytes) -> ts.Future[Any]:
+    """Begin to store one object; it is there, and on the disk, when the future is done."""
+    return place.store(path).write(key, value)
 
 
 def _encode(document: dict[str, Any], values: npt.NDArray[Any], start: int, key: str) -> bytes:
@@ -124,56 +130,29 @@ def _encode(document: dict[str, Any], values: npt.NDArray[Any], start: int, key:
 
 def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
     """Which shards are finished, bool (shards,): those with a whole row of digests."""
-    present, _ = _digests(path, schema)
+    attributes = reader.stored_attributes(path)
+    assert attributes is not None, f"{path} vanished"
+    present, _ = reader.digests(path, attributes)
+    assert len(present) == schema.shards, f"{path} has {len(present)} shards, not {schema.shards}"
     return present
 
 
-def _digests(path: str, schema: schemas.Schema) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Whether each shard's row is there (shards,), and the rows (shards, arrays, 32), zero where they are not."""
-    rows = np.zeros((schema.shards, len(schema.arrays), schemas.DIGEST_BYTES), np.uint8)
-    present = np.zeros(schema.shards, np.bool_)
-    with place.failures(path, "list the finished shards"):
-        names = {key.decode() for key in place.store(f"{path}/{schemas.DIGEST}").list().result()}
-        array = reader.open_array(path, schemas.DIGEST)
-    listed = [shard for shard in range(schema.shards) if f"c/{shard}/0/0" in names]
-    for shard, reading in [(shard, array[shard].read()) for shard in listed]:
-        try:
-            rows[shard] = reading.result()
-        except ValueError:
-            # Cut short or damaged, as a power failure can leave it: the shard counts as unfinished and is made again.
-            _log.warning("The digests of shard %d in %s cannot be read; the shard is made again.", shard, path)
-        else:
-            present[shard] = True
-    return present, rows
-
-
-def invalid_items(path: str, schema: schemas.Schema, done: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Numbers of the items in finished shards that are marked invalid."""
-    if schemas.VALID not in schema.names:
-        return np.empty(0, np.int64)
+def invalid_items(path: str) -> npt.NDArray[np.int64]:
+    """Numbers of the items that are marked invalid, of a dataset whose shards are all made."""
     with place.failures(path, f"read the column {schemas.VALID}"):
-        column = reader.open_array(path, schemas.VALID)
-        ranges = [schema.items_of(int(shard)) for shard in np.flatnonzero(done)]
-        readings = [(items.start, column[items.start : items.stop].read()) for items in ranges]
-        found = [start + np.flatnonzero(reading.result() == 0) for start, reading in readings]
-    return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
+        flags = reader.open_array(path, schemas.VALID).read().result()
+    return np.flatnonzero(flags == 0).astype(np.int64)
 
 
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """What `finalise` put on record."""
-
-    valid_items: int
-    fingerprint: str
-
-
-def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Skipped], invalid: int) -> Finished:
+def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Skipped], invalid: int) -> None:
     """Mark a dataset complete.
 
     `skipped`: why items were left out; `invalid`: how many are marked so. Raises DatasetError, and writes nothing,
     where shards are missing.
     """
-    present, rows = _digests(path, schema)
+    attributes = reader.stored_attributes(path)
+    assert attributes is not None, f"{path} vanished"
+    present, rows = reader.digests(path, attributes)
     missing = np.flatnonzero(~present)
     if missing.size:
         listed = ", ".join(str(shard) for shard in missing[:10]) + (", ..." if missing.size > 10 else "")
@@ -181,16 +160,12 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
             f"{path} is not finished: {missing.size} of {schema.shards} shards are missing ({listed}). "
             "Run the same command again to make them."
         )
-    attributes = reader.stored_attributes(path)
-    assert attributes is not None, f"{path} vanished"
-    result = Finished(schema.items - invalid, hashlib.sha256(rows.tobytes()).hexdigest())
     before = [provenance.Skipped(**entry) for entry in attributes["skipped"]]
     place.sweep(path)
     attributes |= {
         "complete": True,
-        "valid_items": result.valid_items,
-        "fingerprint": result.fingerprint,
+        "valid_items": schema.items - invalid,
+        "fingerprint": hashlib.sha256(rows.tobytes()).hexdigest(),
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
     place.write_json(path, schemas.GROUP, schemas.group_document(attributes))
-    return result

@@ -34,10 +34,10 @@ def _philox(words, result):
 
 
 @jit.kernel
-def _elementary(values, logarithm, cosine, sine):
-    for i in range(values.size):
-        logarithm[i] = elementary.log(values[i])
-        cosine[i], sine[i] = elementary.cos_sin_turns(values[i])
+def _elementary(positive, turns, logarithm, cosine, sine):
+    for i in range(turns.size):
+        logarithm[i] = elementary.log(positive[i])
+        cosine[i], sine[i] = elementary.cos_sin_turns(turns[i])
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
@@ -55,6 +55,7 @@ def test_compiled_philox_equals_integers():
     assert result.tolist() == [list(row) for row in expected]
 
 
+@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(seed=seeds, item=items, stream=strategies.sampled_from(random.Stream))
 def test_uniforms_are_the_words_of_philox(seed, item, stream):
     blocks = [
@@ -64,6 +65,7 @@ def test_uniforms_are_the_words_of_philox(seed, item, stream):
     assert random.uniforms(seed, stream, [item], 4).tolist() == [expected]
 
 
+@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(seed=seeds, numbers=strategies.lists(items, max_size=8), count=strategies.integers(0, 7))
 def test_uniforms_do_not_depend_on_company(seed, numbers, count):
     together = random.uniforms(seed, random.Stream.CROP, np.array(numbers, np.int64), count)
@@ -91,12 +93,17 @@ def test_seed_out_of_range(seed):
         random.uniforms(seed, random.Stream.CROP, [0], 1)
 
 
+def elementary_functions(positive, turns):
+    logarithm, cosine, sine = np.empty_like(turns), np.empty_like(turns), np.empty_like(turns)
+    _elementary(positive, turns, logarithm, cosine, sine)
+    return logarithm, cosine, sine
+
+
 def test_elementary_functions():
     u = random.uniforms(3, random.Stream.SCENE, np.arange(100), 30).ravel()
     # Everything a 31-bit draw can give, dense at both ends.
     values = np.concatenate([u, u * 2.0**-20, 1 - u * 2.0**-12, [2.0**-32, 1.0, 0.5, 0.25, 0.125]]).astype(np.float32)
-    logarithm, cosine, sine = np.empty_like(values), np.empty_like(values), np.empty_like(values)
-    _elementary(values, logarithm, cosine, sine)
+    logarithm, cosine, sine = elementary_functions(values, values)
     exact = values.astype(np.float64)
     np.testing.assert_allclose(logarithm, np.log(exact), rtol=2e-7, atol=0)
     np.testing.assert_allclose(cosine, np.cos(2 * np.pi * exact), rtol=0, atol=2e-7)
@@ -104,11 +111,10 @@ def test_elementary_functions():
 
 
 def test_elementary_hand_values():
-    values = np.array([0.0, 0.25, 0.5, 0.75, 1.0, -0.25, -3.5, 0.125], np.float32)
-    logarithm, cosine, sine = np.empty_like(values), np.empty_like(values), np.empty_like(values)
-    _elementary(np.abs(values) + np.float32(1), logarithm, cosine, sine)
-    assert logarithm[0] == 0
-    _elementary(values[1:], logarithm[1:], cosine[1:], sine[1:])
-    assert cosine[1:7].tolist() == [0, -1, 0, 1, 0, -1]
-    assert sine[1:7].tolist() == [1, 0, -1, 0, -1, 0]
-    np.testing.assert_allclose([cosine[7], sine[7]], np.sqrt(0.5), atol=1e-7)
+    turns = np.array([0.25, 0.5, 0.75, 1.0, -0.25, -3.5, 0.125], np.float32)
+    powers = np.array([1.0, 2.0, 4.0, 0.5, 8.0, 0.25, 1024.0], np.float32)
+    logarithm, cosine, sine = elementary_functions(powers, turns)
+    np.testing.assert_allclose(logarithm, np.log(2) * np.array([0, 1, 2, -1, 3, -2, 10]), rtol=1e-7)
+    assert cosine[:6].tolist() == [0, -1, 0, 1, 0, -1]
+    assert sine[:6].tolist() == [1, 0, -1, 0, -1, 0]
+    np.testing.assert_allclose([cosine[6], sine[6]], np.sqrt(0.5), atol=1e-7)

@@ -87,6 +87,8 @@ class DeblurGANConfig(recipe_file.Model):
     norm: networks.Norm = "instance"
     padding: networks.Padding = "reflect"
     """Of the 7x7 and the blocks' convolutions; the paper is silent, the public code reflects."""
+    initialisation: networks.Initialisation = "normal"
+    """Of the generator, see `networks.initialise`: "normal" needs the norms, "he" does not."""
     dropout: Share = 0.5
     """After the first convolution of each block (section 3.2)."""
     test_time_dropout: bool = True
@@ -115,6 +117,10 @@ class DeblurGANConfig(recipe_file.Model):
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> "DeblurGANConfig":
+        if self.norm == "none" and self.initialisation == "normal":
+            raise ValueError(
+                'norm "none" needs initialisation "he": with "normal" the generator does not start to learn'
+            )
         if self.content_weight == self.pixel_weight == self.adversarial_weight == 0:
             raise ValueError(
                 "content_weight, pixel_weight and adversarial_weight are all 0, so nothing is left to train on"
@@ -140,6 +146,10 @@ class DeblurGAN(method.Method):
 
     Config: ClassVar[type[recipe_file.Model]] = DeblurGANConfig
     divisor: ClassVar[int] = networks.ResNetGenerator.DIVISOR
+
+    @classmethod
+    def for_restoring(cls, config: DeblurGANConfig) -> DeblurGANConfig:
+        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 1.0})
 
     def __init__(self, config: DeblurGANConfig, device: torch.device) -> None:
         self.config = config
@@ -286,7 +296,7 @@ def _generator(config: DeblurGANConfig) -> networks.ResNetGenerator:
     network = networks.ResNetGenerator(
         config.width, config.blocks, config.convolutions, config.norm, config.padding, config.dropout, config.clamp
     )
-    networks.initialise(network)
+    networks.initialise(network, config.initialisation)
     return network
 
 

@@ -45,6 +45,11 @@ class Method(abc.ABC):
     batches_per_step: int
     provenance: dict[str, str]
 
+    @classmethod
+    def for_restoring(cls, config: Any) -> Any:
+        """The configuration without what only training needs (a critic, perceptual weights): `restore` is the same."""
+        return config
+
     @abc.abstractmethod
     def __init__(self, config: Any, device: torch.device) -> None: ...
 

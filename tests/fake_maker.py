@@ -1,6 +1,8 @@
 """A small maker for the tests of storage and production: every value is a function of (seed, item)."""
 
 import dataclasses
+import pathlib
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.storage import provenance
+from blursynth.storage import provenance, reader
 from blursynth.storage import schema as schemas
 
 ARRAYS = (
@@ -65,3 +67,24 @@ class Fake:
 
     def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:
         return [provenance.Skipped(SOURCES[item % 2]["name"], "is truncated") for item in invalid]
+
+
+def assert_holds(dataset: reader.Dataset, maker: Fake) -> None:
+    """Every value of the dataset is the one that the maker defines for its item."""
+    items = [item for item in range(maker.items) if not maker.is_broken(item)]
+    assert dataset.items == len(items)
+    read = {name: dataset.read(name, range(len(items))) for name in dataset.names} | dict(dataset.columns)
+    assert sorted(read) == sorted(maker.schema.names)
+    for position, item in enumerate(items):
+        for name, value in maker.item(item).items():
+            np.testing.assert_array_equal(read[name][position], value, strict=True)
+
+
+def script(maker: Fake, out: pathlib.Path, *, workers: int = 2, before: str = "") -> list[str]:
+    """A command that makes the dataset in a process of its own; it prints `ready` when it begins."""
+    text = (
+        f"import sys; sys.path[:0] = {[str(pathlib.Path(__file__).parent), *sys.path]!r}\n"
+        f"from blursynth.production import run; from fake_maker import Fake\n{before}\nprint('ready', flush=True)\n"
+        f"run.produce({maker!r}, {str(out)!r}, workers={workers})"
+    )
+    return [sys.executable, "-c", text]

@@ -1,0 +1,42 @@
+"""A little of every kernel, for comparing ways of running them: `python small_run.py out.npz`."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import reference
+
+from blursynth.kernels import convolve, psf, random, response, trajectory
+
+# What a fused multiply-add may change in its last bits; everything else is the same to the bit.
+FUSED = ("uniform",)
+# Float64 cosines of the platform.
+PLATFORM = ("from_draws",)
+
+
+def outputs() -> dict[str, npt.NDArray[Any]]:
+    result: dict[str, npt.NDArray[Any]] = {}
+    parameters = reference.draw_parameters("boracchi_foi", 17, seed=4)
+    for dynamics in trajectory.DYNAMICS:
+        paths = trajectory.simulate(4, np.arange(17), parameters, steps=12, length=6.0, dynamics=dynamics)
+        result[f"position {dynamics}"], result[f"impulses {dynamics}"] = paths.position, paths.impulses
+    rounded = trajectory.simulate_rounded(
+        4, [2**40], parameters[:1], steps=12, length=6.0, dynamics="boracchi-foi", scale=2.0**-12
+    )
+    result["rounded"] = rounded.position
+    draws = reference.motion_draws(4, 0, 12, random.Stream.MOTION, "boracchi-foi")
+    result["from_draws"] = trajectory.from_draws(parameters[0], *draws, length=6.0, dynamics="boracchi-foi")
+    path = paths.position[:2] + np.float32(0.3)
+    for centring in psf.CENTRINGS:
+        result[f"psf {centring}"] = psf.rasterise(path, [[0, 1], [0.21, 0.43]], 13, centring)
+    window = random.uniforms(4, random.Stream.SCENE, [0], 22 * 23 * 3).reshape(22, 23, 3).astype(np.float32)
+    result["uniform"] = convolve.uniform(window, result["psf centroid"][0])
+    codes = (window * 256).astype(np.uint8)
+    result["uniform_encoded"] = convolve.uniform_encoded(codes, result["psf centroid"][1], "srgb")
+    result["encode"] = response.encode(window, "gamma2.2")
+    return result
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **outputs())

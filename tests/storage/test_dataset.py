@@ -1,0 +1,260 @@
+"""What is written is what is read: whole shards, all-zero items, damage, and what a dataset says of itself."""
+
+import hashlib
+import json
+import logging
+import pathlib
+import pickle
+
+import fake_maker
+import hypothesis
+import numpy as np
+import pytest
+import tensorstore as ts
+from hypothesis import strategies as st
+
+from blursynth import errors
+from blursynth.production import run
+from blursynth.storage import place, provenance, reader, writer
+from blursynth.storage import schema as schemas
+
+FAKE = fake_maker.Fake()
+
+
+@pytest.fixture
+def made(tmp_path: pathlib.Path) -> pathlib.Path:
+    run.produce(FAKE, tmp_path / "fake.zarr", workers=2)
+    return tmp_path / "fake.zarr"
+
+
+def test_read_gives_the_items_asked_for_in_order(made: pathlib.Path) -> None:
+    dataset = reader.open(made)
+    indices = [7, 0, 19, 7]
+    for name in ("picture", "frame"):
+        wanted = np.stack([FAKE.item(item)[name] for item in indices])
+        np.testing.assert_array_equal(dataset.read(name, indices), wanted)
+    assert dataset.read("frame", []).shape == (0, 6, 7)
+    assert dataset.read("frame", np.array([], np.int64)).dtype == np.int16
+
+
+def test_dataset_says_what_it_is(made: pathlib.Path) -> None:
+    dataset = reader.open(made)
+    assert (dataset.kind, dataset.items, len(dataset)) == ("fake", 20, 20)
+    assert dataset.names == ("picture", "frame")
+    assert list(dataset.columns) == ["valid", "source", "weight"]
+    assert dataset.transfer_function == "gamma2.2"
+    assert dataset.sources == list(fake_maker.SOURCES)
+    assert dataset.splits == ("train", "test")
+    assert dataset.attributes["recipe"] == "[motion]\nlevel = 1\n"
+    assert dataset.attributes_of("weight") == {"units": "1"}
+    assert dataset.shape_of("frame") == (6, 7)
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.columns["weight"][0] = 1
+
+
+def test_pickled_dataset_reads_the_same(made: pathlib.Path) -> None:
+    dataset = reader.open(made)
+    again = pickle.loads(pickle.dumps(dataset))
+    np.testing.assert_array_equal(again.read("picture", [3]), dataset.read("picture", [3]))
+
+
+@pytest.mark.parametrize("index", [-1, 20])
+def test_index_outside_is_an_error(made: pathlib.Path, index: int) -> None:
+    with pytest.raises(IndexError, match="20 items"):
+        reader.open(made).read("picture", [0, index])
+
+
+def test_unknown_array_is_named_with_the_known_ones(made: pathlib.Path) -> None:
+    with pytest.raises(errors.DatasetError, match="no array blurred; it has picture, frame"):
+        reader.open(made).read("blurred", [0])
+
+
+def test_all_zero_items_and_shards_are_stored(tmp_path: pathlib.Path) -> None:
+    schema = schemas.Schema("black", 5, 2, fake_maker.ARRAYS)
+    writer.create(str(tmp_path / "b.zarr"), schema, FAKE.record())
+    for shard in range(schema.shards):
+        zeros = {a.name: np.zeros((len(schema.items_of(shard)), *a.shape), a.dtype) for a in schema.arrays}
+        writer.write_shard(str(tmp_path / "b.zarr"), schema, shard, zeros)
+        for array in schema.arrays:
+            assert (tmp_path / "b.zarr" / schema.chunk_key(array, shard)).stat().st_size > 0
+    # The reader takes a missing inner chunk for damage; so every black item has to be there.
+    array = reader.open_array(str(tmp_path / "b.zarr"), "picture")
+    assert not array.read().result().any()
+
+
+def test_stored_objects_are_those_that_tensorstore_and_zarr_would_write(made: pathlib.Path) -> None:
+    """The bytes are tensorstore's own for a direct write, and the digests are theirs."""
+    digests = reader.open_array(str(made), "digest").read().result()
+    for row, array in enumerate(FAKE.schema.arrays):
+        direct = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "memory"},
+            "metadata": FAKE.schema.document(array),
+            "store_data_equal_to_fill_value": True,
+        }
+        memory = ts.open(direct, create=True).result()
+        memory.write(np.stack([FAKE.item(item)[array.name] for item in range(20)])).result()
+        for shard in range(FAKE.schema.shards):
+            key = FAKE.schema.chunk_key(array, shard)
+            stored = (made / key).read_bytes()
+            assert memory.kvstore is not None
+            assert memory.kvstore.read(key.removeprefix(f"{array.name}/")).result().value == stored
+            assert digests[shard, row].tobytes() == hashlib.sha256(stored).digest()
+
+
+def test_fingerprint_is_of_the_content(tmp_path: pathlib.Path) -> None:
+    makers = {"a": FAKE, "b": FAKE, "c": fake_maker.Fake(seed=1)}
+    for name, maker in makers.items():
+        run.produce(maker, tmp_path / name)
+    prints = [reader.open(tmp_path / name).fingerprint for name in makers]
+    assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize("name", ["picture", "frame", "weight"])
+def test_a_flipped_byte_is_an_error_not_another_value(made: pathlib.Path, name: str) -> None:
+    array = next(array for array in FAKE.schema.arrays if array.name == name)
+    stored = made / FAKE.schema.chunk_key(array, 0)
+    content = bytearray(stored.read_bytes())
+    for position in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[position] ^= 0x10
+        stored.write_bytes(flipped)
+        dataset = reader.open(made)
+        with pytest.raises(errors.DatasetError, match=rf"Could not read {name} in .*make the dataset again"):
+            _ = dataset.columns[name] if array.is_column else dataset.read(name, [0, 1, 2])
+
+
+def test_a_lost_shard_is_an_error_not_zeros(made: pathlib.Path) -> None:
+    (made / "picture" / "c" / "1" / "0" / "0" / "0").unlink()
+    dataset = reader.open(made)
+    assert dataset.read("picture", [0]).any() == (0 % 4 != 0)
+    with pytest.raises(errors.DatasetError, match="Could not read picture"):
+        dataset.read("picture", [4])
+
+
+def test_a_lost_array_is_an_error(made: pathlib.Path) -> None:
+    (made / "frame" / "zarr.json").unlink()
+    with pytest.raises(errors.DatasetError, match="frame"):
+        reader.open(made).read("frame", [0])
+
+
+def test_absent_row_of_digests_is_not_a_row_of_zeros(made: pathlib.Path) -> None:
+    attributes = reader.open(made).attributes
+    (made / "digest" / "c" / "2" / "0" / "0").unlink()
+    finished, _ = reader.digests(str(made), attributes)
+    assert list(np.flatnonzero(~finished)) == [2]
+    document = FAKE.schema.digest_document()
+    zeros = writer._encode(document, np.zeros((1, 5, 32), np.uint8), 2, "c/2/0/0")
+    (made / "digest" / "c" / "2" / "0" / "0").write_bytes(zeros)
+    finished, _ = reader.digests(str(made), attributes)
+    assert finished.all()
+
+
+def test_cut_short_row_counts_as_unfinished(made: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    attributes = reader.open(made).attributes
+    row = made / "digest" / "c" / "2" / "0" / "0"
+    row.write_bytes(row.read_bytes()[:20])
+    with caplog.at_level(logging.WARNING):
+        finished, _ = reader.digests(str(made), attributes)
+    assert list(np.flatnonzero(~finished)) == [2]
+    assert "shard 2" in caplog.text
+
+
+class TestRefusals:
+    def test_nothing_there(self, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(errors.DatasetError, match=r"There is no dataset at .*nothing"):
+            reader.open(tmp_path / "nothing")
+
+    def test_incomplete(self, tmp_path: pathlib.Path) -> None:
+        path = str(tmp_path / "part.zarr")
+        writer.create(path, FAKE.schema, FAKE.record())
+        with pytest.raises(errors.DatasetError, match=r"not finished.*blursynth fake"):
+            reader.open(path)
+
+    @pytest.mark.parametrize("version", [0, 2, "next"])
+    def test_another_format_version(self, made: pathlib.Path, version: object) -> None:
+        document = json.loads((made / "zarr.json").read_text())
+        document["attributes"]["blursynth"]["format_version"] = version
+        (made / "zarr.json").write_text(json.dumps(document))
+        with pytest.raises(errors.DatasetError, match=f"format version {version}.*newer blursynth"):
+            reader.open(made)
+
+    def test_foreign(self, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "file").write_text("text")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "thesis.tex").write_text("text")
+        (tmp_path / "zarr").mkdir()
+        (tmp_path / "zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+        for name in ("file", "folder", "zarr"):
+            with pytest.raises(errors.DatasetError, match="not a blursynth dataset"):
+                reader.open(tmp_path / name)
+
+    def test_metadata_that_is_not_json(self, made: pathlib.Path) -> None:
+        (made / "zarr.json").write_bytes(b"\x00\xff{")
+        with pytest.raises(errors.DatasetError, match=r"zarr\.json is damaged"):
+            reader.open(made)
+
+    def test_no_images_no_transfer_function(self, tmp_path: pathlib.Path) -> None:
+        schema = schemas.Schema("paths", 1, 1, (schemas.ArraySpec("position", "int16", (4, 2), ("step", "axis")),))
+        path = str(tmp_path / "paths.zarr")
+        writer.create(path, schema, provenance.Record("", 0, ""))
+        writer.write_shard(path, schema, 0, {"position": np.zeros((1, 4, 2), np.int16)})
+        writer.finalise(path, schema, (), 0)
+        with pytest.raises(errors.DatasetError, match="no transfer function"):
+            _ = reader.open(path).transfer_function
+
+
+def test_unfinished_dataset_shows_its_finished_items(tmp_path: pathlib.Path) -> None:
+    maker = fake_maker.Fake(broken=5)
+    path = str(tmp_path / "part.zarr")
+    writer.create(path, maker.schema, maker.record())
+    for shard in (3, 1):
+        writer.write_shard(path, maker.schema, shard, maker.make(maker.schema.items_of(shard)))
+    dataset = reader.open(path, incomplete=True)
+    there = [3, 4, 9, 11]  # shards 1 and 3 hold items 3, 4, 5 and 9, 10, 11; 5 and 10 are left out
+    assert dataset.items == 4
+    np.testing.assert_array_equal(dataset.columns["weight"], [maker.item(item)["weight"] for item in there])
+    np.testing.assert_array_equal(dataset.read("frame", range(4)), [maker.item(item)["frame"] for item in there])
+    with pytest.raises(errors.DatasetError, match="no fingerprint"):
+        _ = dataset.fingerprint
+
+
+def test_finalise_names_what_is_missing_and_writes_nothing(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "part.zarr")
+    writer.create(path, FAKE.schema, FAKE.record())
+    writer.write_shard(path, FAKE.schema, 1, FAKE.make(FAKE.schema.items_of(1)))
+    before = (tmp_path / "part.zarr" / "zarr.json").read_bytes()
+    with pytest.raises(errors.DatasetError, match=r"6 of 7 shards are missing \(0, 2, 3, 4, 5, 6\)"):
+        writer.finalise(path, FAKE.schema, (), 0)
+    assert (tmp_path / "part.zarr" / "zarr.json").read_bytes() == before
+
+
+@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.given(data=st.data(), items=st.integers(1, 17), length=st.integers(1, 20), broken=st.integers(0, 4))
+def test_same_arrays_for_any_shard_length_and_order(
+    data: st.DataObject, items: int, length: int, broken: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    maker = fake_maker.Fake(items=items, shard_length=length, broken=broken)
+    path = str(tmp_path_factory.mktemp("any") / "fake.zarr")
+    writer.create(path, maker.schema, maker.record())
+    for shard in data.draw(st.permutations(range(maker.schema.shards))):
+        writer.write_shard(path, maker.schema, shard, maker.make(maker.schema.items_of(shard)))
+    writer.finalise(path, maker.schema, (), len(writer.invalid_items(path)))
+    fake_maker.assert_holds(reader.open(path), maker)
+
+
+def test_differences_are_named_by_recipe_key() -> None:
+    schema = FAKE.schema
+    record = provenance.Record("[motion]\nlevel = 1\n[crop]\nsize = 64\n", 0, "one", sources=fake_maker.SOURCES)
+    stored = provenance.attributes(record, schema)
+    other = provenance.Record("[crop]\nsize=128\n[motion]\nlevel=1", 1, "two", sources=fake_maker.SOURCES[:1])
+    lines = provenance.differences(stored, provenance.attributes(other, schema))
+    assert lines == ["recipe.crop.size: 64 -> 128", "seed: 0 -> 1", "sources: 2 then, 1 now, not the same files"]
+    same = provenance.Record("[crop]\nsize=64\n[motion]\nlevel=1", 0, "three", sources=fake_maker.SOURCES)
+    assert provenance.differences(stored, provenance.attributes(same, schema)) == []
+
+
+def test_place_has_one_name_for_one_place(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert place.normalise(f"{tmp_path}/link/") == place.normalise(tmp_path / "real" / ".." / "real")

@@ -1,0 +1,195 @@
+"""What comes at a position of the training stream depends on nothing but the seed and the position."""
+
+import collections
+import itertools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from blursynth import errors
+from trainers import data, recipe, validation
+
+MakePairs = Callable[..., pathlib.Path]
+
+
+def section(*paths: pathlib.Path, **changes: Any) -> recipe.Data:
+    entries = tuple(recipe.TrainingSet(path=str(path)) for path in paths)
+    return recipe.Data(**{"train": entries, "crop": 0, **changes})
+
+
+@pytest.fixture(scope="module")
+def pairs(make_pairs: MakePairs, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return make_pairs(tmp_path_factory.mktemp("data") / "pairs.zarr")
+
+
+@hypothesis.given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    start=st.integers(0, 200),
+    count=st.integers(1, 100),
+    seed=st.integers(0, 2**62),
+    picks=st.data(),
+)
+@hypothesis.settings(deadline=None)
+def test_any_part_of_the_order_equals_that_part_of_the_whole(
+    sizes: list[int], start: int, count: int, seed: int, picks: st.DataObject
+) -> None:
+    weights = picks.draw(st.lists(st.floats(0.1, 10), min_size=len(sizes), max_size=len(sizes)))
+    order = data.Order(sizes, weights, seed)
+    whole = np.stack(data.Order(sizes, weights, seed).take(0, start + count))
+    assert np.array_equal(np.stack(order.take(start, count)), whole[:, start:])
+
+
+def test_one_dataset_is_seen_once_an_epoch_in_another_order_each_time() -> None:
+    order = data.Order([50], [1.0], 0)
+    epochs = [order.take(epoch * 50, 50)[1] for epoch in range(3)]
+    assert all(sorted(rows) == list(range(50)) for rows in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    assert not np.array_equal(data.Order([50], [1.0], 1).take(0, 50)[1], epochs[0])
+
+
+def test_weights_are_shares_of_the_images_and_each_dataset_is_used_evenly() -> None:
+    # DeblurGAN's COMB: two synthetic images to one from video, whatever the datasets' sizes.
+    order = data.Order([30, 60], [2, 1], 5)
+    parts, rows = order.take(0, 10 * 90)
+    assert collections.Counter(parts.tolist()) == {0: 600, 1: 300}
+    uses = [np.bincount(rows[parts == part], minlength=size) for part, size in enumerate((30, 60))]
+    assert set(uses[0]) == {20}
+    assert set(uses[1]) == {5}
+
+
+def test_steps_are_the_pairs_of_the_order_and_continue_anywhere(pairs: pathlib.Path) -> None:
+    training = data.TrainingData(section(pairs), seed=1)
+    stream = training.steps(0, 4)
+    whole = [next(stream) for _ in range(40)]
+    again = data.TrainingData(section(pairs), seed=1).steps(17, 4)
+    assert all(torch.equal(next(again), whole[17 + step]) for step in range(23))
+    # The first pixel of `sharp` is the item's number; train items are 0, 1, 2 modulo 4.
+    numbers = np.concatenate([step[1, :, 0, 0, 0] for step in whole])
+    rows = training.order.take(0, 160)[1]
+    assert np.array_equal(numbers, training.parts[0].items[rows])
+    assert set(numbers % 4) == {0, 1, 2}
+
+
+def test_crops_and_turns_are_the_same_for_both_images_and_keyed_by_position(pairs: pathlib.Path) -> None:
+    turned = section(pairs, crop=8, flip_horizontal=True, flip_vertical=True, rotate=True, permute_channels=True)
+    training = data.TrainingData(turned, seed=9)
+    marked = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3)  # every value once: shows what moved where
+    seen = [training._patch_of(marked, position) for position in range(1500)]
+    assert all(np.array_equal(seen[position], training._patch_of(marked, position)) for position in (0, 7, 1499))
+    corners = {int(patch.min()) // 3 for patch in seen}
+    assert len(corners) == 81  # each of 9 x 9 places
+    down_and_right = [
+        (_place(patch[1, 0]) - _place(patch[0, 0]), _place(patch[0, 1]) - _place(patch[0, 0])) for patch in seen
+    ]
+    assert set(down_and_right) == {(a, b) for a, b in itertools.product((-16, -1, 1, 16), repeat=2) if abs(a) != abs(b)}
+    orders = {tuple(np.argsort(patch[0, 0])) for patch in seen}
+    assert len(orders) == 6
+    step = next(training.steps(0, 6))
+    rows = training.order.take(0, 6)[1]
+    for place, row in enumerate(rows):
+        for image, name in enumerate(("blurred", "sharp")):
+            whole = training.parts[0].dataset.read(name, [training.parts[0].items[row]])[0]
+            assert np.array_equal(step[image, place].numpy(), training._patch_of(whole, place))
+
+
+def _place(pixel: np.ndarray[Any, Any]) -> int:
+    """The row-major number of a pixel of `marked`."""
+    return int(pixel.min()) // 3
+
+
+def test_without_options_patches_are_plain_crops(pairs: pathlib.Path) -> None:
+    training = data.TrainingData(section(pairs, crop=8), seed=2)
+    marked = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3)
+    for position in range(20):
+        patch = training._patch_of(marked, position)
+        top, left = divmod(int(patch[0, 0, 0]) // 3, 16)
+        assert np.array_equal(patch, marked[top : top + 8, left : left + 8])
+
+
+def test_batches_are_encoded_light_in_unit_range_channels_last() -> None:
+    pairs_PNHWC = (
+        torch.arange(2 * 6 * 4 * 5 * 3, dtype=torch.int32).remainder(256).to(torch.uint8).reshape(2, 6, 4, 5, 3)
+    )
+    made = data.batches(pairs_PNHWC, 2, torch.device("cpu"))
+    assert [batch.blurred_NCHW.shape for batch in made] == [(2, 3, 4, 5)] * 3
+    assert made[1].sharp_NCHW.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(made[1].sharp_NCHW[0, :, 3, 4], pairs_PNHWC[1, 2, 3, 4].float() / 255)
+    assert torch.equal(made[2].blurred_NCHW[1, :, 0, 1], pairs_PNHWC[0, 5, 0, 1].float() / 255)
+
+
+def test_prefetch_gives_the_stream_and_ends_with_its_block(pairs: pathlib.Path) -> None:
+    training = data.TrainingData(section(pairs), seed=1)
+    expected = training.steps(3, 4)
+    with data.Prefetch(training, 3, 4, torch.device("cpu")) as prefetch:
+        assert all(torch.equal(prefetch.get(), next(expected)) for _ in range(12))
+    assert not prefetch._thread.is_alive()
+
+
+def test_prefetch_raises_in_the_training_thread(make_pairs: MakePairs, tmp_path: pathlib.Path) -> None:
+    path = make_pairs(tmp_path / "pairs.zarr")
+    training = data.TrainingData(section(path), seed=1)
+    (shard,) = path.glob("sharp/c/1/0/0/0")
+    shard.unlink()
+    with data.Prefetch(training, 0, 4, torch.device("cpu")) as prefetch:
+        numbers = iter(range(10))
+        with pytest.raises(errors.DatasetError, match="sharp"):
+            collections.deque((prefetch.get() for _ in numbers), maxlen=0)
+        assert next(numbers, None) is not None  # it was not the end of the loop that stopped
+
+
+def test_limit_takes_the_first_training_pairs(pairs: pathlib.Path) -> None:
+    assert data.TrainingData(section(pairs, limit=4), seed=0).parts[0].items.tolist() == [0, 1, 2, 4]
+
+
+def test_what_cannot_be_trained_on_is_one_sentence(make_pairs: MakePairs, tmp_path: pathlib.Path) -> None:
+    good = make_pairs(tmp_path / "good.zarr")
+    small = make_pairs(tmp_path / "small.zarr", size=(8, 12))
+    other = make_pairs(tmp_path / "psfs.zarr", kind="psfs")
+    begun = make_pairs(tmp_path / "begun.zarr", complete=False)
+    for made, words in (
+        (section(tmp_path / "none.zarr"), "no dataset"),
+        (section(begun), "not finished"),
+        (section(other), "holds psfs"),
+        (section(good, small, crop=10), "12x8"),
+        (section(good, small), "several sizes"),
+        (section(good, crop=7), "multiples of 2"),
+    ):
+        with pytest.raises(errors.DatasetError, match=words):
+            data.TrainingData(made, seed=0, divisor=2)
+
+
+def test_other_light_is_warned_of(
+    make_pairs: MakePairs, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gamma = make_pairs(tmp_path / "gamma.zarr")
+    linear = make_pairs(tmp_path / "linear.zarr", transfer="linear")
+    data.TrainingData(section(gamma), seed=0)
+    assert not caplog.records
+    data.TrainingData(section(gamma, linear), seed=0)
+    assert "transfer functions" in caplog.text
+
+
+def test_validation_takes_held_out_pairs_spread_evenly(pairs: pathlib.Path) -> None:
+    training = data.TrainingData(section(pairs), seed=0)
+    # Items 3, 7 and 11 are "val"; 15, 19 and 23 are "test" and never touched.
+    found = [sharp[0, 0, 0] for _, sharp in validation.HeldOut(recipe.Validation(images=10), training)]
+    assert found == [3, 7, 11]
+    assert [sharp[0, 0, 0] for _, sharp in validation.HeldOut(recipe.Validation(images=2), training)] == [3, 11]
+
+
+def test_validation_refuses_training_sources_and_empty_splits(make_pairs: MakePairs, tmp_path: pathlib.Path) -> None:
+    training = data.TrainingData(section(make_pairs(tmp_path / "a.zarr")), seed=0)
+    same_split = make_pairs(tmp_path / "b.zarr", seed=1)
+    validation.HeldOut(recipe.Validation(path=str(same_split)), training)
+    # Here item 3 is made from photo 4, which the other dataset trains on.
+    shifted = make_pairs(tmp_path / "c.zarr", first_source=1)
+    with pytest.raises(errors.DatasetError, match="3 of the source photos"):
+        validation.HeldOut(recipe.Validation(path=str(shifted)), training)
+    with pytest.raises(errors.DatasetError, match='no pairs in the split "holdout"'):
+        validation.HeldOut(recipe.Validation(split="holdout"), training)

@@ -1,0 +1,138 @@
+"""`python -m trainers.deblur`: any photo in, a PNG of the same name and size out."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from blursynth import recipe_file
+from blursynth.media import photos
+from trainers import checkpoint, deblur, recipe, restoring, terminal
+
+
+@pytest.fixture
+def model(fake_method: Any, recipe_text: Callable[..., str], tmp_path: pathlib.Path) -> pathlib.Path:
+    """A checkpoint of the fake method with weights as they are made."""
+    wanted = recipe.parse(recipe_text(tmp_path / "pairs.zarr", tmp_path / "run"))
+    torch.manual_seed(0)
+    made = fake_method(wanted.method, torch.device("cpu"))
+    text = recipe_file.to_toml(wanted)
+    about = checkpoint.About(text, "fake", "paper", 0, 0, [], {}, {}, {})
+    (tmp_path / "run").mkdir()
+    checkpoint.save(tmp_path / "run" / "last.safetensors", about, made)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Three photos of odd sizes, one of them in a folder below."""
+    (tmp_path / "photos" / "below").mkdir(parents=True)
+    numbers = np.random.default_rng(0)
+    for name, size in (("a.png", (17, 23)), ("b.bmp", (1, 1)), ("below/c.ppm", (40, 9))):
+        Image.fromarray(numbers.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def run(*arguments: Any) -> int:
+    return terminal.exit_code(deblur.main, [str(argument) for argument in arguments])
+
+
+def test_a_folder_keeps_names_places_and_sizes(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder, "-o", out) == 0
+    sizes = {str(path.relative_to(out)): photos.probe(path) for path in out.rglob("*.png")}
+    assert sizes == {"a.png": (17, 23), "b.png": (1, 1), "below/c.png": (40, 9)}
+
+
+def test_pixels_are_those_of_the_network(model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert run(model / "last.safetensors", folder / "a.png", "-o", tmp_path / "out", "--no-dropout") == 0
+    network = restoring.load(model, torch.device("cpu"), dropout=False)
+    blurred = torch.from_numpy(photos.read(folder / "a.png")).permute(2, 0, 1)[None] / 255
+    expected = (network.restore(blurred)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    assert np.array_equal(photos.read(tmp_path / "out" / "a.png"), expected)
+
+
+def test_dropout_follows_the_seed_and_can_be_left_out(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    def restored(name: str, *flags: str) -> bytes:
+        assert run(model, folder / "a.png", "-o", tmp_path / name, *flags) == 0
+        return (tmp_path / name / "a.png").read_bytes()
+
+    first = restored("one")
+    assert restored("two") == first
+    assert restored("three", "--seed", "1") != first
+    without = restored("four", "--no-dropout")
+    assert without != first
+    assert restored("five", "--no-dropout", "--seed", "1") == without
+
+
+def test_an_unreadable_photo_is_listed_and_the_rest_is_done(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "aa.jpg").write_text("no photo")
+    assert run(model, folder, "-o", tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert "Restored 3 of 4 photos" in said.out
+    assert "Left out:" in said.err
+    assert "aa.jpg" in said.err
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+
+
+def test_results_are_replaced_only_when_asked(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.png").write_text("old")
+    assert run(model, folder, "-o", out) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["b.png"]
+    assert run(model, folder, "-o", out, "--overwrite") == 0
+    assert photos.read(out / "b.png").shape == (1, 1, 3)
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_written(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (3, 3)).save(folder / "a.jpg")
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    for arguments, words in (
+        ((model, folder, "-o", out), "would both become"),
+        ((model, folder / "none.png", "-o", out), "no photo or folder"),
+        ((model, tmp_path / "empty", "-o", out), "has no photos"),
+        ((model, folder / "a.png", "-o", folder), "would replace a photo"),
+        ((tmp_path / "empty", folder / "a.png", "-o", out), "has no checkpoint"),
+        ((tmp_path / "none", folder / "a.png", "-o", out), "none"),
+        ((folder / "a.png", folder / "a.png", "-o", out), "is not a checkpoint"),
+    ):
+        assert run(*arguments, "--overwrite") == 2
+        assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_restoring_needs_nothing_that_only_training_needs(model: pathlib.Path, fake_method: Any) -> None:
+    about = checkpoint.about(model / "last.safetensors")
+    changed = about.recipe.replace("needs_file = false", "needs_file = true")
+    assert changed != about.recipe
+    network = restoring.load(model, torch.device("cpu"))
+    checkpoint.save(model / "last.safetensors", checkpoint.About(**{**vars(about), "recipe": changed}), network)
+    assert isinstance(restoring.load(model, torch.device("cpu")), fake_method)
+
+
+def test_a_checkpoint_whose_method_is_unknown_here(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = checkpoint.about(model / "last.safetensors")
+    renamed = about.recipe.replace('name = "fake"', 'name = "unheard-of"')
+    network = restoring.load(model, torch.device("cpu"))
+    checkpoint.save(model / "last.safetensors", checkpoint.About(**{**vars(about), "recipe": renamed}), network)
+    assert run(model, folder, "-o", tmp_path / "out") == 2
+    assert "no training method 'unheard-of'" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""Training recipes: strict, changed by flags, and every shipped one loads."""
+
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+from blursynth import errors, recipe_file
+from trainers import recipe
+
+SHIPPED = sorted(
+    path for folder in ("training", "smoke") for path in (recipe_file.shipped_folder() / folder).glob("*.toml")
+)
+
+
+@pytest.fixture
+def text(fake_method: object, recipe_text: Callable[..., str], tmp_path: pathlib.Path) -> str:  # noqa: ARG001
+    return recipe_text(tmp_path / "pairs.zarr", tmp_path / "run")
+
+
+@pytest.fixture
+def file(text: str, tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_shipped_recipe_loads_and_resolves_to_itself(path: pathlib.Path) -> None:
+    loaded = recipe.load(path)
+    assert recipe.differences(recipe.parse(recipe_file.to_toml(loaded)), loaded) == []
+
+
+def test_shipped_recipes_are_found_by_name_and_there_are_some() -> None:
+    assert {path.stem for path in SHIPPED} >= {"deblurgan", "demo"}
+    assert recipe.load("deblurgan").schedule.flat == 150
+    assert recipe.load("smoke/deblurgan").name == "smoke-deblurgan"
+
+
+def test_every_wrong_key_is_named_at_once_with_the_nearest(text: str) -> None:
+    wrong = text.replace("batch = 2", "bacth = 2").replace('name = "fake"', 'name = "fake"\nrtae = 1.0')
+    with pytest.raises(errors.RecipeError, match=r"(?s)data\.bacth.*'batch'.*method\.rtae.*'rate'"):
+        recipe.parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("data.crop=-1", "data.crop"),
+        ("data.train=[]", "names no dataset"),
+        ("schedule.flat=0", None),
+        ('method.name="debblurgan"', "Did you mean 'deblurgan'"),
+        ("method.name=3", "give \\[method\\] a name"),
+        ("schedule.drops=[100]", "drops must lie between"),
+        ("schedule.clock=hours", "schedule.clock"),
+        ("validation.split=test", "validation never uses"),
+        ("seed=-1", "seed"),
+        ("name=a/b", "name"),
+        ("data.batch", "key.path=value"),
+        ("data.batch.deep=1", "batch is not a table"),
+    ],
+)
+def test_set_changes_one_value_and_wrong_ones_are_refused(file: pathlib.Path, change: str, words: str | None) -> None:
+    if words is None:
+        assert recipe.load(file, [change]).schedule.flat == 0
+        return
+    with pytest.raises(errors.RecipeError, match=words):
+        recipe.load(file, [change])
+
+
+def test_nothing_to_train_is_refused(file: pathlib.Path) -> None:
+    with pytest.raises(errors.RecipeError, match="nothing would be trained"):
+        recipe.load(file, ["schedule.flat=0", "schedule.linear=0"])
+
+
+def test_rotation_needs_a_square_crop(file: pathlib.Path) -> None:
+    with pytest.raises(errors.RecipeError, match="square crop"):
+        recipe.load(file, ["data.crop=0", "data.rotate=true"])
+
+
+def test_flags_win_over_the_recipe(file: pathlib.Path) -> None:
+    loaded = recipe.load(file, ["method.rate=0.5", "name=other"], ["a.zarr", 'odd "name".zarr'], "elsewhere")
+    assert [entry.path for entry in loaded.data.train] == ["a.zarr", 'odd "name".zarr']
+    assert loaded.folder == pathlib.Path("elsewhere")
+    assert (loaded.name, loaded.method.model_dump()["rate"]) == ("other", 0.5)
+
+
+def test_default_folder_follows_the_name(file: pathlib.Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("folder")]
+    assert recipe.parse("\n".join(lines)).folder == pathlib.Path("runs/test")
+
+
+def test_a_method_missing_from_the_recipe_is_one_sentence(text: str) -> None:
+    with pytest.raises(errors.RecipeError, match="does not say what to train"):
+        recipe.parse(text.replace("[method]", "[methods]"))
+
+
+def test_text_that_is_not_toml_or_not_utf8(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.RecipeError, match="not valid TOML"):
+        recipe.parse("name = ")
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(errors.RecipeError, match="UTF-8"):
+        recipe.load(tmp_path / "latin.toml")
+
+
+def test_differences_name_keys_and_ignore_where_the_run_lies(file: pathlib.Path) -> None:
+    old = recipe.load(file)
+    assert recipe.differences(old, recipe.load(file, [], [], "moved")) == []
+    assert recipe.differences(old, recipe.load(file, ["method.rate=0.5"])) == ["method.rate: 0.01 -> 0.5"]
+
+
+def test_schedule_is_flat_then_linear_to_zero() -> None:
+    schedule = recipe.Schedule(clock="epochs", flat=150, linear=150)
+    epoch = 1000
+    assert schedule.images(epoch) == 300_000
+    assert [schedule.factor(seen, epoch) for seen in (0, 150_000)] == [1.0, 1.0]
+    assert schedule.factor(225_000, epoch) == pytest.approx(0.5)
+    assert 0 < schedule.factor(299_999, epoch) < 1e-5
+
+
+def test_schedule_drops_multiply() -> None:
+    schedule = recipe.Schedule(clock="images", flat=100, drops=(40, 80), drop_factor=0.5)
+    assert [schedule.factor(seen, 7) for seen in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]

@@ -1,0 +1,214 @@
+"""`python -m trainers.run`: what a user types, and what is said when something is wrong."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from trainers import checkpoint, run, run_folder, terminal
+
+Arguments = list[str]
+
+
+@pytest.fixture
+def command(
+    fake_method: Any,  # noqa: ARG001
+    make_pairs: Callable[..., pathlib.Path],
+    recipe_text: Callable[..., str],
+    tmp_path: pathlib.Path,
+) -> Arguments:
+    """Arguments that train the fake method in tmp_path / "run" in a second."""
+    data = make_pairs(tmp_path / "pairs.zarr")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe_text(data, tmp_path / "run"))
+    return [str(recipe), "--device", "cpu"]
+
+
+def test_trains_then_says_that_it_is_finished(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, command) == 0
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir()} >= {
+        "recipe.toml",
+        "log.jsonl",
+        "last.safetensors",
+        "best.safetensors",
+    }
+    assert "48 images seen" in capsys.readouterr().out
+    written = (folder / "last.safetensors").stat().st_mtime_ns
+    # The same run again, asked for by its own resolved recipe.
+    assert terminal.exit_code(run.main, [str(folder / "recipe.toml"), "--device", "cpu"]) == 0
+    assert "is finished: 48 images seen" in capsys.readouterr().out
+    assert (folder / "last.safetensors").stat().st_mtime_ns == written
+
+
+def test_flags_replace_data_folder_and_settings(
+    command: Arguments, make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    other = make_pairs(tmp_path / "other.zarr", seed=4)
+    flags = [
+        "--data",
+        str(other),
+        "--out",
+        str(tmp_path / "b"),
+        "--set",
+        "schedule.flat=8",
+        "--set",
+        "schedule.linear=0",
+    ]
+    assert terminal.exit_code(run.main, [*command, *flags]) == 0
+    about = checkpoint.about(tmp_path / "b" / "last.safetensors")
+    assert about.images_seen == 8
+    assert [entry["path"] for entry in about.datasets] == [str(other)]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_stops_with_a_sentence_and_its_code(
+    command: Arguments, fake_method: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+
+    fake_method.on_step = staticmethod(lambda steps: os.kill(os.getpid(), signal.SIGTERM) if steps == 4 else None)
+    assert terminal.exit_code(run.main, command) == 143
+    assert "Stopped by SIGTERM at 20 images, with a checkpoint" in capsys.readouterr().out
+    fake_method.on_step = None
+    assert terminal.exit_code(run.main, command) == 0
+
+
+def test_dry_run_describes_and_writes_nothing(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, [*command, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    for words in ("crop = 8", "TwoNetworks", "Training pairs: 18", "Steps: 12 (48 images", "validation images: 2"):
+        assert words in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_without_data_or_weights_says_so_and_describes_the_rest(
+    command: Arguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, [*command, "--dry-run", "--data", "none.zarr"]) == 0
+    out = capsys.readouterr().out
+    assert "no dataset at none.zarr" in out
+    assert "TwoNetworks" in out
+    assert terminal.exit_code(run.main, [*command, "--dry-run", "--set", "method.needs_file=true"]) == 0
+    out = capsys.readouterr().out
+    assert "weights for training are missing" in out
+    assert "TwoNetworks" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--set", "data.bacth=2"], "did you mean 'batch'"),
+        (["--data", "none.zarr"], "no dataset at none.zarr"),
+        (["--set", "data.crop=32"], "data.crop is 32"),
+        (["--set", "method.needs_file=true"], "weights for training are missing"),
+        (["--set", "method.name=none"], "no training method 'none'"),
+        (["--device", "cuda"], "no CUDA device"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
+    command: Arguments, flags: list[str], words: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda" in flags and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert terminal.exit_code(run.main, [*command, *flags]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_recipe_names_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.exit_code(run.main, ["no-such-recipe"]) == 2
+    assert "training/deblurgan" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_recipe_is_refused_with_the_difference(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, command) == 0
+    changed = [*command, "--set", "method.rate=0.5"]
+    assert terminal.exit_code(run.main, changed) == 2
+    error = capsys.readouterr().err
+    assert "method.rate: 0.01 -> 0.5" in error
+    assert "--overwrite" in error
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert terminal.exit_code(run.main, [*changed, "--overwrite"]) == 0
+    assert checkpoint.about(tmp_path / "run" / "last.safetensors").recipe.count("rate = 0.5") == 1
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_overwrite_asks_at_a_terminal(
+    command: Arguments, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert terminal.exit_code(run.main, command) == 0
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: "n" if "Delete" in question else "y")
+    assert terminal.exit_code(run.main, [*command, "--overwrite"]) == 1
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "holiday.jpg").touch()
+    for flags in ([], ["--overwrite"]):
+        assert terminal.exit_code(run.main, [*command, *flags]) == 2
+        assert "not a run folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["holiday.jpg"]
+
+
+def test_two_runs_in_one_folder_are_kept_apart(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, command) == 0
+    with run_folder.Lock(tmp_path / "run"):
+        for flags in ([], ["--overwrite"]):
+            assert terminal.exit_code(run.main, [*command, *flags]) == 2
+            assert "Another process (process" in capsys.readouterr().err
+    assert terminal.exit_code(run.main, command) == 0
+
+
+def test_a_damaged_checkpoint_is_one_sentence(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.exit_code(run.main, command) == 0
+    last = tmp_path / "run" / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:-10])
+    assert terminal.exit_code(run.main, command) == 2
+    assert "cut short" in capsys.readouterr().err
+
+
+def test_errors_of_the_system_are_sentences_and_our_own_keep_their_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(error: BaseException) -> Callable[[Any], int]:
+        def verb(arguments: Any) -> int:  # noqa: ARG001
+            raise error
+
+        return verb
+
+    assert terminal.exit_code(fail(PermissionError(13, "Permission denied", "there/file"))) == 2
+    assert capsys.readouterr().err == "Error: there/file: Permission denied.\n"
+    assert terminal.exit_code(fail(KeyboardInterrupt())) == 130
+    assert terminal.exit_code(fail(torch.OutOfMemoryError("x"))) == 2
+    assert "data.batch" in capsys.readouterr().err
+    with pytest.raises(AssertionError):
+        terminal.exit_code(fail(AssertionError("ours")))
+
+
+@pytest.mark.parametrize("verb", ["run", "deblur"])
+def test_help_has_examples(verb: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"trainers.{verb}", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "examples:" in done.stdout
+    assert f"python -m trainers.{verb}" in done.stdout

@@ -1,0 +1,94 @@
+"""`python -m trainers.run RECIPE`: train a network, or go on with a run that was stopped."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from trainers import loop, recipe, run_folder, session, terminal
+
+EXAMPLES = """\
+examples:
+  python -m trainers.run deblurgan --data pairs.zarr --out runs/first
+  python -m trainers.run my_recipe.toml --set data.batch=2 --set seed=7
+  python -m trainers.run deblurgan --data pairs.zarr --dry-run
+
+The same command again goes on from the last checkpoint. Ctrl-C or SIGTERM makes a checkpoint first.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, load the recipe, check the run folder, train; gives the exit code."""
+    asked = _parser().parse_args(arguments)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    device = terminal.device(asked.device)
+    wanted = recipe.load(asked.recipe, asked.changes, asked.data, asked.out)
+    if asked.dry_run:
+        print(session.describe(wanted, device))
+        return 0
+    run_folder.check(wanted.folder, wanted, overwrite=asked.overwrite)
+    run = session.start(wanted, device)
+    print(run.method.describe())
+    if asked.overwrite and not run_folder.discard(wanted.folder):
+        return 1
+    run_folder.create(wanted.folder, wanted)
+    with run_folder.Lock(wanted.folder):
+        outcome = loop.train(run, wanted.folder)
+    return _report(wanted, outcome)
+
+
+def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
+    best = "" if outcome.best is None else f" Best validation PSNR {outcome.best:.2f} dB."
+    if outcome.signal is not None:
+        name = signal.Signals(outcome.signal).name
+        print(
+            f"Stopped by {name} at {outcome.images:,} images, with a checkpoint; the same command again goes on.{best}"
+        )
+        return 128 + outcome.signal
+    print(f"The run in {wanted.folder} is finished: {outcome.images:,} images seen.{best}")
+    print(f"Restore photos with it: python -m trainers.deblur {wanted.folder} PHOTO... -o FOLDER")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.run",
+        description="Train a deblurring network as a recipe says, or go on with a run that was stopped.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", help="a recipe file, or the name of one that comes with the package")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="train on this dataset instead of the recipe's; may repeat",
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: the recipe's, else runs/NAME)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY.PATH=VALUE",
+        help="change a setting of the recipe; may repeat",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
+    )
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved recipe, networks and steps, and stop"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the run that is in the folder, asking first at a terminal"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(terminal.exit_code(main))
