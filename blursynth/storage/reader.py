@@ -192,7 +192,7 @@ class Dataset:
     @property
     def item_numbers(self) -> npt.NDArray[np.int64]:
         """The number under which each item was made, int64 (items,): what its randomness is keyed by."""
-        return np.arange(self.items, dtype=np.int64) if self._valid is None else self._valid
+        return np.arange(self.items, dtype=np.int64) if self._stored is None else self._stored
 
     def read(self, name: str, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
         """Items of an array, in the order asked for: (len(indices), *item shape), in the stored dtype and unit.

@@ -4,6 +4,8 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,13 @@ from PIL import Image
 from blursynth.media import photos as media
 from blursynth.storage import reader
 
-from .conftest import Run
+Run = Callable[..., Any]  # the fixture of conftest.py
 
 
-def assert_sentence(result: object, *fragments: str) -> None:
+def assert_sentence(result: Any, *fragments: str) -> None:
     """Exit code 2 and one short message on standard error, no traceback, with these words in it."""
-    assert result.code == 2, result  # type: ignore[attr-defined]
-    message = result.err  # type: ignore[attr-defined]
+    assert result.code == 2, result
+    message = result.err
     assert "Traceback" not in message
     for fragment in fragments:
         assert fragment in message, message
@@ -39,7 +41,7 @@ def test_trajectories_then_psfs_then_preview(run: Run, tmp_path: pathlib.Path) -
     for dataset in ("trajectories", "trajectories-psfs"):
         assert run("preview", f"{dataset}.zarr", "--count", 5).code == 0
         assert media.read(tmp_path / f"{dataset}.png").std() > 5
-        assert f"(complete)" in run("info", f"{dataset}.zarr").out  # noqa: F541
+        assert "(complete)" in run("info", f"{dataset}.zarr").out
 
 
 def test_convolve_leaves_out_what_cannot_be_used_and_says_so(run: Run, photos: pathlib.Path) -> None:
