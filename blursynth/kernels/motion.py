@@ -144,8 +144,9 @@ def _move(state: State, as_printed: bool) -> None:
 @jit.inline
 def _start(state: State, prepared: npt.NDArray[np.float32], first: int) -> None:
     """Put trajectories first, first + 1, ... into the lanes; lanes past the end repeat the last and are not kept."""
-    state[:] = ZERO
     for lane in range(LANES):
+        state[X, lane], state[Y, lane] = ZERO, ZERO
+        state[X_LOST, lane], state[Y_LOST, lane] = ZERO, ZERO
         row = prepared[min(first + lane, prepared.shape[0] - 1)]
         state[NOISE, lane] = row[PREPARED_NOISE]
         state[PULL, lane] = row[PREPARED_PULL]
@@ -180,9 +181,10 @@ def simulate(
         used = min(LANES, count - first)
         for lane in range(LANES):
             lane_items[lane] = items[first + min(lane, used - 1)]
-        lane_impulses[:] = np.int32(0)
+            lane_impulses[lane] = np.int32(0)
         _start(state, prepared, first)
-        position[first : first + used, 0] = 0
+        for lane in range(used):
+            position[first + lane, 0, 0], position[first + lane, 0, 1] = ZERO, ZERO
         for step in range(1, steps):
             _draw(state, lane_items, np.uint64(step - 1), seed_low, seed_high)
             if as_printed:
@@ -193,7 +195,9 @@ def simulate(
                 x, y = state[X, lane] * per_px, state[Y, lane] * per_px
                 position[first + lane, step, 0] = np.rint(x) if rounded else x
                 position[first + lane, step, 1] = np.rint(y) if rounded else y
-        impulses[first : first + used] = lane_impulses[:used]
+        # Assigning a slice would pull in Numba's strings, for its error message: a second more to compile.
+        for lane in range(used):
+            impulses[first + lane] = lane_impulses[lane]
 
 
 @jit.kernel
