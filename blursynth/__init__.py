@@ -1,3 +1,25 @@
-"""Faithful synthetic motion-blur datasets at any size."""
+"""Faithful synthetic motion-blur datasets at any size.
+
+`open(path)` reads a dataset. Public names are resolved on first use, so that importing costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blursynth.storage.reader import Dataset as Dataset
+    from blursynth.storage.reader import open as open  # noqa: A004
 
 __version__ = "0.1.0"
+
+_PUBLIC = {"open": "blursynth.storage.reader", "Dataset": "blursynth.storage.reader"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*_PUBLIC, "__version__"]

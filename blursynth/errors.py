@@ -5,6 +5,8 @@ turns these (and the operating system's own errors) into exit code 2; anything e
 traceback.
 """
 
+import errno
+
 
 class BlursynthError(ValueError):
     """Base of everything a user can mend."""
@@ -24,3 +26,22 @@ class DatasetError(BlursynthError):
 
 class MissingPackageError(BlursynthError):
     """An optional or system package is missing; the message names what to install."""
+
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space (or choose another folder) and run the same command again; finished work is kept.",
+    errno.EDQUOT: "The disk quota is used up: free some space and run the same command again; finished work is kept.",
+    errno.EACCES: "Choose a place where you may write, or change its permissions.",
+    errno.EPERM: "Choose a place where you may write, or change its permissions.",
+    errno.EROFS: "The file system is read-only: choose another place.",
+    errno.ENOENT: "Check the path.",
+    errno.EFBIG: "The file system or a limit on file sizes does not allow it: choose another place.",
+}
+
+
+def sentence(error: OSError) -> str:
+    """An operating system's error in words: what, where, and what to do about it."""
+    what = (error.strerror or str(error)).rstrip(".")
+    where = f": {error.filename}" if error.filename else ""
+    advice = _ADVICE.get(error.errno or 0, "")
+    return f"{what}{where}. {advice}".rstrip()

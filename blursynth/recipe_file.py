@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.resources
+import json
 import pathlib
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,8 @@ def parse(text: str, model: type[AnyModel], source: str = "recipe") -> AnyModel:
 def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:
     """A mapping to a model; RecipeError lists every problem, each with its table path."""
     try:
-        return model.model_validate(values)
+        # JSON's strict rules are TOML's: an array may fill a tuple, a string a path; but "3" is no number.
+        return model.model_validate_json(json.dumps(values, default=str), strict=True)
     except pydantic.ValidationError as error:
         problems = "\n".join(f"  {line}" for line in _problems(error, model))
         raise errors.RecipeError(f"{source} cannot be used:\n{problems}") from None

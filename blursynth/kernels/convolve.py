@@ -86,7 +86,8 @@ def _add_taps(
 ) -> None:
     """total[j] = sum over taps of weight * flat[base + offset + j], four taps to a pass over the tile."""
     taps = offsets.size
-    total[:width] = ZERO
+    for j in range(width):
+        total[j] = ZERO
     for t in range(0, taps - 3, 4):
         a, b, c, d = weights[t], weights[t + 1], weights[t + 2], weights[t + 3]
         at_a, at_b = flat[base + offsets[t] :], flat[base + offsets[t + 1] :]
@@ -114,7 +115,8 @@ def _uniform(
         width = min(TILE, values - left)
         for row in range(height):
             _add_taps(flat, row * window.shape[1] + left, offsets, weights, total, width)
-            result[row, left : left + width] = total[:width]
+            for j in range(width):
+                result[row, left + j] = total[j]
 
 
 @jit.contracted

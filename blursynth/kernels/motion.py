@@ -19,12 +19,12 @@ LANES = 16
 # Rows of the state (ROWS, LANES) that sixteen trajectories share. One array: its rows plainly do not overlap, and the
 # loops over lanes become vector instructions without checks.
 X, Y, X_LOST, Y_LOST, V_X, V_Y = 0, 1, 2, 3, 4, 5
-NOISE, PULL, FREQUENCY = 6, 7, 8
-SHAKE, ANGLE, N_X, N_Y, KICK_X, KICK_Y = 9, 10, 11, 12, 13, 14
-ROWS = 15
-# Columns of the prepared parameters (N, 5), float32: factor of the noise, factor of the position, probability of an
-# impulse (or its threshold), first speed, first angle in radians.
-PREPARED_NOISE, PREPARED_PULL, PREPARED_FREQUENCY, PREPARED_SPEED, PREPARED_ANGLE = 0, 1, 2, 3, 4
+NOISE, PULL, FREQUENCY, UNIT = 6, 7, 8, 9
+SHAKE, ANGLE, N_X, N_Y, KICK_X, KICK_Y = 10, 11, 12, 13, 14, 15
+ROWS = 16
+# Columns of the prepared parameters (N, 6), float32: factor of the noise, factor of the position, probability of an
+# impulse (or its threshold), first speed, first angle in radians, L / (M - 1) in px.
+PREPARED_NOISE, PREPARED_PULL, PREPARED_FREQUENCY, PREPARED_SPEED, PREPARED_ANGLE, PREPARED_UNIT = 0, 1, 2, 3, 4, 5
 
 EXTRA_DRAWS = np.uint64(1 << 31)  # algorithm-1 needs two more normals a step; they have their own half of the counter
 TOP_31 = np.uint64(1)
@@ -128,7 +128,7 @@ def _kick(state: State, impulses: npt.NDArray[np.int32]) -> None:
 
 
 @jit.inline
-def _move(state: State, unit: np.float32, as_printed: bool) -> None:
+def _move(state: State, as_printed: bool) -> None:
     """One step of every lane."""
     for lane in range(LANES):
         x, y = state[X, lane], state[Y, lane]
@@ -137,19 +137,21 @@ def _move(state: State, unit: np.float32, as_printed: bool) -> None:
         noise, pull = state[NOISE, lane], state[PULL, lane]
         v_x, v_y = turn(x, y, state[V_X, lane], state[V_Y, lane], kick, normal, noise, pull, as_printed)
         state[V_X, lane], state[V_Y, lane] = v_x, v_y
-        state[X, lane], state[X_LOST, lane] = add(x, state[X_LOST, lane], v_x * unit)
-        state[Y, lane], state[Y_LOST, lane] = add(y, state[Y_LOST, lane], v_y * unit)
+        state[X, lane], state[X_LOST, lane] = add(x, state[X_LOST, lane], v_x * state[UNIT, lane])
+        state[Y, lane], state[Y_LOST, lane] = add(y, state[Y_LOST, lane], v_y * state[UNIT, lane])
 
 
 @jit.inline
 def _start(state: State, prepared: npt.NDArray[np.float32], first: int) -> None:
     """Put trajectories first, first + 1, ... into the lanes; lanes past the end repeat the last and are not kept."""
-    state[:] = ZERO
     for lane in range(LANES):
+        state[X, lane], state[Y, lane] = ZERO, ZERO
+        state[X_LOST, lane], state[Y_LOST, lane] = ZERO, ZERO
         row = prepared[min(first + lane, prepared.shape[0] - 1)]
         state[NOISE, lane] = row[PREPARED_NOISE]
         state[PULL, lane] = row[PREPARED_PULL]
         state[FREQUENCY, lane] = row[PREPARED_FREQUENCY]
+        state[UNIT, lane] = row[PREPARED_UNIT]
         cosine, sine = elementary.cos_sin_turns(row[PREPARED_ANGLE] * TURNS_PER_RADIAN)
         state[V_X, lane] = row[PREPARED_SPEED] * cosine
         state[V_Y, lane] = row[PREPARED_SPEED] * sine
@@ -161,7 +163,6 @@ def simulate(
     seed_high: np.uint64,
     items: npt.NDArray[np.uint64],
     prepared: npt.NDArray[np.float32],
-    unit: np.float32,
     per_px: np.float32,
     as_printed: bool,
     rounded: bool,
@@ -170,7 +171,7 @@ def simulate(
 ) -> None:
     """Fill position (N, M, 2) with coordinates times `per_px`, rounded if asked, and impulses (N,).
 
-    items: uint64 (N,). prepared: (N, 5), the columns above. unit: L / (M - 1), px.
+    items: uint64 (N,). prepared: (N, 6), the columns above.
     """
     count, steps = position.shape[0], position.shape[1]
     state = np.empty((ROWS, LANES), np.float32)
@@ -180,20 +181,23 @@ def simulate(
         used = min(LANES, count - first)
         for lane in range(LANES):
             lane_items[lane] = items[first + min(lane, used - 1)]
-        lane_impulses[:] = np.int32(0)
+            lane_impulses[lane] = np.int32(0)
         _start(state, prepared, first)
-        position[first : first + used, 0] = 0
+        for lane in range(used):
+            position[first + lane, 0, 0], position[first + lane, 0, 1] = ZERO, ZERO
         for step in range(1, steps):
             _draw(state, lane_items, np.uint64(step - 1), seed_low, seed_high)
             if as_printed:
                 _draw_normal_impulses(state, lane_items, np.uint64(step - 1), seed_low, seed_high)
             _kick(state, lane_impulses)
-            _move(state, unit, as_printed)
+            _move(state, as_printed)
             for lane in range(used):
                 x, y = state[X, lane] * per_px, state[Y, lane] * per_px
                 position[first + lane, step, 0] = np.rint(x) if rounded else x
                 position[first + lane, step, 1] = np.rint(y) if rounded else y
-        impulses[first : first + used] = lane_impulses[:used]
+        # Assigning a slice would pull in Numba's strings, for its error message: a second more to compile.
+        for lane in range(used):
+            impulses[first + lane] = lane_impulses[lane]
 
 
 @jit.kernel
@@ -207,7 +211,7 @@ def replay(
     v_y: float,
     as_printed: bool,
 ) -> npt.NDArray[np.float64]:
-    """One path, float64 (M, 2), from draws (4, M - 1): shake, angle, n1, n2; the rest as in `simulate`."""
+    """One path, float64 (M, 2), from draws (4, M - 1): shake, angle, n1, n2; unit: L / (M - 1), px."""
     path = np.zeros((draws.shape[1] + 1, 2))
     x, y, x_lost, y_lost = 0.0, 0.0, 0.0, 0.0
     for step in range(draws.shape[1]):

@@ -172,7 +172,7 @@ def _rasterise(
         worst = max(worst, _missing(path, first, last, shift_x, shift_y, size))
         if worst > 0:
             continue
-        canvas[:] = 0.0
+        canvas.fill(0.0)
         _splat(path, first, last, begin, end, shift_x, shift_y, canvas)
         per_weight = 1.0 / (end - begin)
         for row in range(size):

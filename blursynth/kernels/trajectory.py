@@ -65,13 +65,13 @@ def scale_factor(length: float) -> float:
 
 
 def simulate(
-    seed: int, items: npt.ArrayLike, parameters: npt.ArrayLike, *, steps: int, length: float, dynamics: str
+    seed: int, items: npt.ArrayLike, parameters: npt.ArrayLike, *, steps: int, length: npt.ArrayLike, dynamics: str
 ) -> Paths:
     """Draw trajectories; row i is a function of seed, items[i], parameters[i] and the options alone.
 
     seed: 0 <= seed < 2**63. items: int64 (N,), >= 0. parameters: float32 (N, 5), columns `PARAMETERS`: anxiety >= 0
     (p_s), inertia (I, 1/px), impulse >= 0 (p_b), gaussian (p_g), angle of the first velocity (phi, radians).
-    steps: positions of a path, M >= 2. length: L > 0, px. dynamics: one of `DYNAMICS`.
+    steps: positions of a path, M >= 2. length: L > 0, px, one for all or float (N,). dynamics: one of `DYNAMICS`.
     Source: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; DeblurGAN,
     Algorithm 1. Differs from both in float32 arithmetic (the position with compensated sums), and in that an anxiety
     below 1e-12 is a straight line for either dynamics. The same bytes come out on every processor.
@@ -87,12 +87,12 @@ def simulate_rounded(
     parameters: npt.ArrayLike,
     *,
     steps: int,
-    length: float,
+    length: npt.ArrayLike,
     dynamics: str,
     scale: float,
 ) -> RoundedPaths:
     """The paths of `simulate`, each coordinate as the nearest whole number of `scale` px (see `scale_factor`)."""
-    assert scale >= scale_factor(length), "positions would overflow int16"
+    assert np.size(items) == 0 or scale >= scale_factor(float(np.max(length))), "positions would overflow int16"
     position = np.empty((np.size(items), steps, 2), np.int16)
     impulses = _fill(seed, items, parameters, length, dynamics, 1.0 / scale, position)
     return RoundedPaths(position, impulses)
@@ -135,7 +135,7 @@ def _as_printed(dynamics: str) -> bool:
     return dynamics == "algorithm-1"
 
 
-def _prepare(parameters: npt.NDArray[np.float64], unit: float, dynamics: str) -> _Prepared:
+def _prepare(parameters: npt.NDArray[np.float64], unit: npt.ArrayLike, dynamics: str) -> _Prepared:
     """parameters: (..., 5). unit: L / (M - 1), px."""
     anxiety, inertia, impulse, gaussian, angle = np.moveaxis(parameters, -1, 0)
     anxiety = np.where(anxiety < LEAST_ANXIETY, 0.0, anxiety)
@@ -154,7 +154,7 @@ def _fill(
     seed: int,
     items: npt.ArrayLike,
     parameters: npt.ArrayLike,
-    length: float,
+    length: npt.ArrayLike,
     dynamics: str,
     per_px: float,
     position: npt.NDArray[np.float32] | npt.NDArray[np.int16],
@@ -166,17 +166,16 @@ def _fill(
     assert numbers.size == 0 or numbers.min() >= 0
     assert table.shape == (numbers.size, len(PARAMETERS))
     assert 2 <= steps <= 2**31
-    assert length > 0
-    unit = length / (steps - 1)
+    unit = np.broadcast_to(np.asarray(length, np.float64), numbers.shape) / (steps - 1)
+    assert np.all(unit > 0)
     prepared = _prepare(table.astype(np.float64), unit, dynamics)
-    columns = (prepared.noise, prepared.pull, prepared.frequency, prepared.speed, prepared.angle)
+    columns = (prepared.noise, prepared.pull, prepared.frequency, prepared.speed, prepared.angle, unit)
     impulses = np.empty(numbers.size, np.int32)
     motion.simulate(
         np.uint64(seed & 0xFFFFFFFF),
         np.uint64(seed >> 32),
         np.ascontiguousarray(numbers.astype(np.uint64)),
         np.ascontiguousarray(np.stack(columns, axis=1).astype(np.float32)),
-        np.float32(unit),
         np.float32(per_px),
         _as_printed(dynamics),
         position.dtype == np.int16,

@@ -1,0 +1,1 @@
+"""What a dataset holds: in words (`describe`) and as a picture (`preview`)."""

@@ -183,6 +183,17 @@ class Dataset:
         self._require(name)
         return tuple(self._array(name).shape[1:])
 
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Stored number type of an array."""
+        self._require(name)
+        dtype: np.dtype[Any] = self._array(name).dtype.numpy_dtype
+        return dtype
+
+    @property
+    def item_numbers(self) -> npt.NDArray[np.int64]:
+        """The number under which each item was made, int64 (items,): what its randomness is keyed by."""
+        return np.arange(self.items, dtype=np.int64) if self._stored is None else self._stored
+
     def read(self, name: str, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
         """Items of an array, in the order asked for: (len(indices), *item shape), in the stored dtype and unit.
 

@@ -6,7 +6,7 @@ tests hold them equal to what zarr-python writes for the same arrays.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -117,6 +117,16 @@ class Schema:
     def chunk_key(self, array: ArraySpec, shard: int) -> str:
         """The object in which an array's part of a shard is stored, relative to the dataset."""
         return "/".join([array.name, "c", str(shard), *("0" for _ in array.shape)])
+
+
+def column(name: str, dtype: str, long_name: str, units: str = "1") -> ArraySpec:
+    """A number an item, with its meaning and unit."""
+    return ArraySpec(name, dtype, attributes={"long_name": long_name, "units": units})
+
+
+def sized(kind: str, items: int, arrays: Sequence[ArraySpec], shard_length: int | None = None) -> Schema:
+    """The schema of these arrays, with the usual shard length unless one is given."""
+    return Schema(kind, items, shard_length or shard_length_for(items, tuple(arrays)), tuple(arrays))
 
 
 def shard_length_for(items: int, arrays: tuple[ArraySpec, ...]) -> int:

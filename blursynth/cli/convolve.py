@@ -1,0 +1,60 @@
+"""`blursynth convolve`."""
+
+from typing import Any
+
+import click
+
+from blursynth.cli import options
+
+
+@click.command("convolve")
+@click.argument("photos", metavar="PHOTOS")
+@click.option("--size", type=int, help="Side of the square crop in px. Default: whole photos, all of one size.")
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "resize"]),
+    default="crop",
+    show_default=True,
+    help="Cut the crop out of the photo, or scale the whole photo to --size.",
+)
+@click.option("--per-photo", type=int, default=1, show_default=True, help="Pairs made from each photo.")
+@click.option(
+    "--transfer",
+    type=click.Choice(["gamma2.2", "srgb", "linear"]),
+    default="gamma2.2",
+    show_default=True,
+    help="How the photos' values relate to light; the blur is taken in linear light.",
+)
+@click.option("--exposure", default="1", show_default=True, metavar="VALUE", help="Fraction of the path integrated.")
+@click.option("--psf-size", type=int, help="Odd side of the PSF in px. Default: what the longest path needs.")
+@click.option("--no-psf", is_flag=True, help="Do not store each pair's PSF.")
+@click.option("--trajectories", metavar="DATASET", help="Take paths from this dataset, in turn, instead of drawing.")
+@click.option(
+    "--splits",
+    default="train=0.9,val=0.1",
+    show_default=True,
+    metavar="NAME=SHARE,...",
+    help="Shares of the photos (never of the crops) for train, val and test.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out.")
+@options.motion
+@options.making
+def command(photos: str, **given: Any) -> None:
+    """Blurred/sharp pairs from PHOTOS: a folder, one photo, or scenes:N for N procedural scenes.
+
+    Every pair is blurred by one random PSF in linear light; the sharp image is bit-equal to the photo's crop and
+    aligned with the blurred one. The blur uses the photo's own pixels around the crop and reflects only beyond the
+    photo's edge. Photos that cannot be used are left out and listed. Run the same command again to finish an
+    interrupted dataset.
+
+    \b
+    Examples:
+      blursynth convolve photos/ --size 256 --per-photo 10 --out pairs.zarr
+      blursynth convolve scenes:200 --size 256 --length 20:60
+      blursynth convolve photos/ --size 256 --preset deblurgan --exposure 0.1,0.5,1
+      blursynth convolve photos/ --size 256 --trajectories trajectories.zarr
+    """
+    from blursynth.production import convolve
+
+    maker = convolve.maker(photos, given, options.command_line())
+    options.make(maker, given, default=options.from_default(photos, "-pairs"), unit="pairs", strict=given["strict"])

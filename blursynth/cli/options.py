@@ -1,0 +1,146 @@
+"""Options and behaviour that the making commands share: where to, with how much, and how progress is shown."""
+
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import tqdm
+
+from blursynth import errors
+
+LEFT_OUT_SHOWN = 20
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def making(command: Command) -> Command:
+    """--out, --seed, --workers, --shard-length, --overwrite, --yes, --quiet of every command that makes a dataset."""
+    shared = [
+        click.option("--out", "-o", metavar="PATH", help="The dataset to make. Default: a name from the source."),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            default=0,
+            show_default=True,
+            help="Item i is a function of (seed, i).",
+        ),
+        click.option("--workers", type=click.IntRange(1, 4096), help="Threads. Default: the processors there are."),
+        click.option(
+            "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace an existing dataset (asks first)."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
+    ]
+    for option in reversed(shared):
+        command = option(command)
+    return command
+
+
+def motion(command: Command) -> Command:
+    """--preset and the parameters of the random motion, each a number, a range LOW:HIGH or a list A,B,C."""
+    described = {
+        "gaussian": "p_g: share of the Gaussian perturbation.",
+        "impulse": "p_b: frequency of sudden turns.",
+        "inertia": "I: pull toward the origin.",
+        "anxiety": "p_s: size of the random perturbation; 0 moves along a line.",
+        "length": "Lmax: arc length of a path in px. [default: 60]",
+    }
+    for name, text in described.items():
+        command = click.option(f"--{name}", metavar="VALUE", help=text)(command)
+    command = click.option("--steps", type=int, help="M: samples of a path. [default: 2000]")(command)
+    return click.option(
+        "--preset",
+        type=click.Choice(["boracchi-foi", "deblurgan", "algorithm-1"]),
+        default="boracchi-foi",
+        show_default=True,
+        help="Where the parameters below come from: Boracchi and Foi's reference, DeblurGAN's public code (six small "
+        "anxieties), or Algorithm 1 as printed (hardly moves; for study).",
+    )(command)
+
+
+MOTION_OPTIONS = ("preset", "steps", "length", "anxiety", "inertia", "impulse", "gaussian")
+
+
+def given(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options among `names` that the user gave (or that have a default)."""
+    return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def confirm_overwrite(out: str, overwrite: bool, yes: bool) -> None:
+    """Ask before an existing dataset is replaced. Without a terminal to ask on, --yes is required."""
+    if not overwrite or yes or not pathlib.Path(out).exists():
+        return
+    if not sys.stdin.isatty():
+        raise errors.DatasetError(f"{out} exists and would be replaced. Give --yes as well to replace it unasked.")
+    if not click.confirm(f"{out} exists. Replace it?"):
+        raise errors.DatasetError(f"{out} is left as it is.")
+
+
+def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
+    """A callback (done, total) that draws a bar with rate and time left on standard error."""
+    if quiet:
+        return lambda *_: None
+    interval = 0.1 if sys.stderr.isatty() else 30.0  # in a log file, a line now and then
+    bar: tqdm.tqdm[Any] = tqdm.tqdm(
+        desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True, mininterval=interval, delay=1e-9
+    )
+
+    def show(done: int, total: int) -> None:
+        if bar.total != total:
+            bar.reset(total=total)
+            bar.initial = bar.n = bar.last_print_n = done  # what an earlier run made does not count towards the rate
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return show
+
+
+def command_line() -> str:
+    """The command as typed, for the dataset's record."""
+    return shlex.join(["blursynth", *sys.argv[1:]])
+
+
+def from_default(name: str, suffix: str = "") -> str:
+    """The default --out for a source: its name without ending, in the current folder."""
+    stem = pathlib.Path(name.replace(":", "-")).resolve().name
+    for ending in (".zarr", *pathlib.Path(stem).suffixes):
+        stem = stem.removesuffix(ending)
+    return f"{stem}{suffix}.zarr"
+
+
+def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: bool = False) -> None:
+    """Make the dataset with a progress bar, then say what came of it and what was left out."""
+    from blursynth.production import run
+
+    out = given["out"] or default
+    confirm_overwrite(out, given["overwrite"], given["yes"])
+    outcome = run.produce(
+        maker,
+        out,
+        workers=given["workers"],
+        overwrite=given["overwrite"],
+        progress=progress(pathlib.Path(out).name, unit, given["quiet"]),
+        strict=strict,
+    )
+    click.echo(summary(out, outcome, unit))
+
+
+def summary(out: str, outcome: Any, unit: str) -> str:
+    """One line on what was made, then what was left out."""
+    if outcome.made == 0:
+        lines = [f"{out} is complete already: {outcome.resumed} {unit}."]
+    else:
+        rate = outcome.made / max(outcome.seconds, 1e-9)
+        kept = f", {outcome.resumed} kept from an earlier run" if outcome.resumed else ""
+        lines = [f"{out}: {outcome.made} {unit} in {outcome.seconds:.1f} s ({rate:.0f}/s){kept}."]
+    if outcome.skipped:
+        lines.append(f"Left out ({len(outcome.skipped)}), recorded in the dataset:")
+        lines += [f"  {left.name}: {left.reason}" for left in outcome.skipped[:LEFT_OUT_SHOWN]]
+        if len(outcome.skipped) > LEFT_OUT_SHOWN:
+            lines.append(f"  and {len(outcome.skipped) - LEFT_OUT_SHOWN} more (`blursynth info {out}`)")
+    return "\n".join(lines)

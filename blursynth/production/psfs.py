@@ -1,0 +1,125 @@
+"""Maker of psfs datasets: every path of a trajectories dataset at every exposure."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors, recipe_file
+from blursynth.kernels import psf
+from blursynth.storage import provenance, reader, schema
+from blursynth.synthesis import recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class PsfMaker:
+    """Makes items of `blursynth psfs`: item = path * len(exposures) + exposure."""
+
+    recipe: recipe.Psfs
+    seed: int
+    trajectories: str
+    command: str = ""
+    shard_length: int | None = None
+
+    @property
+    def schema(self) -> schema.Schema:
+        size = self.recipe.size
+        arrays = [
+            psf_array(size),
+            schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"),
+            exposure_column(),
+        ]
+        return schema.sized("psfs", self.recipe.n * len(self.recipe.exposures), arrays, self.shard_length)
+
+    def record(self) -> provenance.Record:
+        return provenance.Record(
+            recipe_toml=recipe_file.to_toml(self.recipe),
+            seed=self.seed,
+            command=self.command,
+            extra={"trajectories": self.trajectories},
+        )
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        item = np.arange(items.start, items.stop, dtype=np.int64)
+        path, which = np.divmod(item, len(self.recipe.exposures))
+        exposure = np.asarray(self.recipe.exposures, np.float32)[which]
+        position = positions(reader.open(self.trajectories), path)
+        kernels = psf.rasterise(position, from_start(exposure), self.recipe.size, self.recipe.centring)
+        return {"psf": kernels, "trajectory": path, "exposure": exposure}
+
+    def peak_bytes(self, items: int) -> int:
+        """Paths in float32 beside the kernels, and the kernels again while they are encoded."""
+        steps = reader.open(self.trajectories).shape_of("position")[0]
+        return items * (2 * self.schema.bytes_per_item + steps * 12)
+
+    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
+        return []
+
+
+def maker(
+    trajectories: str,
+    exposures: str,
+    size: int,
+    centring: str,
+    seed: int = 0,
+    command: str = "",
+    shard_length: int | None = None,
+) -> PsfMaker:
+    """Check the request against the trajectories dataset.
+
+    Raises RecipeError for values out of range, DatasetError where the dataset cannot be used, InputError naming the
+    size needed where a kernel would not fit the canvas.
+    """
+    dataset = open_trajectories(trajectories)
+    try:
+        fractions = tuple(float(part) for part in exposures.split(","))
+    except ValueError:
+        raise errors.RecipeError(
+            f"--exposures {exposures} is not a list of numbers; give fractions of the path such as 0.1,0.5,1."
+        ) from None
+    values = {
+        "trajectories": dataset.fingerprint,
+        "n": dataset.items,
+        "exposures": fractions,
+        "size": size,
+        "centring": centring,
+    }
+    return PsfMaker(recipe_file.build(values, recipe.Psfs, "The command"), seed, trajectories, command, shard_length)
+
+
+def open_trajectories(path: str) -> reader.Dataset:
+    """A complete trajectories dataset, or DatasetError."""
+    dataset = reader.open(path)
+    if dataset.kind != "trajectories":
+        raise errors.DatasetError(
+            f"{path} holds {dataset.kind}, not trajectories. Make some with `blursynth trajectories --n 1000`."
+        )
+    return dataset
+
+
+def positions(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Paths of these items in px, float32 (N, M, 2)."""
+    scale = np.float32(dataset.attributes_of("position")["scale_factor"])
+    return dataset.read("position", items).astype(np.float32) * scale
+
+
+def from_start(exposure: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Exposures as (start, end) fractions of the path, float32 (N, 2): each starts with the path."""
+    return np.stack([np.zeros_like(exposure), exposure], axis=1).astype(np.float32)
+
+
+def psf_array(size: int) -> schema.ArraySpec:
+    """The `psf` array of psfs and pairs datasets."""
+    return schema.ArraySpec(
+        name="psf",
+        dtype="float32",
+        shape=(size, size),
+        dimensions=("ky", "kx"),
+        attributes={"units": "1", "long_name": "point spread function; sums to 1, centroid on pixel size // 2"},
+    )
+
+
+def exposure_column() -> schema.ArraySpec:
+    return schema.column("exposure", "float32", long_name="fraction of the path that is integrated", units="1")

@@ -1,0 +1,80 @@
+"""Maker of trajectories datasets: n random paths and what drew them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import recipe_file
+from blursynth.kernels import trajectory
+from blursynth.storage import provenance, schema
+from blursynth.synthesis import motion, recipe
+
+PARAMETER_COLUMNS = {
+    "anxiety": "p_s: size of the random perturbation",
+    "inertia": "I: pull toward the origin",
+    "impulse": "p_b: frequency of sudden turns",
+    "gaussian": "p_g: share of the Gaussian perturbation",
+    "angle": "first direction",
+}
+_UNITS = {"angle": "rad"}
+
+
+def motion_columns() -> list[schema.ArraySpec]:
+    """Columns that say how each item's path was drawn; shared by everything that draws paths."""
+    parameters = [
+        schema.column(name, "float32", long_name=text, units=_UNITS.get(name, "1"))
+        for name, text in PARAMETER_COLUMNS.items()
+    ]
+    return [
+        *parameters,
+        schema.column("length", "float32", long_name="Lmax: arc length of the path", units="px"),
+        schema.column("impulses", "int32", long_name="sudden turns that fired", units="1"),
+    ]
+
+
+def motion_values(motions: motion.Motions) -> dict[str, npt.NDArray[Any]]:
+    """The values of `motion_columns`."""
+    return {**motions.parameters, "length": motions.length, "impulses": motions.impulses}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrajectoryMaker:
+    """Makes items of `blursynth trajectories`: a pure function of (recipe, seed, item)."""
+
+    recipe: recipe.Trajectories
+    seed: int
+    command: str = ""
+    shard_length: int | None = None
+
+    @property
+    def schema(self) -> schema.Schema:
+        position = schema.ArraySpec(
+            name="position",
+            dtype="int16",
+            shape=(self.recipe.motion.steps, 2),
+            dimensions=("step", "axis"),
+            attributes={
+                "units": "px",
+                "scale_factor": motion.scale_of(self.recipe.motion),
+                "long_name": "camera position; axis 0 is x, axis 1 is y",
+                "origin": "start of the path",
+            },
+        )
+        return schema.sized("trajectories", self.recipe.n, [position, *motion_columns()], self.shard_length)
+
+    def record(self) -> provenance.Record:
+        return provenance.Record(recipe_toml=recipe_file.to_toml(self.recipe), seed=self.seed, command=self.command)
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        motions = motion.simulate(self.recipe.motion, self.seed, np.arange(items.start, items.stop, dtype=np.int64))
+        return {"position": motions.position_NMA, **motion_values(motions)}
+
+    def peak_bytes(self, items: int) -> int:
+        """The stored positions, and the same again while they are encoded."""
+        return 2 * items * self.schema.bytes_per_item + 2 * items * len(trajectory.PARAMETERS) * 8
+
+    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
+        return []

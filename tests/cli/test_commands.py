@@ -1,0 +1,196 @@
+"""The commands as users type them: what they make, what they print, and the sentence for everything that goes wrong."""
+
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blursynth.media import photos as media
+from blursynth.storage import reader
+
+Run = Callable[..., Any]  # the fixture of conftest.py
+
+
+def assert_sentence(result: Any, *fragments: str) -> None:
+    """Exit code 2 and one short message on standard error, no traceback, with these words in it."""
+    assert result.code == 2, result
+    message = result.err
+    assert "Traceback" not in message
+    for fragment in fragments:
+        assert fragment in message, message
+
+
+def test_trajectories_then_psfs_then_preview(run: Run, tmp_path: pathlib.Path) -> None:
+    made = run("trajectories", "--n", 100, "--seed", 3)
+    assert (made.code, "100 paths" in made.out) == (0, True)
+    again = run("trajectories", "--n", 100, "--seed", 3)
+    assert "trajectories.zarr is complete already: 100 paths." in again.out
+    assert run("psfs", "trajectories.zarr", "--exposures", "0.1,0.5,1").code == 0
+    psfs = reader.open("trajectories-psfs.zarr")
+    assert psfs.items == 300
+    kernels = psfs.read("psf", range(300))
+    assert np.abs(kernels.sum((1, 2), dtype=np.float64) - 1).max() < 1e-6
+    assert psfs.columns["trajectory"].tolist() == [k // 3 for k in range(300)]
+    assert np.allclose(psfs.columns["exposure"], [0.1, 0.5, 1.0] * 100)
+    for dataset in ("trajectories", "trajectories-psfs"):
+        assert run("preview", f"{dataset}.zarr", "--count", 5).code == 0
+        assert media.read(tmp_path / f"{dataset}.png").std() > 5
+        assert "(complete)" in run("info", f"{dataset}.zarr").out
+
+
+def test_convolve_leaves_out_what_cannot_be_used_and_says_so(run: Run, photos: pathlib.Path) -> None:
+    made = run("convolve", photos, "--size", 64, "--per-photo", 3, "--length", "5:20")
+    assert made.code == 0, made
+    assert re.search(r"Left out \(2\)", made.out)
+    assert "small.png: 40x40 px is smaller than the crop of 64x64" in made.out
+    assert "cut.jpg" in made.out
+    pairs = reader.open("photos-pairs.zarr")
+    assert pairs.items == 30
+    assert {left["name"] for left in pairs.attributes["skipped"]} == {"small.png", "cut.jpg"}
+    info = run("info", "photos-pairs.zarr").out
+    assert "left out (2)" in info
+    assert "small.png" in info
+    assert run("preview", "photos-pairs.zarr", "--count", 4).code == 0
+
+
+def test_sharp_images_are_the_photos_crops(run: Run, photos: pathlib.Path) -> None:
+    assert run("convolve", photos, "--size", 64, "--per-photo", 2, "--length", 10).code == 0
+    pairs = reader.open("photos-pairs.zarr")
+    sharp = pairs.read("sharp", range(pairs.items))
+    for k in range(pairs.items):
+        photo = media.read(photos / pairs.sources[pairs.columns["source"][k]]["name"])
+        y, x = pairs.columns["crop_y"][k], pairs.columns["crop_x"][k]
+        assert np.array_equal(sharp[k], photo[y : y + 64, x : x + 64])
+    splits = [{int(s) for s in pairs.columns["split"][pairs.columns["source"] == k]} for k in range(11)]
+    assert all(len(found) <= 1 for found in splits), "a photo lies in two splits"
+
+
+def test_strict_stops_at_the_first(run: Run, photos: pathlib.Path) -> None:
+    assert_sentence(run("convolve", photos, "--size", 64, "--strict"), "small.png", "Without --strict it is left out")
+    (photos / "small.png").unlink()
+    assert_sentence(run("convolve", photos, "--size", 64, "--strict"), "cut.jpg")
+    assert (
+        not (pathlib.Path("photos-pairs.zarr") / "zarr.json").exists()
+        or not reader.open("photos-pairs.zarr", incomplete=True).attributes["complete"]
+    )
+
+
+def test_whole_photos_need_one_size(run: Run, photos: pathlib.Path) -> None:
+    assert_sentence(run("convolve", photos), "The photos have", "100x80", "give --size")
+    one = run("convolve", photos / "00.png", "--length", 10, "--out", "one.zarr")
+    assert one.code == 0, one
+    assert reader.open("one.zarr").read("sharp", [0]).shape == (1, 80, 100, 3)
+
+
+def test_resize_scales_the_whole_photo(run: Run, photos: pathlib.Path) -> None:
+    assert run("convolve", photos, "--size", 48, "--fit", "resize", "--length", 10).code == 0
+    pairs = reader.open("photos-pairs.zarr")
+    assert pairs.read("sharp", [0]).shape == (1, 48, 48, 3)
+    name = pairs.sources[pairs.columns["source"][0]]["name"]
+    expected = Image.fromarray(media.read(photos / name)).resize((48, 48), Image.Resampling.LANCZOS)
+    assert np.array_equal(pairs.read("sharp", [0])[0], np.asarray(expected))
+
+
+def test_paths_from_a_dataset_give_the_pairs_that_drawing_gives(run: Run) -> None:
+    """Rounded paths are used whether drawn or read, and item i draws path i: so the pixels are equal."""
+    assert run("trajectories", "--n", 6, "--length", 20, "--out", "paths.zarr").code == 0
+    assert run("convolve", "scenes:6", "--size", 64, "--length", 20, "--out", "drawn.zarr").code == 0
+    assert run("convolve", "scenes:6", "--size", 64, "--trajectories", "paths.zarr", "--out", "read.zarr").code == 0
+    drawn, read = reader.open("drawn.zarr"), reader.open("read.zarr")
+    assert np.array_equal(drawn.read("blurred", range(6)), read.read("blurred", range(6)))
+    assert run("preview", "read.zarr").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("trajectories", "--n", 0), ["n: Input should be greater than or equal to 1 (found 0)"]),
+        (("trajectories", "--anxiety", "2"), ["motion.anxiety: values lie between 0 and 1"]),
+        (("trajectories", "--anxiety", "abc"), ["'abc' is not a number, a range LOW:HIGH"]),
+        (("trajectories", "--steps", "1"), ["motion.steps"]),
+        (("trajectories", "--preset", "nope"), ["boracchi-foi"]),
+        (("trajectories", "--sed", "1"), ["--seed"]),
+        (("trajectory",), ["No such command"]),
+        (("psfs", "nothing.zarr"), ["There is no dataset at nothing.zarr"]),
+        (("info", "nothing.zarr"), ["There is no dataset at nothing.zarr"]),
+        (("preview", "nothing.zarr"), ["There is no dataset at nothing.zarr"]),
+        (("convolve", "nowhere"), ["There is no file or folder nowhere"]),
+        (("convolve", "scenes:x"), ["scenes:200"]),
+        (("convolve", "scenes:3", "--size", 64, "--splits", "train=0.5"), ["add up to 0.5"]),
+        (("convolve", "scenes:3", "--size", 64, "--splits", "train=a"), ["--splits train=a is not understood"]),
+        (("convolve", "scenes:3", "--size", 64, "--splits", "tran=1"), ["tran"]),
+        (("convolve", "scenes:3", "--size", 64, "--psf-size", 21), ["needs 63 px"]),
+        (("convolve", "scenes:3", "--size", 64, "--psf-size", 64), ["psf_size: the side is odd"]),
+        (("convolve", "scenes:3", "--size", 64, "--exposure", "0:2"), ["values lie between"]),
+        (("convolve", "scenes:3", "--size", 4), ["size: Input should be greater than or equal to 8"]),
+        (("convolve", "scenes:3", "--size", 99999), ["size"]),
+        (("convolve", "scenes:3", "--size", 64, "--per-photo", 0), ["per_photo"]),
+        (("convolve", "scenes:3", "--size", 64, "--trajectories", "no.zarr"), ["There is no dataset at no.zarr"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(run: Run, arguments: tuple[object, ...], words: list[str]) -> None:
+    assert_sentence(run(*arguments), *words)
+    assert not list(pathlib.Path().glob("*.zarr")), "something was written"
+
+
+def test_a_folder_without_photos(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_sentence(run("convolve", "empty", "--size", 64), "has no photo", ".png")
+
+
+def test_kernels_that_do_not_fit_name_the_size_that_does(run: Run) -> None:
+    run("trajectories", "--n", 50, "--anxiety", 0)
+    assert_sentence(run("psfs", "trajectories.zarr", "--size", 32), "63")
+    assert run("psfs", "trajectories.zarr", "--size", 63).code == 0
+
+
+def test_another_recipe_is_refused_with_the_difference(run: Run) -> None:
+    run("trajectories", "--n", 20)
+    before = reader.open("trajectories.zarr").read("position", range(20))
+    assert_sentence(run("trajectories", "--n", 20, "--seed", 1), "seed: 0 -> 1", "--overwrite")
+    assert_sentence(run("trajectories", "--n", 20, "--length", 30), "recipe.motion.length: 60.0 -> 30.0")
+    assert_sentence(run("trajectories", "--n", 20, "--seed", 1, "--overwrite"), "--yes")
+    assert np.array_equal(reader.open("trajectories.zarr").read("position", range(20)), before)
+    assert run("trajectories", "--n", 20, "--seed", 1, "--overwrite", "--yes").code == 0
+    assert reader.open("trajectories.zarr").attributes["seed"] == 1
+
+
+def test_foreign_folders_are_left_alone(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    result = run("trajectories", "--n", 5, "--out", "mine", "--overwrite", "--yes")
+    assert_sentence(result, "not a blursynth dataset")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_dataset_of_another_kind(run: Run) -> None:
+    run("trajectories", "--n", 5)
+    run("psfs", "trajectories.zarr")
+    assert_sentence(run("psfs", "trajectories-psfs.zarr"), "holds psfs, not trajectories")
+    assert_sentence(run("convolve", "scenes:3", "--size", 64, "--trajectories", "trajectories-psfs.zarr"), "holds psfs")
+
+
+def test_help_of_every_command_has_an_example(run: Run) -> None:
+    listed = run("--help")
+    commands = re.findall(r"^  ([a-z]+) {2,}", listed.out, flags=re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        shown = run(command, "--help")
+        assert shown.code == 0
+        assert f"blursynth {command} " in shown.out.split("Example", 1)[1], command
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from blursynth import __main__ as m; sys.argv = ['blursynth', '--help']\n"
+        "try: m.main()\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'numba', 'zarr', 'dask', 'cv2', 'PIL', 'tensorstore', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

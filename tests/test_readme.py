@@ -1,0 +1,44 @@
+"""Every block of the README runs as it stands, in order, in one empty folder with some photos."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_blocks_are_found() -> None:
+    fences = len(re.findall(r"^```\w", README, flags=re.MULTILINE))
+    console = len(re.findall(r"^```console", README, flags=re.MULTILINE))
+    assert len(BLOCKS) == fences - console >= 7
+    assert console == 1, "only the installation is not run here; the wheel test runs it"
+
+
+@pytest.mark.slow
+def test_every_block_runs(tmp_path: pathlib.Path) -> None:
+    skimage_data = pytest.importorskip("skimage.data")
+    (tmp_path / "photos").mkdir()
+    for name in ("astronaut", "coffee", "chelsea", "rocket"):
+        Image.fromarray(np.asarray(getattr(skimage_data, name)())).save(tmp_path / "photos" / f"{name}.png")
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    for name, arguments in (("python", ""), ("blursynth", " -m blursynth")):
+        script = binaries / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
+        script.chmod(0o755)
+    environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    for language, block in BLOCKS:
+        command = ["sh", "-ec", block] if language == "sh" else [sys.executable, "-W", "error", "-c", block]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+    assert len(list((tmp_path / "restored").glob("*.png"))) == 4
