@@ -199,6 +199,14 @@ def test_terms_of_weight_0_are_left_out(values: dict[str, Any], names: set[str])
         assert term.isfinite()
 
 
+def test_the_smallest_patch_can_be_trained_on() -> None:
+    side = deblurgan.DeblurGAN.smallest
+    assert side % deblurgan.DeblurGAN.divisor == 0
+    made = small()
+    terms = made.step([method.Batch(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side))] * 3)
+    assert all(term.isfinite() for term in terms.values())
+
+
 def test_without_an_adversarial_term_there_is_no_critic() -> None:
     made = small(adversarial_weight=0)
     assert list(made.networks) == list(made.optimisers) == ["generator"]
@@ -215,6 +223,21 @@ def test_each_network_is_moved_by_its_own_optimiser_alone(shared: bool) -> None:
         made.step(batches(made.batches_per_step))
         assert unchanged(made.networks[still], before[still])
         assert not unchanged(made.networks[moved], before[moved])
+
+
+def test_optimisers_have_the_configured_rate_and_betas() -> None:
+    made = small(learning_rate=3e-4, betas=[0.4, 0.99])
+    assert made.optimisers.keys() == {"generator", "critic"}
+    for optimiser in made.optimisers.values():
+        assert isinstance(optimiser, torch.optim.Adam)
+        assert [(group["lr"], group["betas"]) for group in optimiser.param_groups] == [(3e-4, (0.4, 0.99))]
+
+
+def test_a_step_has_dropout_on_whatever_the_mode_it_finds() -> None:
+    made = small()
+    made.generator.eval()
+    made.step(batches(made.batches_per_step))
+    assert made.generator.training
 
 
 def test_the_critic_keeps_nothing_of_the_generators_update() -> None:

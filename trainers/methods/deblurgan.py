@@ -146,6 +146,7 @@ class DeblurGAN(method.Method):
 
     Config: ClassVar[type[recipe_file.Model]] = DeblurGANConfig
     divisor: ClassVar[int] = networks.ResNetGenerator.DIVISOR
+    smallest: ClassVar[int] = networks.ResNetGenerator.SMALLEST
 
     @classmethod
     def for_restoring(cls, config: DeblurGANConfig) -> DeblurGANConfig:
@@ -200,8 +201,7 @@ class DeblurGAN(method.Method):
         normalised by its own statistics. Sizes that the network cannot take are continued by reflection and cut back.
         """
         height, width = blurred_NCHW.shape[2:]
-        network = networks.ResNetGenerator
-        padded_NCHW = networks.pad_to_multiple(blurred_NCHW, network.DIVISOR, network.SMALLEST)
+        padded_NCHW = networks.pad_to_multiple(blurred_NCHW, self.divisor, self.smallest)
         was_training = self.generator.training
         self.generator.train(self.config.test_time_dropout)
         try:

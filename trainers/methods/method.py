@@ -39,6 +39,8 @@ class Method(abc.ABC):
     Config: ClassVar[type[recipe_file.Model]]
     divisor: ClassVar[int] = 1
     """Training patches must have sides that are multiples of this (`restore` takes any size)."""
+    smallest: ClassVar[int] = 1
+    """Training patches must have sides of at least this."""
 
     networks: dict[str, torch.nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]

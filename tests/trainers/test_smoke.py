@@ -1,0 +1,34 @@
+"""Every smoke recipe trains: its content loss falls by 30 % at least, and it restores images, not grey."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from blursynth import recipe_file
+from blursynth.storage import reader
+from trainers import restoring, run, terminal, validation
+
+SMOKE = sorted((recipe_file.shipped_folder() / "smoke").glob("*.toml"))
+CONTENT = ("perceptual", "pixel")
+"""Terms that compare a restored image with its sharp one."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SMOKE, ids=lambda path: path.stem)
+def test_smoke_recipe_learns(
+    path: pathlib.Path, make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    data = make_pairs(tmp_path / "pairs.zarr", items=64, size=(64, 64))
+    arguments = [str(path), "--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", "--threads", "2"]
+    assert terminal.exit_code(run.main, arguments) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    content = [sum(line["loss"].get(term, 0.0) for term in CONTENT) for line in lines if line["kind"] == "train"]
+    assert np.mean(content[-5:]) <= 0.7 * content[0]
+    network = restoring.load(tmp_path / "run" / "last.safetensors", torch.device("cpu"))
+    for blurred in reader.open(data).read("blurred", [3, 7, 11]):
+        restored = validation.restore(network, blurred, torch.device("cpu"))
+        assert restored.std() > 0.5 * blurred.std()
