@@ -2,7 +2,6 @@
 
 import difflib
 import importlib.resources
-import json
 import pathlib
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -72,8 +71,7 @@ def parse(text: str, model: type[AnyModel], source: str = "recipe") -> AnyModel:
 def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:
     """A mapping to a model; RecipeError lists every problem, each with its table path."""
     try:
-        # JSON's strict rules are TOML's: an array may fill a tuple, a string a path; but "3" is no number.
-        return model.model_validate_json(json.dumps(values, default=str), strict=True)
+        return model.model_validate(_frozen(values), strict=True)
     except pydantic.ValidationError as error:
         problems = "\n".join(f"  {line}" for line in _problems(error, model))
         raise errors.RecipeError(f"{source} cannot be used:\n{problems}") from None
@@ -82,6 +80,13 @@ def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recip
 def to_toml(model: Model) -> str:
     """The resolved recipe as TOML text; `parse` gives the same model back. None is left out."""
     return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))
+
+
+def _frozen(value: Any) -> Any:
+    """TOML's arrays as tuples, which is what strict models hold."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
 
 
 def _problems(error: pydantic.ValidationError, model: type[Model]) -> Iterator[str]:

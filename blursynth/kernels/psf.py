@@ -39,6 +39,27 @@ def rasterise(
     Raises InputError if any weight would fall outside the canvas; the message names the size that would hold it.
     Differs from the public code: sums to 1 for every exposure, the first position has a weight, no index is clamped.
     """
+    paths, spans = _checked(position, exposure, size, centring)
+    psf = np.empty((paths.shape[0], size, size), np.float32)
+    missing = _rasterise(paths, spans, centring == "bounding-box", True, psf)
+    if missing > 0:
+        needed = size + 2 * int(missing)
+        raise errors.InputError(
+            f"A kernel of {size}x{size} pixels cannot hold this motion blur: a size of {needed} would."
+        )
+    return psf
+
+
+def size_needed(position: npt.ArrayLike, exposure: npt.ArrayLike, size: int, centring: str = "centroid") -> int:
+    """`size` where a canvas of that side holds every one of these PSFs, else a side that does; see `rasterise`."""
+    paths, spans = _checked(position, exposure, size, centring)
+    canvas = np.empty((1, size, size), np.float32)
+    return size + 2 * int(_rasterise(paths, spans, centring == "bounding-box", False, canvas))
+
+
+def _checked(
+    position: npt.ArrayLike, exposure: npt.ArrayLike, size: int, centring: str
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     paths = np.require(position, np.float32, ["C", "A", "W"])
     spans = np.require(exposure, np.float32, ["C", "A", "W"])
     assert paths.ndim == 3
@@ -49,14 +70,7 @@ def rasterise(
     assert np.all(np.isfinite(paths))
     if not np.all((spans[:, 0] >= 0) & (spans[:, 0] < spans[:, 1]) & (spans[:, 1] <= 1)):
         raise errors.InputError("An exposure must satisfy 0 <= start < end <= 1, as fractions of the path.")
-    psf = np.empty((paths.shape[0], size, size), np.float32)
-    missing = _rasterise(paths, spans, centring == "bounding-box", psf)
-    if missing > 0:
-        needed = size + 2 * int(missing)
-        raise errors.InputError(
-            f"A kernel of {size}x{size} pixels cannot hold this motion blur: a size of {needed} would."
-        )
-    return psf
+    return paths, spans
 
 
 @jit.inline
@@ -154,9 +168,10 @@ def _rasterise(
     position: npt.NDArray[np.float32],
     exposure: npt.NDArray[np.float32],
     bounding_box: bool,
+    draw: bool,
     psf: npt.NDArray[np.float32],
 ) -> float:
-    """Fill `psf`; returns how many pixels it lacks on its worst side, 0 where everything fits."""
+    """Fill `psf` if `draw`; returns how many pixels it lacks on its worst side, 0 where everything fits."""
     count, steps = position.shape[0], position.shape[1]
     size = psf.shape[1]
     canvas = np.empty((size + 1, size + 1))
@@ -170,7 +185,7 @@ def _rasterise(
         else:
             shift_x, shift_y = _centroid_shift(path, first, last, begin, end, size // 2)
         worst = max(worst, _missing(path, first, last, shift_x, shift_y, size))
-        if worst > 0:
+        if worst > 0 or not draw:
             continue
         canvas.fill(0.0)
         _splat(path, first, last, begin, end, shift_x, shift_y, canvas)

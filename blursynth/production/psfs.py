@@ -12,6 +12,8 @@ from blursynth.kernels import psf
 from blursynth.storage import provenance, reader, schema
 from blursynth.synthesis import recipe
 
+PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
+
 
 @dataclasses.dataclass(frozen=True)
 class PsfMaker:
@@ -86,7 +88,30 @@ def maker(
         "size": size,
         "centring": centring,
     }
-    return PsfMaker(recipe_file.build(values, recipe.Psfs, "The command"), seed, trajectories, command, shard_length)
+    request = recipe_file.build(values, recipe.Psfs, "The command")
+    _check_size(dataset, request)
+    return PsfMaker(request, seed, trajectories, command, shard_length)
+
+
+def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:
+    """Refuse a canvas that some kernel would not fit, before anything is made.
+
+    A canvas that holds the longest straight path holds everything; only a smaller one needs a look at every path.
+    """
+    longest = float(dataset.columns["length"].max()) * max(request.exposures)
+    if request.centring == "centroid" and request.size >= psf.size_for(longest):
+        return
+    needed = request.size
+    for start in range(0, dataset.items, PATHS_AT_ONCE):
+        position = positions(dataset, np.arange(start, min(start + PATHS_AT_ONCE, dataset.items)))
+        for exposure in request.exposures:
+            span = from_start(np.full(len(position), exposure, np.float32))
+            needed = max(needed, psf.size_needed(position, span, request.size, request.centring))
+    if needed > request.size:
+        raise errors.InputError(
+            f"A canvas of {request.size}x{request.size} px cannot hold every kernel of {dataset.path}: give "
+            f"--size {needed}, or shorter --exposures."
+        )
 
 
 def open_trajectories(path: str) -> reader.Dataset:

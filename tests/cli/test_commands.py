@@ -146,8 +146,12 @@ def test_a_folder_without_photos(run: Run, tmp_path: pathlib.Path) -> None:
 
 def test_kernels_that_do_not_fit_name_the_size_that_does(run: Run) -> None:
     run("trajectories", "--n", 50, "--anxiety", 0)
-    assert_sentence(run("psfs", "trajectories.zarr", "--size", 32), "63")
-    assert run("psfs", "trajectories.zarr", "--size", 63).code == 0
+    refused = run("psfs", "trajectories.zarr", "--size", 32)
+    assert_sentence(refused, "32x32", "--size")
+    assert not pathlib.Path("trajectories-psfs.zarr").exists(), "something was written"
+    named = re.search(r"--size (\d+)", refused.err)
+    assert named is not None
+    assert run("psfs", "trajectories.zarr", "--size", named[1]).code == 0
 
 
 def test_another_recipe_is_refused_with_the_difference(run: Run) -> None:

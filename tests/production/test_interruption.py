@@ -1,5 +1,6 @@
 """Killed, interrupted, refused by the disk: the next run completes the dataset to the same arrays."""
 
+import dataclasses
 import os
 import pathlib
 import random
@@ -53,7 +54,8 @@ def test_killed_twenty_times_and_resumed(tmp_path: pathlib.Path) -> None:
 
 def test_interrupt_stops_cleanly(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "f.zarr"
-    assert make_until(SLOW, path, 0.1, signal.SIGINT) != 0
+    slower = dataclasses.replace(SLOW, pause=0.05)
+    assert make_until(slower, path, 0.5, signal.SIGINT) != 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]  # no lock is left
     outcome = run.produce(SLOW, path)
     assert outcome.resumed + outcome.made == SLOW.items
