@@ -99,12 +99,12 @@ class Order:
 class TrainingData:
     """The training pairs of a recipe: opened, checked, and cut into steps."""
 
-    def __init__(self, section: recipe.Data, seed: int, divisor: int = 1) -> None:
+    def __init__(self, section: recipe.Data, seed: int, divisor: int = 1, smallest: int = 1) -> None:
         self.section = section
         self.seed = seed
         self.parts = tuple(_training_part(entry, section.limit) for entry in section.train)
         self.order = Order([len(part.items) for part in self.parts], [part.weight for part in self.parts], seed)
-        self.patch = _patch_size(self.parts, section.crop, divisor)
+        self.patch = _patch_size(self.parts, section.crop, divisor, smallest)
         warn_of_other_light([part.dataset for part in self.parts])
 
     @property
@@ -251,7 +251,7 @@ def items_of(dataset: reader.Dataset, split: str) -> npt.NDArray[np.int64]:
     return np.flatnonzero(dataset.columns["split"] == dataset.splits.index(split)).astype(np.int64)
 
 
-def _patch_size(parts: Sequence[Part], crop: int, divisor: int) -> tuple[int, int]:
+def _patch_size(parts: Sequence[Part], crop: int, divisor: int, smallest: int) -> tuple[int, int]:
     sizes = {part.size for part in parts}
     if crop:
         for part in parts:
@@ -268,6 +268,11 @@ def _patch_size(parts: Sequence[Part], crop: int, divisor: int) -> tuple[int, in
         raise errors.DatasetError(
             f"Training patches are {patch[1]}x{patch[0]} pixels, but this network needs sides that are multiples of "
             f"{divisor}; give data.crop such a side."
+        )
+    if min(patch) < smallest:
+        raise errors.DatasetError(
+            f"Training patches are {patch[1]}x{patch[0]} pixels, but this network needs {smallest}x{smallest} or more; "
+            "give data.crop a larger side or make larger pairs."
         )
     return patch
 

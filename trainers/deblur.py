@@ -26,13 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite)
     network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout)
     refused = []
-    for number, job in enumerate(tqdm.tqdm(jobs, unit="photo", disable=None)):
+    for job in tqdm.tqdm(jobs, unit="photo", disable=None):
         try:
             pixels = photos.read(job.source)
         except errors.InputError as error:
             refused.append(str(error))
             continue
-        torch.manual_seed(session.seed(asked.seed, "photo", number))
+        # By name, so that a photo is restored alike by itself and among others.
+        torch.manual_seed(session.seed(asked.seed, job.source.name))
         restored = validation.restore(network, pixels, device)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         photos.write_png(job.target, restored)

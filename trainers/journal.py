@@ -68,4 +68,6 @@ def _cut_back(log: pathlib.Path, images: int) -> None:
         if written_at > images:
             break
         kept.append(f"{line}\n")
-    log.write_text("".join(kept), encoding="utf-8")
+    shorter = log.with_name(f"{log.name}.partial")
+    shorter.write_text("".join(kept), encoding="utf-8")
+    shorter.replace(log)

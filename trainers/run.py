@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument(
+        "--threads", type=terminal.positive, metavar="N", help="CPU threads (default: PyTorch's choice)"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved recipe, networks and steps, and stop"
     )

@@ -77,7 +77,7 @@ def describe(wanted: recipe.Recipe, device: torch.device) -> str:
 
 
 def _open(wanted: recipe.Recipe) -> tuple[data.TrainingData, validation.HeldOut | None]:
-    divisor = methods.find(wanted.method_name).divisor
-    training = data.TrainingData(wanted.data, wanted.seed, divisor)
+    kind = methods.find(wanted.method_name)
+    training = data.TrainingData(wanted.data, wanted.seed, kind.divisor, kind.smallest)
     held_out = validation.HeldOut(wanted.validation, training) if wanted.validation.images else None
     return training, held_out

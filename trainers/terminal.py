@@ -39,6 +39,14 @@ def device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def positive(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def _say(sentence: str) -> int:
     print(f"Error: {sentence}", file=sys.stderr)
     return 2

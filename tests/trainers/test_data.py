@@ -159,9 +159,10 @@ def test_what_cannot_be_trained_on_is_one_sentence(make_pairs: MakePairs, tmp_pa
         (section(good, small, crop=10), "12x8"),
         (section(good, small), "several sizes"),
         (section(good, crop=7), "multiples of 2"),
+        (section(good, crop=4), "6x6 or more"),
     ):
         with pytest.raises(errors.DatasetError, match=words):
-            data.TrainingData(made, seed=0, divisor=2)
+            data.TrainingData(made, seed=0, divisor=2, smallest=6)
 
 
 def test_other_light_is_warned_of(

@@ -68,6 +68,8 @@ def test_dropout_follows_the_seed_and_can_be_left_out(
     first = restored("one")
     assert restored("two") == first
     assert restored("three", "--seed", "1") != first
+    assert run(model, folder, "-o", tmp_path / "all") == 0
+    assert (tmp_path / "all" / "a.png").read_bytes() == first
     without = restored("four", "--no-dropout")
     assert without != first
     assert restored("five", "--no-dropout", "--seed", "1") == without

@@ -125,6 +125,13 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "many"])
+def test_threads_are_a_number_from_one(command: Arguments, threads: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run.main([*command, "--threads", threads])
+    assert stopped.value.code == 2
+
+
 def test_an_unknown_recipe_names_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert terminal.exit_code(run.main, ["no-such-recipe"]) == 2
     assert "training/deblurgan" in capsys.readouterr().err
