@@ -2,9 +2,14 @@
 
 import pathlib
 
+import hypothesis
 import pytest
 
 SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# The first example of a law may compile a kernel, and machines differ: time is no property here.
+hypothesis.settings.register_profile("blursynth", deadline=None)
+hypothesis.settings.load_profile("blursynth")
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,6 @@ def test_one_dimension_by_hand():
     np.testing.assert_array_equal(convolve.uniform(window, kernel)[:, 0, 0], [1.25, 2.5, 5.0])
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(case=images)
 def test_equals_the_definition(case):
     window, kernel = case
@@ -106,7 +105,6 @@ def test_flat_stays_flat(paths, transfer):
             assert (convolve.uniform_encoded(window, kernel, transfer) == code).all()
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(case=images)
 def test_flips_commute(case):
     window, kernel = case
@@ -116,7 +114,6 @@ def test_flips_commute(case):
         np.testing.assert_allclose(flipped, np.flip(result, axis), rtol=0, atol=1e-5)
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(case=images, factor=strategies.floats(0, 1, width=32))
 def test_linear_in_the_image_and_in_the_psf(case, factor):
     window, kernel = case

@@ -63,7 +63,6 @@ def test_exposure_inside_one_position():
     np.testing.assert_array_equal(kernel, [[1.0]])
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(path=walks, span=strategies.tuples(strategies.integers(0, 31), strategies.integers(1, 32)))
 def test_laws(path, span):
     start, end = min(span[0], span[1] - 1) / 32, max(span[1], span[0] + 1) / 32
@@ -75,7 +74,6 @@ def test_laws(path, span):
     np.testing.assert_allclose(kernel, reference.psf(path.astype(np.float64), start, end, 51), atol=2e-6)
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(path=walks)
 def test_mirrored_paths_have_mirrored_kernels(path):
     kernel = rasterise(path, size=51)

@@ -55,7 +55,6 @@ def test_compiled_philox_equals_integers():
     assert result.tolist() == [list(row) for row in expected]
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(seed=seeds, item=items, stream=strategies.sampled_from(random.Stream))
 def test_uniforms_are_the_words_of_philox(seed, item, stream):
     blocks = [
@@ -65,7 +64,6 @@ def test_uniforms_are_the_words_of_philox(seed, item, stream):
     assert random.uniforms(seed, stream, [item], 4).tolist() == [expected]
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(seed=seeds, numbers=strategies.lists(items, max_size=8), count=strategies.integers(0, 7))
 def test_uniforms_do_not_depend_on_company(seed, numbers, count):
     together = random.uniforms(seed, random.Stream.CROP, np.array(numbers, np.int64), count)

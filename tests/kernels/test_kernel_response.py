@@ -45,7 +45,6 @@ def test_encode_rounds_exactly_around_every_threshold(transfer):
 
 
 @transfers
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(value=strategies.floats(0, 1, width=32))
 def test_encode_rounds_to_nearest(transfer, value):
     assert response.encode(np.float32([value]), transfer)[0] == reference.encode(value, transfer)

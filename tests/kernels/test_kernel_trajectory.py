@@ -154,7 +154,6 @@ def test_rounded_paths_are_the_same_paths():
         np.testing.assert_array_equal(rounded.impulses, exact.impulses)
 
 
-@hypothesis.settings(deadline=None)  # the first example may compile
 @hypothesis.given(length=strategies.floats(1e-3, 1e6))
 def test_scale_factor(length):
     scale = trajectory.scale_factor(length)

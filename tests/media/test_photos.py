@@ -276,7 +276,6 @@ FILES = {
 }
 
 
-@settings(deadline=None)
 @given(length=st.integers(0, len(PNG) - 13))
 def test_a_png_cut_before_its_end_chunk_is_refused(tmp_path_factory, length):
     path = written(tmp_path_factory.getbasetemp() / "cut.png", PNG[:length])
@@ -284,7 +283,6 @@ def test_a_png_cut_before_its_end_chunk_is_refused(tmp_path_factory, length):
         photos.read(path)
 
 
-@settings(deadline=None)
 @given(bit=st.integers(0, 8 * len(PNG) - 1))
 def test_one_flipped_bit_never_gives_other_pixels(tmp_path_factory, bit):
     damaged = bytearray(PNG)
@@ -305,7 +303,7 @@ def test_a_truncated_file_is_refused(tmp_path, name, share):
         photos.read(written(tmp_path / "photo", content[: int(share * len(content))]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(name=st.sampled_from(sorted(FILES)), seed=st.integers(0, 2**32))
 def test_damage_ends_in_pixels_or_a_sentence(tmp_path_factory, name, seed):
     draw = random.Random(seed)

@@ -48,7 +48,7 @@ def test_complete_and_the_same_is_nothing_to_do(tmp_path: pathlib.Path) -> None:
     assert contents(tmp_path / "f.zarr") == before
 
 
-@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(items=st.integers(1, 40), length=st.integers(1, 15), workers=st.integers(1, 5))
 def test_same_arrays_for_any_shard_length_and_workers(
     items: int, length: int, workers: int, tmp_path_factory: pytest.TempPathFactory

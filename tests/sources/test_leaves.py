@@ -101,7 +101,7 @@ def test_a_slow_reference_for_flat_ellipses():
     assert numpy.abs(canvas.light - expected).max() < 3 * leaves.OPAQUE
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), cut=st.integers(0, 30))
 def test_laws(seed, cut):
     table = random_table(seed, 30, 24)

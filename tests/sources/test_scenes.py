@@ -89,7 +89,7 @@ def test_scenes_have_colour():
     assert numpy.ptp(pixels.mean(axis=(0, 1, 2))) < 40
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**63 - 1), index=st.integers(0, scenes.MOST - 1), size=st.integers(scenes.SMALLEST, 70))
 def test_a_scene_depends_on_seed_index_and_size_alone(seed, index, size):
     pixels = scenes.Scenes(index + 1, size, seed).read(index)

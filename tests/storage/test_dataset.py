@@ -244,7 +244,7 @@ def test_finalise_names_what_is_missing_and_writes_nothing(tmp_path: pathlib.Pat
     assert (tmp_path / "part.zarr" / "zarr.json").read_bytes() == before
 
 
-@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.settings(max_examples=30)
 @hypothesis.given(data=st.data(), items=st.integers(1, 17), length=st.integers(1, 20), broken=st.integers(0, 4))
 def test_same_arrays_for_any_shard_length_and_order(
     data: st.DataObject, items: int, length: int, broken: int, tmp_path_factory: pytest.TempPathFactory

@@ -35,7 +35,6 @@ def pairs(make_pairs: MakePairs, tmp_path_factory: pytest.TempPathFactory) -> pa
     seed=st.integers(0, 2**62),
     picks=st.data(),
 )
-@hypothesis.settings(deadline=None)
 def test_any_part_of_the_order_equals_that_part_of_the_whole(
     sizes: list[int], start: int, count: int, seed: int, picks: st.DataObject
 ) -> None:
