@@ -84,18 +84,25 @@ def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
     """A callback (done, total) that draws a bar with rate and time left on standard error."""
     if quiet:
         return lambda *_: None
-    interval = 0.1 if sys.stderr.isatty() else 30.0  # in a log file, a line now and then
-    bar: tqdm.tqdm[Any] = tqdm.tqdm(
-        desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True, mininterval=interval, delay=1e-9
-    )
+    bars: list[tqdm.tqdm[Any]] = []
 
     def show(done: int, total: int) -> None:
-        if bar.total != total:
-            bar.reset(total=total)
-            bar.initial = bar.n = bar.last_print_n = done  # what an earlier run made does not count towards the rate
-        bar.update(done - bar.n)
+        if not bars:  # what an earlier run made is the bar's start and does not count towards the rate
+            interval = 0.1 if sys.stderr.isatty() else 30.0  # in a log file, a line now and then
+            bars.append(
+                tqdm.tqdm(
+                    desc=label,
+                    total=total,
+                    initial=done,
+                    unit=f" {unit}",
+                    unit_scale=True,
+                    dynamic_ncols=True,
+                    mininterval=interval,
+                )
+            )
+        bars[0].update(done - bars[0].n)
         if done == total:
-            bar.close()
+            bars[0].close()
 
     return show
 

@@ -182,7 +182,7 @@ class ConvolveMaker:
             try:
                 self._read(source)
             except (errors.InputError, OSError) as error:
-                found.append(provenance.Skipped(name, str(error)))
+                found.append(provenance.Skipped(name, sources_.reason(error, name)))
             else:
                 found.append(provenance.Skipped(name, "could not be read when the dataset was made, but can be now"))
         return found

@@ -107,7 +107,7 @@ def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Sk
     try:
         return _measure(root, name)
     except errors.InputError as error:
-        return source.Skipped(name, str(error).removeprefix(f"{root / name} "))
+        return source.Skipped(name, source.reason(error, name))
 
 
 def _measure(root: pathlib.Path, name: str) -> source.Source:

@@ -43,3 +43,10 @@ class Sources(Protocol):
 
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
         """Source number `index`: uint8 (height, width, 3), RGB, encoded light. Raises InputError."""
+
+
+def reason(error: Exception, name: str) -> str:
+    """Why a source is left out, as it stands after its name: without the path, which the dataset records anyway."""
+    text = str(error).rstrip(".")
+    _, found, rest = text.partition(f"{name} ")
+    return rest if found else text

@@ -15,6 +15,8 @@ from blursynth.storage import place, provenance
 
 _log = logging.getLogger(__name__)
 
+_HINT = "The output needs a place where files can be made."
+
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
@@ -46,7 +48,7 @@ def held(path: str) -> Iterator[None]:
 
 def _acquire(folder: str, key: str, path: str) -> bytes:
     text = json.dumps(dataclasses.asdict(_this_process()))
-    with place.failures(path, "make the lock"):
+    with place.failures(path, "make the lock", hint=_HINT):
         store = place.store(folder)
         expected = place.ABSENT
         while True:

@@ -87,20 +87,22 @@ def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[s
         assert values.shape == (len(items), *array.shape), f"{array.name}: {values.shape} for {items}"
         assert values.dtype == array.dtype, f"{array.name}: {values.dtype}, not {array.dtype}"
         key = schema.chunk_key(array, shard)
-        encoded = _encode(schema.document(array), values, items.start, key.removeprefix(f"{array.name}/"))
-        digests[0, row] = np.frombuffer(hashlib.sha256(encoded).digest(), np.uint8)
-        writes.append(_store(path, key, encoded))
-    key = schemas.digest_key(shard)
-    mark = _encode(schema.digest_document(), digests, shard, key.removeprefix(f"{schemas.DIGEST}/"))
+        digest, write = _store(path, key, schema.document(array), values, items.start)
+        digests[0, row] = np.frombuffer(digest, np.uint8)
+        writes.append(write)
     with place.failures(path, f"write shard {shard}"):
         for write in writes:
             write.result()
-        _store(path, key, mark).result()
+        _, write = _store(path, schemas.digest_key(shard), schema.digest_document(), digests, shard)
+        write.result()
 
 
-def _store(path: str, key: str, value: bytes) -> ts.Future[Any]:
-    """Begin to store one object; it is there, and on the disk, when the future is done."""
-    return place.store(path).write(key, value)
+def _store(
+    path: str, key: str, document: dict[str, Any], values: npt.NDArray[Any], start: int
+) -> tuple[bytes, ts.Future[Any]]:
+    """Encode one object and begin to store it; gives its SHA-256, and a future that is done when it is on the disk."""
+    encoded = _encode(document, values, start, key.partition("/")[2])
+    return hashlib.sha256(encoded).digest(), place.store(path).write(key, encoded)
 
 
 def _encode(document: dict[str, Any], values: npt.NDArray[Any], start: int, key: str) -> bytes:

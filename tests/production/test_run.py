@@ -167,6 +167,23 @@ class TestOutputExists:
         with pytest.raises(errors.DatasetError, match="another form of the array frame"):
             run.produce(FAKE, tmp_path / "f.zarr")
 
+    def test_sources_changed_since_are_refused(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run.produce(FAKE, tmp_path / "f.zarr")
+        monkeypatch.setattr(fake_maker, "SOURCES", ({"name": "a.png", "sha256": "77"}, *fake_maker.SOURCES[1:]))
+        with pytest.raises(errors.DatasetError, match="sources: 2 then, 2 now, not the same files"):
+            run.produce(FAKE, tmp_path / "f.zarr")
+
+    def test_newer_format_is_refused_until_overwritten(self, tmp_path: pathlib.Path) -> None:
+        run.produce(FAKE, tmp_path / "f.zarr")
+        group = tmp_path / "f.zarr" / "zarr.json"
+        document = json.loads(group.read_text())
+        document["attributes"]["blursynth"]["format_version"] = 2
+        group.write_text(json.dumps(document))
+        with pytest.raises(errors.DatasetError, match="format version 2"):
+            run.produce(FAKE, tmp_path / "f.zarr")
+        run.produce(FAKE, tmp_path / "f.zarr", overwrite=True)
+        fake_maker.assert_holds(reader.open(tmp_path / "f.zarr"), FAKE)
+
     def test_overwrite_replaces_a_dataset(self, tmp_path: pathlib.Path) -> None:
         run.produce(FAKE, tmp_path / "f.zarr")
         other = fake_maker.Fake(items=7, seed=9)

@@ -110,6 +110,21 @@ def test_fingerprint_is_of_the_content(tmp_path: pathlib.Path) -> None:
     assert prints[0] == prints[1] != prints[2]
 
 
+def test_an_item_is_read_without_the_rest_of_its_shard(made: pathlib.Path) -> None:
+    """Item 1's shard is overwritten with junk but for that item's inner chunk and the index."""
+    stored = made / "picture" / "c" / "0" / "0" / "0" / "0"
+    content = np.frombuffer(stored.read_bytes(), np.uint8).copy()
+    index_bytes = 3 * 16 + 4  # offset and length of three inner chunks, and a checksum
+    start, length = content[-index_bytes:-4].view(np.uint64).reshape(3, 2)[1].astype(int)
+    junk = np.full_like(content, 0xAA)
+    junk[start : start + length] = content[start : start + length]
+    junk[-index_bytes:] = content[-index_bytes:]
+    stored.write_bytes(junk.tobytes())
+    np.testing.assert_array_equal(reader.open(made).read("picture", [1])[0], FAKE.item(1)["picture"])
+    with pytest.raises(errors.DatasetError, match="Could not read picture"):
+        reader.open(made).read("picture", [2])
+
+
 @pytest.mark.parametrize("name", ["picture", "frame", "weight"])
 def test_a_flipped_byte_is_an_error_not_another_value(made: pathlib.Path, name: str) -> None:
     array = next(array for array in FAKE.schema.arrays if array.name == name)
