@@ -42,7 +42,9 @@ class Fake:
 
     def record(self) -> provenance.Record:
         recipe = f"[motion]\nlevel = {self.level}\n"
-        return provenance.Record(recipe, self.seed, "blursynth fake", sources=SOURCES, splits=("train", "test"))
+        return provenance.Record(
+            recipe, self.seed, "blursynth fake", sources=SOURCES, splits=("train", "test"), maker="fake"
+        )
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         time.sleep(self.pause)
