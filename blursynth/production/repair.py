@@ -66,12 +66,16 @@ def repair(
         work.finish()
     return Outcome(
         path=path,
-        healed=(*restored, *work.healed),
-        unhealed=tuple(work.unhealed),
+        healed=tuple(sorted((*restored, *work.healed), key=_order)),
+        unhealed=tuple(sorted(work.unhealed, key=_order)),
         remarks=tuple(work.remarks),
         shards=work.made,
         seconds=time.monotonic() - began,
     )
+
+
+def _order(finding: Finding) -> tuple[int, str]:
+    return -1 if finding.shard is None else finding.shard, finding.where
 
 
 def _damage(path: str, workers: int | None, progress: verify.Progress | None) -> tuple[integrity.Stored, list[Finding]]:
