@@ -3,7 +3,8 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class ConvolveMaker:
     """Makes items of `blursynth convolve`: item = photo * per_photo + repetition.
 
     photos: where pixels come from. used: positions in photos.sources of the photos that can be used. split: one of
-    SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded.
+    SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded. origin: what
+    `sources.parse` made `photos` from.
     """
 
     recipe: recipe.Convolve
@@ -39,6 +41,7 @@ class ConvolveMaker:
     used: tuple[int, ...]
     split: tuple[int, ...]
     left_out: tuple[sources_.Skipped, ...]
+    origin: str
     trajectories: str | None = None
     command: str = ""
     shard_length: int | None = None
@@ -55,22 +58,27 @@ class ConvolveMaker:
     @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
+        items = len(self.used) * self.recipe.per_photo
         arrays = [self._image("blurred", height, width), self._image("sharp", height, width)]
         if self.recipe.store_psf:
             arrays.append(psfs.psf_array(self.recipe.psf_size))
         arrays += [
-            schema.column("valid", "uint8", long_name="1 where the item could be made", units="1"),
-            schema.column("split", "uint8", long_name="index into the dataset's splits", units="1"),
-            schema.column("source", "int64", long_name="index into this array's sources", units="1"),
+            schema.column("valid", "uint8", long_name="1 where the item could be made", valid_range=(0, 1)),
+            schema.column(
+                "split", "uint8", long_name="index into the dataset's splits", valid_range=(0, len(SPLITS) - 1)
+            ),
+            schema.column(
+                "source", "int64", long_name="index into this array's sources", valid_range=(0, len(self.used) - 1)
+            ),
             schema.column("crop_y", "int32", long_name="top row of the crop in the photo", units="px"),
             schema.column("crop_x", "int32", long_name="left column of the crop in the photo", units="px"),
-            psfs.exposure_column(),
+            psfs.exposure_column(self.recipe.exposure.minimum, self.recipe.exposure.maximum),
         ]
-        if self.trajectories is None:
-            arrays += trajectories.motion_columns()
+        if self.recipe.motion is not None:
+            arrays += trajectories.motion_columns(self.recipe.motion)
         else:
-            arrays.append(schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"))
-        return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
+            arrays.append(psfs.trajectory_column(items))  # paths are taken in turn: no number above the item's own
+        return schema.sized("pairs", items, arrays, self.shard_length)
 
     def _image(self, name: str, height: int, width: int) -> ArraySpec:
         """A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
@@ -88,9 +96,9 @@ class ConvolveMaker:
         )
 
     def record(self) -> provenance.Record:
-        extra = {"photos": str(self.photos)}
+        inputs = {"photos": self.origin if self.origin.startswith(sources.SCENES) else os.path.realpath(self.origin)}
         if self.trajectories is not None:
-            extra["trajectories"] = self.trajectories
+            inputs["trajectories"] = os.path.realpath(self.trajectories)
         return provenance.Record(
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
@@ -98,7 +106,8 @@ class ConvolveMaker:
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
             splits=SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
-            extra=extra,
+            maker="convolve",
+            inputs=inputs,
         )
 
     def make(self, items: range) -> Arrays:
@@ -133,7 +142,7 @@ class ConvolveMaker:
             position = motions.pixels()
         else:
             assert self.trajectories is not None
-            dataset = psfs.open_trajectories(self.trajectories)
+            dataset = psfs.open_trajectories(self.trajectories, self.recipe.trajectories)
             columns["trajectory"] = item % dataset.items
             position = psfs.positions(dataset, item % dataset.items)
         return columns, psf.rasterise(position, psfs.from_start(exposure), self.recipe.psf_size)
@@ -168,6 +177,26 @@ class ConvolveMaker:
             return photos.resize(photo_HWC, *self.frame)
         return photo_HWC
 
+    def changed(self, items: Items) -> list[provenance.Skipped]:
+        """Photos behind these items that are gone or are other files than when the dataset was begun."""
+        found = []
+        for source in np.unique(np.asarray(items) // self.recipe.per_photo).tolist():
+            reason = self.photos.changed(self.used[source])
+            if reason is not None:
+                found.append(provenance.Skipped(self.photos.sources[self.used[source]].name, reason))
+        return found
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The crop that each row's columns name; every photo is read once."""
+        height, width = self.frame
+        for source in np.unique(columns["source"][rows]):
+            photo_HWC = self._read(int(source))
+            for row in rows[columns["source"][rows] == source].tolist():
+                top, left = columns["crop_y"][row], columns["crop_x"][row]
+                yield row, photo_HWC[top : top + height, left : left + width]
+
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths, and the largest photo in 8-bit."""
         steps = self.recipe.motion.steps if self.recipe.motion is not None else 2000
@@ -197,19 +226,50 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     request = _request(options)
     used, left_out = _usable(found, request, strict=bool(options.get("strict")))
-    shares = dict(zip(SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
-    split = splits.assign([found.sources[k] for k in used], options["seed"], shares)
     return ConvolveMaker(
         recipe=request,
         seed=options["seed"],
         photos=found,
         used=tuple(used),
-        split=tuple(int(k) for k in split),
+        split=_split(request, options["seed"], [found.sources[k] for k in used]),
         left_out=tuple(left_out),
+        origin=str(photos),
         trajectories=options.get("trajectories"),
         command=command,
         shard_length=options.get("shard_length"),
     )
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ConvolveMaker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
+
+    Raises InputError where there are no photos at inputs["photos"] any more.
+    """
+    request = recipe_file.parse(record.recipe_toml, recipe.Convolve, "The recorded recipe")
+    if record.sources:
+        listed = [sources_.Source(**source) for source in record.sources]
+        found = sources.recorded(inputs["photos"], listed, seed=record.seed)
+        used = list(range(len(found.sources)))
+    else:  # its list is lost: the photos that are there now may be the same
+        found = sources.parse(inputs["photos"], seed=record.seed)
+        used, _ = _usable(found, request, strict=False)
+    return ConvolveMaker(
+        recipe=request,
+        seed=record.seed,
+        photos=found,
+        used=tuple(used),
+        split=_split(request, record.seed, [found.sources[k] for k in used]),
+        left_out=tuple(sources_.Skipped(left.name, left.reason) for left in record.skipped),
+        origin=inputs["photos"],
+        trajectories=inputs.get("trajectories"),
+        command=record.command,
+        shard_length=shard_length,
+    )
+
+
+def _split(request: recipe.Convolve, seed: int, photos: Sequence[sources_.Source]) -> tuple[int, ...]:
+    shares = dict(zip(SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
+    return tuple(int(k) for k in splits.assign(photos, seed, shares))
 
 
 def _request(options: Mapping[str, Any]) -> recipe.Convolve:

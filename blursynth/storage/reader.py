@@ -68,8 +68,13 @@ def require_known_version(path: str, attributes: Mapping[str, Any]) -> None:
         )
 
 
-def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
-    """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros."""
+def open_array(
+    path: str, name: str, context: ts.Context | None = None, document: Mapping[str, Any] | None = None
+) -> Any:
+    """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros.
+
+    `document`: take these metadata on trust instead of those stored.
+    """
     spec = {
         "driver": "zarr3",
         "kvstore": place.kvstore_spec(path, name),
@@ -77,6 +82,8 @@ def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
     }
+    if document is not None:
+        spec |= {"metadata": document, "assume_metadata": True}
     return ts.open(spec, read=True, context=context or place.context()).result()
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place, provenance, reader
+from blursynth.storage import place, provenance, reader, seal
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
         place.write_json(path, schemas.GROUP, schemas.group_document(wanted))
     else:
         _require_same(path, stored, wanted)
-    for name, document in _documents(schema, record).items():
+    for name, document in documents(schema, record).items():
         key = f"{name}/zarr.json"
         existing = place.read_json(path, key) if stored is not None else None
         if existing is None:
@@ -45,15 +45,15 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
             )
 
 
-def _documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
+def documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
     """Each array's metadata; the long list of sources is an attribute of the column that counts them."""
-    documents = {array.name: schema.document(array) for array in schema.arrays}
-    assert not record.sources or schemas.SOURCE in documents, "sources are listed without a column `source`"
+    made = {array.name: schema.document(array) for array in schema.arrays}
+    assert not record.sources or schemas.SOURCE in made, "sources are listed without a column `source`"
     if record.sources:
-        documents[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
-    documents[schemas.DIGEST] = schema.digest_document()
+        made[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
+    made[schemas.DIGEST] = schema.digest_document()
     # As read back from disk (tuples become lists), so that what is there can be compared with what would be written.
-    stored: dict[str, dict[str, Any]] = json.loads(json.dumps(documents, allow_nan=False))
+    stored: dict[str, dict[str, Any]] = json.loads(json.dumps(made, allow_nan=False))
     return stored
 
 
@@ -95,6 +95,22 @@ def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[s
             write.result()
         _, write = _store(path, schemas.digest_key(shard), schema.digest_document(), digests, shard)
         write.result()
+
+
+def encode_shard(schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
+    """The bytes of each array's object of one shard, as `write_shard` stores them, by the array's name."""
+    start = schema.items_of(shard).start
+    encoded = {}
+    for array in schema.arrays:
+        key = schema.chunk_key(array, shard).partition("/")[2]
+        encoded[array.name] = _encode(schema.document(array), arrays[array.name], start, key)
+    return encoded
+
+
+def write_digests(path: str, schema: schemas.Schema, shard: int, digests: npt.NDArray[np.uint8]) -> None:
+    """Store a shard's row of digests anew, uint8 (arrays, 32)."""
+    key = schemas.digest_key(shard)
+    place.write_bytes(path, key, _encode(schema.digest_document(), digests[None], shard, key.partition("/")[2]))
 
 
 def _store(
@@ -170,4 +186,4 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
         "fingerprint": hashlib.sha256(rows.tobytes()).hexdigest(),
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
-    place.write_json(path, schemas.GROUP, schemas.group_document(attributes))
+    place.write_json(path, schemas.GROUP, schemas.group_document(seal.sealed(path, attributes)))
