@@ -121,27 +121,20 @@ def test_few_tasks_are_with_the_scheduler_at_a_time(
         monkeypatch.setattr(client, "submit", submit)
         executor.run(_nothing, range(300), lambda *_: None)
     assert len(keys) == 301
-    assert max(held) <= 1 + cluster.AHEAD * 2 + 2
+    assert max(held) < 20, "those that have ended are let go a moment later"
 
 
 def _nothing(_: int) -> None:
     pass
 
 
-def test_nobody_answers() -> None:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(errors.ClusterError, match=r"No Dask scheduler answers at tcp://127.0.0.1:9"),
-    ):
-        patch.setattr(cluster, "CONNECT_SECONDS", 1)
-        with cluster.connected("tcp://127.0.0.1:9"):
-            pass
-
-
-@pytest.mark.parametrize("address", ["nonsense", "tcp://", "carrier-pigeon://127.0.0.1:80"])
-def test_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://", "carrier-pigeon://127.0.0.1:80"])
+def test_nobody_answers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
-    with pytest.raises(errors.ClusterError, match="No Dask scheduler answers at"), cluster.connected(address):
+    with (
+        pytest.raises(errors.ClusterError, match=f"No Dask scheduler answers at {address} "),
+        cluster.connected(address),
+    ):
         pass
 
 
@@ -247,7 +240,7 @@ def test_a_lost_scheduler_is_a_sentence_and_the_run_is_continued(tmp_path: pathl
         running.worker("one")
         with cluster.connected(running.address) as executor:
             watching = at_half(path, running.scheduler.kill)
-            with pytest.raises(errors.ClusterError, match="is lost. Finished shards are kept"):
+            with pytest.raises(errors.ClusterError, match=r"is lost\. Finished shards are kept"):
                 run.produce(FAKE, path, executor=executor)
             watching.join()
     outcome = run.produce(dataclasses.replace(FAKE, pause=0), path)
