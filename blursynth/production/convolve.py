@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,9 @@ from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
 from blursynth.production import psfs, trajectories
+from blursynth.sources import scenes, splits
 from blursynth.sources import source as sources_
-from blursynth.sources import splits
-from blursynth.storage import provenance, schema
+from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import motion, recipe, shake
 
 SPLITS = ("train", "val", "test")
@@ -29,16 +30,18 @@ Items = Sequence[int] | npt.NDArray[np.int64]
 class ConvolveMaker:
     """Makes items of `blursynth convolve`: item = photo * per_photo + repetition.
 
-    photos: where pixels come from. used: positions in photos.sources of the photos that can be used. split: one of
-    SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded.
+    photos: where pixels come from. used: positions in photos.sources of the photos that can be used, in the order in
+    which items count them. generations: how many of them there were each time that the dataset grew; the last counts
+    all. left_out: photos known to be unusable before any is decoded. origin: what `sources.parse` made `photos` from.
     """
 
     recipe: recipe.Convolve
     seed: int
     photos: sources_.Sources
     used: tuple[int, ...]
-    split: tuple[int, ...]
+    generations: tuple[int, ...]
     left_out: tuple[sources_.Skipped, ...]
+    origin: str
     trajectories: str | None = None
     command: str = ""
     shard_length: int | None = None
@@ -51,6 +54,12 @@ class ConvolveMaker:
             return size, size
         first = self.photos.sources[self.used[0]]
         return first.height, first.width
+
+    @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of SPLITS per used photo, as an index."""
+        photos_ = [self.photos.sources[k] for k in self.used]
+        return tuple(_split(photos_, self.generations, self.seed, self.recipe.splits))
 
     @functools.cached_property
     def schema(self) -> schema.Schema:
@@ -88,9 +97,9 @@ class ConvolveMaker:
         )
 
     def record(self) -> provenance.Record:
-        extra = {"photos": str(self.photos)}
+        inputs = {"photos": self.origin}
         if self.trajectories is not None:
-            extra["trajectories"] = self.trajectories
+            inputs["trajectories"] = self.trajectories
         return provenance.Record(
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
@@ -98,8 +107,35 @@ class ConvolveMaker:
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
             splits=SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
-            extra=extra,
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            inputs=inputs,
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More photos can be added. Pairs a photo cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> "ConvolveMaker":
+        """Photos that are there keep their numbers and splits; those that are new follow, in the folder's order.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        now = {self.photos.sources[k].name: k for k in self.used}
+        lost = provenance.source_differences(listed, [dataclasses.asdict(self.photos.sources[k]) for k in self.used])
+        lost = [line for line in lost if not line.endswith(" is new")]
+        if lost:
+            more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
+            raise errors.InputError(
+                f"Photos that {there.path} was made from are not what they were: {'; '.join(lost[:5])}{more}. Nothing "
+                "can be added until they are."
+            )
+        old = [now.pop(source["name"]) for source in listed]
+        used = (*old, *now.values())
+        begun = there.attributes["extra"].get("generations", [len(old)])
+        generations = (*(count for count in begun if count <= len(old) and count < len(used)), len(used))
+        return dataclasses.replace(self, used=used, generations=generations)
 
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -197,16 +233,16 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     request = _request(options)
     used, left_out = _usable(found, request, strict=bool(options.get("strict")))
-    shares = dict(zip(SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
-    split = splits.assign([found.sources[k] for k in used], options["seed"], shares)
+    trajectories = options.get("trajectories")
     return ConvolveMaker(
         recipe=request,
         seed=options["seed"],
         photos=found,
         used=tuple(used),
-        split=tuple(int(k) for k in split),
+        generations=(len(used),),
         left_out=tuple(left_out),
-        trajectories=options.get("trajectories"),
+        origin=str(photos) if isinstance(found, scenes.Scenes) else place.normalise(photos),
+        trajectories=place.normalise(trajectories) if trajectories else None,
         command=command,
         shard_length=options.get("shard_length"),
     )
@@ -235,6 +271,19 @@ def _request(options: Mapping[str, Any]) -> recipe.Convolve:
             f"{needed} px. Leave --psf-size out, or draw shorter paths with --length."
         )
     return request
+
+
+def _split(
+    photos: Sequence[sources_.Source], generations: Sequence[int], seed: int, shares: recipe.Splits
+) -> list[int]:
+    """One of SPLITS per photo. Each generation is divided by itself, but for copies of photos of an earlier one."""
+    by_name = {"train": shares.train, "val": shares.val, "test": shares.test}
+    known: dict[str, int] = {}
+    for first, stop in itertools.pairwise((0, *generations)):
+        fresh = [photo for photo in photos[first:stop] if photo.sha256 not in known]
+        assigned = splits.assign(fresh, seed, by_name).tolist()
+        known |= {photo.sha256: split for photo, split in zip(fresh, assigned, strict=True)}
+    return [known[photo.sha256] for photo in photos]
 
 
 def _given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

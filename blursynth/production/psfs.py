@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf
-from blursynth.storage import provenance, reader, schema
+from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import recipe
 
 PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
@@ -40,8 +40,25 @@ class PsfMaker:
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
-            extra={"trajectories": self.trajectories},
+            inputs={"trajectories": self.trajectories},
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """PSFs of more paths can be added, when the trajectories dataset has grown itself."""
+        return frozenset({"recipe.n", "recipe.trajectories"})
+
+    def grown_from(self, there: reader.Dataset) -> "PsfMaker":
+        """Raises DatasetError where the paths are not those of the dataset that is there, and more."""
+        begun = recipe_file.parse(there.attributes["recipe"], recipe.Psfs, "The recorded recipe").trajectories
+        now = reader.open(self.trajectories)
+        before = [shorter["fingerprint"] for shorter in now.attributes.get(growth.GROWN_FROM, [])]
+        if begun not in (now.fingerprint, *before):
+            raise errors.DatasetError(
+                f"{self.trajectories} holds other paths than those that {there.path} was made from, or has not grown "
+                "out of them by --append; so nothing can be added to it."
+            )
+        return self
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -90,7 +107,7 @@ def maker(
     }
     request = recipe_file.build(values, recipe.Psfs, "The command")
     _check_size(dataset, request)
-    return PsfMaker(request, seed, trajectories, command, shard_length)
+    return PsfMaker(request, seed, place.normalise(trajectories), command, shard_length)
 
 
 def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:

@@ -34,6 +34,8 @@ class Record:
 
     `sources`: one mapping a source, in the order that the column `source` counts (name, sha256, height, width,
     bytes). `splits`: the names that the column `split` counts. `skipped`: sources left out before work started.
+    `inputs`: where the sources lay, by the name of what they are (photos, trajectories); they may lie elsewhere when
+    the dataset is made again.
     `extra`: whatever else makes the dataset what it is, as JSON; a pure function of the recipe and the inputs.
     `created`: UTC.
     """
@@ -47,6 +49,7 @@ class Record:
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     created: str = dataclasses.field(default_factory=lambda: now())
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def now() -> str:
@@ -84,6 +87,7 @@ def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
         "splits": list(record.splits),
         "skipped": skipped_attribute(record.skipped),
         "extra": dict(record.extra),
+        "inputs": dict(record.inputs),
     }
     # As read back from disk (tuples become lists), so that a record equals its own stored form.
     stored: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
@@ -142,7 +146,7 @@ def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):  # an empty table is as if there were none
         for key, inner in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
