@@ -91,3 +91,16 @@ def _attempt(function: Callable[[Task], None], task: Task) -> Exception | None:
     except Exception as error:  # one shard that cannot be made does not stop the rest; `attempts` decides
         return error
     return None
+
+
+def run(
+    function: Callable[[Task], None], tasks: Sequence[Task], *, workers: int, finished: Callable[[Task], None]
+) -> None:
+    """Every task on `workers` threads; `finished` is called here after each. The first error stops and is raised."""
+
+    def ended(task: Task, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        finished(task)
+
+    Threads(workers).run(function, tasks, ended)

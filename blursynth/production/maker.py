@@ -1,7 +1,7 @@
 """What the production room asks of a kind of dataset."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -48,7 +48,25 @@ class Maker(Protocol):
 
 
 @runtime_checkable
-class Growing(Protocol):
+class FromSources(Maker, Protocol):
+    """What a maker adds whose sharp images come from files that may change or go: photos, clips."""
+
+    def changed(self, items: Sequence[int] | npt.NDArray[np.int64]) -> Sequence[provenance.Skipped]:
+        """The sources behind these items that are not what the record says of them, each once, and why."""
+        ...
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The sharp image of each of these rows of the columns, read from its source: (row, uint8 (y, x, channel)).
+
+        Rows come in any order. What the columns say is taken as it stands, and has to be within the source.
+        """
+        ...
+
+
+@runtime_checkable
+class Growing(Maker, Protocol):
     """What a maker adds whose datasets can be made longer: items that are there keep their numbers and values."""
 
     @property

@@ -1,7 +1,7 @@
 """Maker of psfs datasets: every path of a trajectories dataset at every exposure."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,9 @@ class PsfMaker:
     def schema(self) -> schema.Schema:
         size = self.recipe.size
         arrays = [
-            psf_array(size),
-            schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"),
-            exposure_column(),
+            psf_array(size, self.recipe.centring),
+            trajectory_column(self.recipe.n),
+            exposure_column(min(self.recipe.exposures), max(self.recipe.exposures)),
         ]
         return schema.sized("psfs", self.recipe.n * len(self.recipe.exposures), arrays, self.shard_length)
 
@@ -40,6 +40,7 @@ class PsfMaker:
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
+            maker="psfs",
             inputs={"trajectories": self.trajectories},
         )
 
@@ -64,7 +65,7 @@ class PsfMaker:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         path, which = np.divmod(item, len(self.recipe.exposures))
         exposure = np.asarray(self.recipe.exposures, np.float32)[which]
-        position = positions(reader.open(self.trajectories), path)
+        position = positions(open_trajectories(self.trajectories, self.recipe.trajectories), path)
         kernels = psf.rasterise(position, from_start(exposure), self.recipe.size, self.recipe.centring)
         return {"psf": kernels, "trajectory": path, "exposure": exposure}
 
@@ -131,12 +132,23 @@ def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:
         )
 
 
-def open_trajectories(path: str) -> reader.Dataset:
-    """A complete trajectories dataset, or DatasetError."""
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> PsfMaker:
+    """The maker of a dataset with this record."""
+    request = recipe_file.parse(record.recipe_toml, recipe.Psfs, "The recorded recipe")
+    return PsfMaker(request, record.seed, inputs["trajectories"], record.command, shard_length)
+
+
+def open_trajectories(path: str, fingerprint: str | None = None) -> reader.Dataset:
+    """A complete trajectories dataset, with this fingerprint where one is given, or DatasetError."""
     dataset = reader.open(path)
     if dataset.kind != "trajectories":
         raise errors.DatasetError(
             f"{path} holds {dataset.kind}, not trajectories. Make some with `blursynth trajectories --n 1000`."
+        )
+    if fingerprint is not None and dataset.fingerprint != fingerprint:
+        raise errors.DatasetError(
+            f"{path} holds other trajectories than those that this dataset is made from (fingerprint "
+            f"{dataset.fingerprint[:12]} instead of {fingerprint[:12]}); name theirs with --trajectories."
         )
     return dataset
 
@@ -152,16 +164,23 @@ def from_start(exposure: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.stack([np.zeros_like(exposure), exposure], axis=1).astype(np.float32)
 
 
-def psf_array(size: int) -> schema.ArraySpec:
+def psf_array(size: int, centring: str = "centroid") -> schema.ArraySpec:
     """The `psf` array of psfs and pairs datasets."""
+    centre = "centroid on pixel size // 2" if centring == "centroid" else "start near the middle, by its bounding box"
     return schema.ArraySpec(
         name="psf",
         dtype="float32",
         shape=(size, size),
         dimensions=("ky", "kx"),
-        attributes={"units": "1", "long_name": "point spread function; sums to 1, centroid on pixel size // 2"},
+        attributes={"units": "1", "long_name": f"point spread function; sums to 1, {centre}", "centring": centring},
     )
 
 
-def exposure_column() -> schema.ArraySpec:
-    return schema.column("exposure", "float32", long_name="fraction of the path that is integrated", units="1")
+def exposure_column(least: float, greatest: float) -> schema.ArraySpec:
+    text = "fraction of the path that is integrated"
+    return schema.column("exposure", "float32", long_name=text, valid_range=(least, greatest))
+
+
+def trajectory_column(paths: int) -> schema.ArraySpec:
+    text = "item of the trajectories dataset"
+    return schema.column("trajectory", "int64", long_name=text, valid_range=(0, paths - 1))

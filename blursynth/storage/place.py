@@ -45,21 +45,37 @@ def context() -> ts.Context:
 
 def read_json(path: str, key: str) -> Any | None:
     """A JSON document, or None where there is none. Raises DatasetError where it is not JSON."""
-    with failures(path, f"read {key}"):
-        found = store(path).read(key).result()
-    if found.state != "value":
+    value = read_bytes(path, key)
+    if value is None:
         return None
     try:
-        return json.loads(found.value)
+        return json.loads(value)
     except ValueError as error:
         raise errors.DatasetError(f"{path}/{key} is damaged: not a JSON document ({error}).") from None
 
 
 def write_json(path: str, key: str, document: Any) -> None:
     """Write a JSON document as one object."""
-    text = json.dumps(document, indent=2, allow_nan=False)
+    write_bytes(path, key, json_bytes(document))
+
+
+def json_bytes(document: Any) -> bytes:
+    """The one way in which a JSON document is written here."""
+    return json.dumps(document, indent=2, allow_nan=False).encode()
+
+
+def write_bytes(path: str, key: str, value: bytes) -> None:
+    """Write one object; it appears whole or not at all."""
     with failures(path, f"write {key}"):
-        store(path).write(key, text.encode()).result()
+        store(path).write(key, value).result()
+
+
+def read_bytes(path: str, key: str) -> bytes | None:
+    """An object, or None where there is none."""
+    with failures(path, f"read {key}"):
+        found = store(path).read(key).result()
+    value: bytes | None = found.value if found.state == "value" else None
+    return value
 
 
 _RESUME = "Finished shards are kept: mend the cause and run the same command again to go on."

@@ -14,8 +14,8 @@ from blursynth.storage import schema as schemas
 
 # What may differ between the run that began a dataset and the one that continues it.
 _INCIDENTAL = frozenset(
-    {"command", "created", "versions", "complete", "skipped", "valid_items", "fingerprint"}
-    | {"grown_from", "growth", "inputs"}
+    {"command", "created", "inputs", "versions", "complete", "skipped", "valid_items", "fingerprint"}
+    | {"documents", "seal", "grown_from", "growth"}
 )
 _VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow")
 
@@ -34,8 +34,8 @@ class Record:
 
     `sources`: one mapping a source, in the order that the column `source` counts (name, sha256, height, width,
     bytes). `splits`: the names that the column `split` counts. `skipped`: sources left out before work started.
-    `inputs`: where the sources lay, by the name of what they are (photos, trajectories); they may lie elsewhere when
-    the dataset is made again.
+    `maker`: which of production's makers it was (a name in `production.registry`). `inputs`: where the sources lay, by
+    the name of what they are (photos, trajectories); they may lie elsewhere when the dataset is made again.
     `extra`: whatever else makes the dataset what it is, as JSON; a pure function of the recipe and the inputs.
     `created`: UTC.
     """
@@ -49,6 +49,7 @@ class Record:
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     created: str = dataclasses.field(default_factory=lambda: now())
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    maker: str = ""
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -66,6 +67,14 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def other_versions(recorded: Mapping[str, str]) -> list[str]:
+    """`pillow 11.1.0 then, 12.0.0 now` for every package that is not the one of the record."""
+    current = versions()
+    names = sorted({*recorded, *current})
+    pairs = [(name, recorded.get(name, "none"), current.get(name, "none")) for name in names]
+    return [f"{name} {then} then, {present} now" for name, then, present in pairs if then != present]
 
 
 def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
@@ -87,11 +96,29 @@ def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
         "splits": list(record.splits),
         "skipped": skipped_attribute(record.skipped),
         "extra": dict(record.extra),
+        "maker": record.maker,
         "inputs": dict(record.inputs),
     }
     # As read back from disk (tuples become lists), so that a record equals its own stored form.
     stored: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
     return stored
+
+
+def recorded(attributes: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> Record:
+    """The record that these group attributes were made from; the list of sources is stored apart from them."""
+    return Record(
+        recipe_toml=attributes["recipe"],
+        seed=attributes["seed"],
+        command=attributes["command"],
+        sources=tuple(sources),
+        splits=tuple(attributes["splits"]),
+        skipped=tuple(Skipped(**entry) for entry in attributes["skipped"]),
+        versions=attributes["versions"],
+        created=attributes["created"],
+        extra=attributes["extra"],
+        maker=attributes["maker"],
+        inputs=attributes["inputs"],
+    )
 
 
 def sources_digest(sources: Sequence[Mapping[str, Any]]) -> str:

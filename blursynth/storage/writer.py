@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place, provenance, reader
+from blursynth.storage import place, provenance, reader, seal
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
@@ -149,6 +149,12 @@ def encode_shard(schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.ND
     return encoded
 
 
+def write_digests(path: str, schema: schemas.Schema, shard: int, digests: npt.NDArray[np.uint8]) -> None:
+    """Store a shard's row of digests anew, uint8 (arrays, 32)."""
+    key = schemas.digest_key(shard)
+    place.write_bytes(path, key, _encode(schema.digest_document(), digests[None], shard, key.partition("/")[2]))
+
+
 def _require_still(path: str, identity: str, written: Sequence[str]) -> None:
     """As `require_in_the_making`; takes back what was written into a dataset that had been removed."""
     try:
@@ -234,4 +240,4 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
         "fingerprint": hashlib.sha256(rows.tobytes()).hexdigest(),
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
-    place.write_json(path, schemas.GROUP, schemas.group_document(attributes))
+    place.write_json(path, schemas.GROUP, schemas.group_document(seal.sealed(path, attributes)))

@@ -23,10 +23,11 @@ Skipped = provenance.Skipped
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:
-    """Every file below a folder, but for the moment of creation."""
+    """Every file below a folder, but for the moment of creation and the seal, which covers it."""
     files = {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
     group = json.loads(files["zarr.json"])
-    del group["attributes"]["blursynth"]["created"]
+    for moment in ("created", "seal"):
+        group["attributes"]["blursynth"].pop(moment, None)
     return files | {"zarr.json": json.dumps(group).encode()}
 
 
