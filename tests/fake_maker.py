@@ -71,6 +71,18 @@ class Fake:
         return [provenance.Skipped(SOURCES[item % 2]["name"], "is truncated") for item in invalid]
 
 
+@dataclasses.dataclass(frozen=True)
+class Growing(Fake):
+    """A fake that can be made longer: `items` alone may differ."""
+
+    @property
+    def grows(self) -> frozenset[str]:
+        return frozenset()
+
+    def grown_from(self, there: reader.Dataset) -> "Growing":  # noqa: ARG002
+        return self
+
+
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> Fake:  # noqa: ARG001
     """The maker of a dataset of 20 items with this record, for `production.registry`."""
     return Fake(shard_length=shard_length, seed=record.seed, level=int(record.recipe_toml.split()[-1]))

@@ -1,9 +1,7 @@
 """Maker of pairs datasets from photos or scenes: one PSF a pair, blurred in linear light."""
 
-import collections
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,13 +11,11 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
-from blursynth.production import psfs, trajectories
+from blursynth.production import psfs, selection, trajectories
+from blursynth.sources import scenes
 from blursynth.sources import source as sources_
-from blursynth.sources import splits
-from blursynth.storage import provenance, schema
+from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import motion, recipe, shake
-
-SPLITS = ("train", "val", "test")
 
 ArraySpec = schema.ArraySpec  # the maker's own `schema` shadows the module in annotations
 Arrays = dict[str, npt.NDArray[Any]]
@@ -30,16 +26,16 @@ Items = Sequence[int] | npt.NDArray[np.int64]
 class ConvolveMaker:
     """Makes items of `blursynth convolve`: item = photo * per_photo + repetition.
 
-    photos: where pixels come from. used: positions in photos.sources of the photos that can be used. split: one of
-    SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded. origin: what
-    `sources.parse` made `photos` from.
+    photos: where pixels come from. used: positions in photos.sources of the photos that can be used, in the order in
+    which items count them. generations: how many of them there were each time that the dataset grew; the last counts
+    all. left_out: photos known to be unusable before any is decoded. origin: what `sources.parse` made `photos` from.
     """
 
     recipe: recipe.Convolve
     seed: int
     photos: sources_.Sources
     used: tuple[int, ...]
-    split: tuple[int, ...]
+    generations: tuple[int, ...]
     left_out: tuple[sources_.Skipped, ...]
     origin: str
     trajectories: str | None = None
@@ -56,6 +52,12 @@ class ConvolveMaker:
         return first.height, first.width
 
     @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of SPLITS per used photo, as an index."""
+        photos_ = [self.photos.sources[k] for k in self.used]
+        return tuple(selection.split(photos_, self.generations, self.seed, self.recipe.splits))
+
+    @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
         items = len(self.used) * self.recipe.per_photo
@@ -65,7 +67,10 @@ class ConvolveMaker:
         arrays += [
             schema.column("valid", "uint8", long_name="1 where the item could be made", valid_range=(0, 1)),
             schema.column(
-                "split", "uint8", long_name="index into the dataset's splits", valid_range=(0, len(SPLITS) - 1)
+                "split",
+                "uint8",
+                long_name="index into the dataset's splits",
+                valid_range=(0, len(selection.SPLITS) - 1),
             ),
             schema.column(
                 "source", "int64", long_name="index into this array's sources", valid_range=(0, len(self.used) - 1)
@@ -96,19 +101,46 @@ class ConvolveMaker:
         )
 
     def record(self) -> provenance.Record:
-        inputs = {"photos": self.origin if self.origin.startswith(sources.SCENES) else os.path.realpath(self.origin)}
+        inputs = {"photos": self.origin}
         if self.trajectories is not None:
-            inputs["trajectories"] = os.path.realpath(self.trajectories)
+            inputs["trajectories"] = self.trajectories
         return provenance.Record(
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
-            splits=SPLITS,
+            splits=selection.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             maker="convolve",
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
             inputs=inputs,
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More photos can be added. Pairs a photo cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> "ConvolveMaker":
+        """Photos that are there keep their numbers and splits; those that are new follow, in the folder's order.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        now = {self.photos.sources[k].name: k for k in self.used}
+        lost = provenance.source_differences(listed, [dataclasses.asdict(self.photos.sources[k]) for k in self.used])
+        lost = [line for line in lost if not line.endswith(" is new")]
+        if lost:
+            more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
+            raise errors.InputError(
+                f"Photos that {there.path} was made from are not what they were: {'; '.join(lost[:5])}{more}. Nothing "
+                "can be added until they are."
+            )
+        old = [now.pop(source["name"]) for source in listed]
+        used = (*old, *now.values())
+        begun = there.attributes["extra"].get("generations", [len(old)])
+        generations = (*(count for count in begun if count <= len(old) and count < len(used)), len(used))
+        return dataclasses.replace(self, used=used, generations=generations)
 
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -225,16 +257,17 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     """
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     request = _request(options)
-    used, left_out = _usable(found, request, strict=bool(options.get("strict")))
+    used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
+    trajectories = options.get("trajectories")
     return ConvolveMaker(
         recipe=request,
         seed=options["seed"],
         photos=found,
         used=tuple(used),
-        split=_split(request, options["seed"], [found.sources[k] for k in used]),
+        generations=(len(used),),
         left_out=tuple(left_out),
-        origin=str(photos),
-        trajectories=options.get("trajectories"),
+        origin=str(photos) if isinstance(found, scenes.Scenes) else place.normalise(photos),
+        trajectories=place.normalise(trajectories) if trajectories else None,
         command=command,
         shard_length=options.get("shard_length"),
     )
@@ -252,24 +285,19 @@ def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[st
         used = list(range(len(found.sources)))
     else:  # its list is lost: the photos that are there now may be the same
         found = sources.parse(inputs["photos"], seed=record.seed)
-        used, _ = _usable(found, request, strict=False)
+        used, _ = selection.usable(found, request, strict=False)
     return ConvolveMaker(
         recipe=request,
         seed=record.seed,
         photos=found,
         used=tuple(used),
-        split=_split(request, record.seed, [found.sources[k] for k in used]),
+        generations=tuple(record.extra.get("generations", (len(used),))),
         left_out=tuple(sources_.Skipped(left.name, left.reason) for left in record.skipped),
         origin=inputs["photos"],
         trajectories=inputs.get("trajectories"),
         command=record.command,
         shard_length=shard_length,
     )
-
-
-def _split(request: recipe.Convolve, seed: int, photos: Sequence[sources_.Source]) -> tuple[int, ...]:
-    shares = dict(zip(SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
-    return tuple(int(k) for k in splits.assign(photos, seed, shares))
 
 
 def _request(options: Mapping[str, Any]) -> recipe.Convolve:
@@ -306,7 +334,7 @@ class _Exposure(recipe_file.Model):
 
 
 def _parse_splits(text: str) -> dict[str, float]:
-    shares: dict[str, float] = dict.fromkeys(SPLITS, 0.0)
+    shares: dict[str, float] = dict.fromkeys(selection.SPLITS, 0.0)
     for part in text.split(","):
         name, _, share = part.partition("=")
         try:
@@ -316,36 +344,3 @@ def _parse_splits(text: str) -> dict[str, float]:
                 f"--splits {text} is not understood: give shares such as train=0.8,val=0.1,test=0.1."
             ) from None
     return shares
-
-
-def _usable(
-    found: sources_.Sources, request: recipe.Convolve, strict: bool
-) -> tuple[list[int], list[sources_.Skipped]]:
-    """Positions of the photos that are large enough, and those left out with the reason."""
-    left_out = list(found.skipped)
-    used = []
-    for position, source in enumerate(found.sources):
-        if request.fit == "crop" and request.size is not None and min(source.height, source.width) < request.size:
-            size = request.size
-            reason = f"{source.width}x{source.height} px is smaller than the crop of {size}x{size}"
-            left_out.append(sources_.Skipped(source.name, reason))
-        else:
-            used.append(position)
-    if strict and left_out:
-        raise errors.InputError(f"{left_out[0].name}: {left_out[0].reason}. Without --strict it is left out.")
-    if not used:
-        shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
-        raise errors.InputError(f"None of the {len(left_out)} photos in {found} can be used ({shown}).")
-    if request.size is None:
-        _check_one_size([found.sources[k] for k in used])
-    return used, left_out
-
-
-def _check_one_size(photos: Sequence[sources_.Source]) -> None:
-    sizes = collections.Counter((photo.width, photo.height) for photo in photos)
-    if len(sizes) > 1:
-        shown = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(4))
-        raise errors.InputError(
-            f"The photos have {len(sizes)} sizes: {shown}. A dataset of whole photos has one size; give --size to cut "
-            "crops, or a folder of photos of one size."
-        )

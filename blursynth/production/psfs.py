@@ -1,7 +1,6 @@
 """Maker of psfs datasets: every path of a trajectories dataset at every exposure."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf
-from blursynth.storage import provenance, reader, schema
+from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import recipe
 
 PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
@@ -42,8 +41,25 @@ class PsfMaker:
             seed=self.seed,
             command=self.command,
             maker="psfs",
-            inputs={"trajectories": os.path.realpath(self.trajectories)},
+            inputs={"trajectories": self.trajectories},
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """PSFs of more paths can be added, when the trajectories dataset has grown itself."""
+        return frozenset({"recipe.n", "recipe.trajectories"})
+
+    def grown_from(self, there: reader.Dataset) -> "PsfMaker":
+        """Raises DatasetError where the paths are not those of the dataset that is there, and more."""
+        begun = recipe_file.parse(there.attributes["recipe"], recipe.Psfs, "The recorded recipe").trajectories
+        now = reader.open(self.trajectories)
+        before = [shorter["fingerprint"] for shorter in now.attributes.get(growth.GROWN_FROM, [])]
+        if begun not in (now.fingerprint, *before):
+            raise errors.DatasetError(
+                f"{self.trajectories} holds other paths than those that {there.path} was made from, or has not grown "
+                "out of them by --append; so nothing can be added to it."
+            )
+        return self
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -92,7 +108,7 @@ def maker(
     }
     request = recipe_file.build(values, recipe.Psfs, "The command")
     _check_size(dataset, request)
-    return PsfMaker(request, seed, trajectories, command, shard_length)
+    return PsfMaker(request, seed, place.normalise(trajectories), command, shard_length)
 
 
 def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import recipe_file
 from blursynth.kernels import trajectory
-from blursynth.storage import provenance, schema
+from blursynth.storage import provenance, reader, schema
 from blursynth.synthesis import motion, recipe
 
 PARAMETER_COLUMNS = {
@@ -78,6 +78,14 @@ class TrajectoryMaker:
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         motions = motion.simulate(self.recipe.motion, self.seed, np.arange(items.start, items.stop, dtype=np.int64))
         return {"position": motions.position_NMA, **motion_values(motions)}
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More paths can be added: path i is a function of (recipe, seed, i)."""
+        return frozenset({"recipe.n"})
+
+    def grown_from(self, there: reader.Dataset) -> "TrajectoryMaker":  # noqa: ARG002
+        return self
 
     def peak_bytes(self, items: int) -> int:
         """The stored positions, and the same again while they are encoded."""

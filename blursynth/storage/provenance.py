@@ -15,7 +15,7 @@ from blursynth.storage import schema as schemas
 # What may differ between the run that began a dataset and the one that continues it.
 _INCIDENTAL = frozenset(
     {"command", "created", "inputs", "versions", "complete", "skipped", "valid_items", "fingerprint"}
-    | {"documents", "seal"}
+    | {"documents", "seal", "grown_from", "growth"}
 )
 _VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow")
 
@@ -132,20 +132,36 @@ def skipped_attribute(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     return [{"name": name, "reason": reason} for name, reason in once]
 
 
+def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (stored, wanted), None where it is absent, for all that makes the wanted dataset another one."""
+    left, right = _comparable(stored), _comparable(wanted)
+    pairs = {key: (left.get(key), right.get(key)) for key in sorted({*left, *right})}
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+
+
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """`recipe.motion.anxiety: 0.1 -> 0.2` for everything that makes the wanted dataset another one."""
-    left, right = _comparable(stored), _comparable(wanted)
-    absent = object()
     lines = []
-    for key in sorted({*left, *right}):
-        old, new = left.get(key, absent), right.get(key, absent)
-        if old == new:
-            continue
+    for key, (old, new) in differing(stored, wanted).items():
         if key == "sources_sha256":
             lines.append(f"sources: {stored.get('sources')} then, {wanted.get('sources')} now, not the same files")
         else:
-            lines.append(f"{key}: {'(none)' if old is absent else old} -> {'(none)' if new is absent else new}")
+            lines.append(f"{key}: {'(none)' if old is None else old} -> {'(none)' if new is None else new}")
     return lines
+
+
+def source_differences(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`b.png is gone`, `c.png has changed`, `d.png is new`: what became of the sources since."""
+    old, new = ({source["name"]: source["sha256"] for source in sources} for sources in (stored, wanted))
+    gone = [f"{name} is gone or cannot be used any more" for name in old if name not in new]
+    changed = [f"{name} has changed" for name in old if name in new and new[name] != old[name]]
+    added = [f"{name} is new" for name in new if name not in old]
+    return gone + changed + added
+
+
+def identity(attributes: Mapping[str, Any]) -> str:
+    """A digest of all that makes a dataset what it is: the same for runs that make the same bytes."""
+    return hashlib.sha256(json.dumps(_comparable(attributes), sort_keys=True).encode()).hexdigest()
 
 
 def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +173,7 @@ def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):  # an empty table is as if there were none
         for key, inner in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:

@@ -21,6 +21,7 @@ FEWEST_SHARDS = 16
 GROUP = "zarr.json"
 ATTRIBUTE = "blursynth"
 DIGEST = "digest"
+GROWTH = "digest/growth.json"  # what a dataset grows into, while it does; below an array, where no reader looks
 DIGEST_BYTES = 32
 VALID = "valid"
 SOURCE = "source"
