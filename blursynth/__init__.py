@@ -1,18 +1,28 @@
 """Faithful synthetic motion-blur datasets at any size.
 
-`open(path)` reads a dataset. Public names are resolved on first use, so that importing costs nothing.
+`open(path)` reads a dataset, `Patches` and `Batches` give it in shuffled batches. Public names are resolved on first
+use, so that importing costs nothing.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blursynth.storage.patches import Batches as Batches
+    from blursynth.storage.patches import Part as Part
+    from blursynth.storage.patches import Patches as Patches
     from blursynth.storage.reader import Dataset as Dataset
     from blursynth.storage.reader import open as open  # noqa: A004
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"open": "blursynth.storage.reader", "Dataset": "blursynth.storage.reader"}
+_PUBLIC = {
+    "open": "blursynth.storage.reader",
+    "Dataset": "blursynth.storage.reader",
+    "Part": "blursynth.storage.patches",
+    "Patches": "blursynth.storage.patches",
+    "Batches": "blursynth.storage.patches",
+}
 
 
 def __getattr__(name: str) -> Any:

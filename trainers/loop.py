@@ -73,7 +73,7 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
     with (
         _StopSignal() as stop,
         journal.Journal(folder, images) as log,
-        data.Prefetch(run.data, state.step, per_step, run.device) as prefetch,
+        data.Prefetch(run.data.steps(state.step, per_step), run.device) as prefetch,
         tqdm.tqdm(total=run.steps * per_step, initial=images, unit="img", disable=None, dynamic_ncols=True) as bar,
     ):
         meter = _Meter()

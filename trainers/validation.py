@@ -25,7 +25,7 @@ class HeldOut:
     def __init__(self, section: recipe.Validation, training: data.TrainingData) -> None:
         used = [part.dataset for part in training.parts]
         datasets = [data.open_pairs(section.path)] if section.path else list(dict.fromkeys(used))
-        pairs = [(dataset, int(item)) for dataset in datasets for item in data.items_of(dataset, section.split)]
+        pairs = [(dataset, int(item)) for dataset in datasets for item in dataset.in_split(section.split)]
         if not pairs:
             paths = ", ".join(dataset.path for dataset in datasets)
             raise errors.DatasetError(
@@ -119,6 +119,6 @@ def _refuse_shared_sources(training: Sequence[reader.Dataset], held_out: Sequenc
 
 def _sources(dataset: reader.Dataset, split: str) -> set[str]:
     """SHA-256 of the sources of a split."""
-    numbers = np.unique(dataset.columns["source"][data.items_of(dataset, split)])
+    numbers = np.unique(dataset.columns["source"][dataset.in_split(split)])
     sources = dataset.sources
     return {sources[number]["sha256"] for number in numbers}

@@ -6,21 +6,23 @@ Imports neither the kernels nor Dask, so that a trainer starts fast and needs ne
 import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place
+from blursynth.storage import columns, place, windows
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
 
 # Holds the indexes of shards that were read lately, so that an item costs one read instead of two.
 _CACHE_BYTES = 64 * 2**20
+
+Indices: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
 def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset":  # noqa: A001
@@ -126,6 +128,7 @@ class Dataset:
         self.kind: str = attributes["kind"]
         self._context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
         self._opened: dict[str, Any] = {}
+        self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dataset, (self.path, self.attributes)
@@ -149,7 +152,7 @@ class Dataset:
     @functools.cached_property
     def columns(self) -> Mapping[str, npt.NDArray[Any]]:
         """The columns by name, each (items,), read when first asked for."""
-        return _Columns(self, [name for name in self.attributes["arrays"] if name not in self.names])
+        return columns.Columns([name for name in self.attributes["arrays"] if name not in self.names], self._column)
 
     @property
     def transfer_function(self) -> str:
@@ -190,6 +193,12 @@ class Dataset:
         attributes: dict[str, Any] = document["attributes"]
         return attributes
 
+    def in_split(self, split: str) -> npt.NDArray[np.int64]:
+        """The items of a split, ascending; none where the dataset does not know the split."""
+        if split not in self.splits:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.columns["split"] == self.splits.index(split)).astype(np.int64)
+
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Shape of one item of an array."""
         self._require(name)
@@ -206,17 +215,14 @@ class Dataset:
         """The number under which each item was made, int64 (items,): what its randomness is keyed by."""
         return np.arange(self.items, dtype=np.int64) if self._stored is None else self._stored
 
-    def read(self, name: str, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+    def read(self, name: str, indices: Indices) -> npt.NDArray[Any]:
         """Items of an array, in the order asked for: (len(indices), *item shape), in the stored dtype and unit.
 
         Reads only the inner chunks asked for, in parallel. Raises DatasetError where stored data is missing or fails
         its checksum, IndexError for an index outside 0 .. items - 1.
         """
         self._require(name)
-        asked = np.asarray(indices, np.int64).reshape(-1)
-        if asked.size and (asked.min() < 0 or asked.max() >= self.items):
-            raise IndexError(f"indices {asked.min()} .. {asked.max()} of a dataset of {self.items} items")
-        stored = asked if self._stored is None else self._stored[asked]
+        stored = self._stored_at(indices)
         array = self._array(name)
         if not stored.size:
             return np.empty((0, *array.shape[1:]), array.dtype.numpy_dtype)
@@ -224,7 +230,63 @@ class Dataset:
             values: npt.NDArray[Any] = array[stored].read().result()
         return values
 
+    def read_crops(
+        self,
+        names: Sequence[str],
+        indices: Indices,
+        tops: npt.ArrayLike,
+        lefts: npt.ArrayLike,
+        height: int,
+        width: int,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """A window of each item of some arrays, by name: (len(indices), height, width, *further dimensions).
+
+        tops, lefts: first row and column of each window (N,), or of all. Reads only the inner chunks that windows
+        touch, all of them in parallel. Raises as `read` does, and IndexError for a window that leaves an item.
+        """
+        return self.begin_crops(names, indices, tops, lefts, height, width)()
+
+    def begin_crops(
+        self,
+        names: Sequence[str],
+        indices: Indices,
+        tops: npt.ArrayLike,
+        lefts: npt.ArrayLike,
+        height: int,
+        width: int,
+    ) -> Callable[[], dict[str, npt.NDArray[Any]]]:
+        """Begin what `read_crops` does, in the background; calling the result waits for the windows and gives them."""
+        stored = self._stored_at(indices)
+        top, left = (np.broadcast_to(np.asarray(corner, np.int64), stored.shape) for corner in (tops, lefts))
+        readings = {}
+        for name in names:
+            self._require(name)
+            with place.failures(self.path, f"cut windows out of {name}", hint=_DAMAGED):
+                readings[name] = windows.begin(self._array(name), stored, top, left, height, width)
+
+        def wait() -> dict[str, npt.NDArray[Any]]:
+            values = {}
+            for name, reading in readings.items():
+                with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+                    values[name] = reading.result()
+            return values
+
+        return wait
+
+    def _stored_at(self, indices: Indices) -> npt.NDArray[np.int64]:
+        """Where the items that a reader numbers so are stored."""
+        asked = np.asarray(indices, np.int64).reshape(-1)
+        if asked.size and (asked.min() < 0 or asked.max() >= self.items):
+            raise IndexError(f"indices {asked.min()} .. {asked.max()} of a dataset of {self.items} items")
+        return asked if self._stored is None else self._stored[asked]
+
     def _array(self, name: str) -> Any:
+        if os.getpid() != self._process:
+            # The threads that read are not in a forked copy of a process: it would wait for them for ever.
+            raise errors.DatasetError(
+                f"{self.path} was opened before this process was forked off, and cannot be read here. Read in threads, "
+                'or start processes anew: DataLoader(..., multiprocessing_context="spawn").'
+            )
         if name not in self._opened:
             with place.failures(self.path, f"open {name}", hint=_DAMAGED):
                 self._opened[name] = open_array(self.path, name, self._context)
@@ -261,23 +323,3 @@ class Dataset:
 
 
 _DAMAGED = "The files there are damaged or were removed; make the dataset again."
-
-
-class _Columns(Mapping[str, npt.NDArray[Any]]):
-    """Columns of a dataset, each read once when first asked for: a large dataset has many that nobody asks for."""
-
-    def __init__(self, dataset: Dataset, names: Sequence[str]) -> None:
-        self._dataset = dataset
-        self._read: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(names)
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        values = self._read[name]
-        if values is None:
-            values = self._read[name] = self._dataset._column(name)
-        return values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read)
-
-    def __len__(self) -> int:
-        return len(self._read)

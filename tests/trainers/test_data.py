@@ -6,11 +6,9 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
-from hypothesis import strategies as st
 
 from blursynth import errors
 from trainers import data, recipe, validation
@@ -28,40 +26,6 @@ def pairs(make_pairs: MakePairs, tmp_path_factory: pytest.TempPathFactory) -> pa
     return make_pairs(tmp_path_factory.mktemp("data") / "pairs.zarr")
 
 
-@hypothesis.given(
-    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=4),
-    start=st.integers(0, 200),
-    count=st.integers(1, 100),
-    seed=st.integers(0, 2**62),
-    picks=st.data(),
-)
-def test_any_part_of_the_order_equals_that_part_of_the_whole(
-    sizes: list[int], start: int, count: int, seed: int, picks: st.DataObject
-) -> None:
-    weights = picks.draw(st.lists(st.floats(0.1, 10), min_size=len(sizes), max_size=len(sizes)))
-    order = data.Order(sizes, weights, seed)
-    whole = np.stack(data.Order(sizes, weights, seed).take(0, start + count))
-    assert np.array_equal(np.stack(order.take(start, count)), whole[:, start:])
-
-
-def test_one_dataset_is_seen_once_an_epoch_in_another_order_each_time() -> None:
-    order = data.Order([50], [1.0], 0)
-    epochs = [order.take(epoch * 50, 50)[1] for epoch in range(3)]
-    assert all(sorted(rows) == list(range(50)) for rows in epochs)
-    assert not np.array_equal(epochs[0], epochs[1])
-    assert not np.array_equal(data.Order([50], [1.0], 1).take(0, 50)[1], epochs[0])
-
-
-def test_weights_are_shares_of_the_images_and_each_dataset_is_used_evenly() -> None:
-    # DeblurGAN's COMB: two synthetic images to one from video, whatever the datasets' sizes.
-    order = data.Order([30, 60], [2, 1], 5)
-    parts, rows = order.take(0, 10 * 90)
-    assert collections.Counter(parts.tolist()) == {0: 600, 1: 300}
-    uses = [np.bincount(rows[parts == part], minlength=size) for part, size in enumerate((30, 60))]
-    assert set(uses[0]) == {20}
-    assert set(uses[1]) == {5}
-
-
 def test_steps_are_the_pairs_of_the_order_and_continue_anywhere(pairs: pathlib.Path) -> None:
     training = data.TrainingData(section(pairs), seed=1)
     stream = training.steps(0, 4)
@@ -70,31 +34,38 @@ def test_steps_are_the_pairs_of_the_order_and_continue_anywhere(pairs: pathlib.P
     assert all(torch.equal(next(again), whole[17 + step]) for step in range(23))
     # The first pixel of `sharp` is the item's number; train items are 0, 1, 2 modulo 4.
     numbers = np.concatenate([step[1, :, 0, 0, 0] for step in whole])
-    rows = training.order.take(0, 160)[1]
-    assert np.array_equal(numbers, training.parts[0].items[rows])
+    assert np.array_equal(numbers, training.patches.at(np.arange(160))["item"])
     assert set(numbers % 4) == {0, 1, 2}
+    assert sorted(numbers[:18]) == sorted(training.parts[0].items)  # an epoch has every pair once
 
 
-def test_crops_and_turns_are_the_same_for_both_images_and_keyed_by_position(pairs: pathlib.Path) -> None:
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_every_step(pairs: pathlib.Path, ranks: int) -> None:
+    turned = section(pairs, crop=8, flip_horizontal=True, rotate=True)
+    whole = data.TrainingData(turned, seed=1).steps(5, 6)
+    shared = [data.TrainingData(turned, seed=1).steps(5, 6, rank, ranks) for rank in range(ranks)]
+    for _ in range(9):
+        step = next(whole)
+        assert all(torch.equal(next(own), step[:, rank::ranks]) for rank, own in enumerate(shared))
+
+
+def test_turns_are_the_same_for_both_images_and_keyed_by_position(pairs: pathlib.Path) -> None:
     turned = section(pairs, crop=8, flip_horizontal=True, flip_vertical=True, rotate=True, permute_channels=True)
     training = data.TrainingData(turned, seed=9)
-    marked = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3)  # every value once: shows what moved where
-    seen = [training._patch_of(marked, position) for position in range(1500)]
-    assert all(np.array_equal(seen[position], training._patch_of(marked, position)) for position in (0, 7, 1499))
-    corners = {int(patch.min()) // 3 for patch in seen}
-    assert len(corners) == 81  # each of 9 x 9 places
+    marked = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)  # every value once: shows what moved where
+    found = {"position": np.arange(600), "blurred": np.stack([marked] * 600), "sharp": np.stack([marked] * 600)}
+    blurred, sharp = training._augmented(found)
+    assert np.array_equal(blurred, sharp)
+    later = {name: values[500:] for name, values in found.items()}
+    assert np.array_equal(training._augmented(later)[0], blurred[500:])
     down_and_right = [
-        (_place(patch[1, 0]) - _place(patch[0, 0]), _place(patch[0, 1]) - _place(patch[0, 0])) for patch in seen
+        (_place(patch[1, 0]) - _place(patch[0, 0]), _place(patch[0, 1]) - _place(patch[0, 0])) for patch in blurred
     ]
-    assert set(down_and_right) == {(a, b) for a, b in itertools.product((-16, -1, 1, 16), repeat=2) if abs(a) != abs(b)}
-    orders = {tuple(np.argsort(patch[0, 0])) for patch in seen}
+    assert set(down_and_right) == {(a, b) for a, b in itertools.product((-8, -1, 1, 8), repeat=2) if abs(a) != abs(b)}
+    orders = {tuple(np.argsort(patch[0, 0])) for patch in blurred}
     assert len(orders) == 6
     step = next(training.steps(0, 6))
-    rows = training.order.take(0, 6)[1]
-    for place, row in enumerate(rows):
-        for image, name in enumerate(("blurred", "sharp")):
-            whole = training.parts[0].dataset.read(name, [training.parts[0].items[row]])[0]
-            assert np.array_equal(step[image, place].numpy(), training._patch_of(whole, place))
+    assert np.array_equal(step.numpy(), training._augmented(training.patches.at(np.arange(6))))
 
 
 def _place(pixel: np.ndarray[Any, Any]) -> int:
@@ -104,11 +75,12 @@ def _place(pixel: np.ndarray[Any, Any]) -> int:
 
 def test_without_options_patches_are_plain_crops(pairs: pathlib.Path) -> None:
     training = data.TrainingData(section(pairs, crop=8), seed=2)
-    marked = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3)
-    for position in range(20):
-        patch = training._patch_of(marked, position)
-        top, left = divmod(int(patch[0, 0, 0]) // 3, 16)
-        assert np.array_equal(patch, marked[top : top + 8, left : left + 8])
+    step = next(training.steps(2, 20))
+    cut = training.patches.at(np.arange(40, 60))
+    whole = training.parts[0].dataset.read("sharp", cut["item"])
+    for place, (top, left) in enumerate(zip(cut["top"], cut["left"], strict=True)):
+        assert np.array_equal(step[1, place], whole[place, top : top + 8, left : left + 8])
+    assert np.array_equal(step[0], cut["blurred"])
 
 
 def test_batches_are_encoded_light_in_unit_range_channels_last() -> None:
@@ -125,7 +97,7 @@ def test_batches_are_encoded_light_in_unit_range_channels_last() -> None:
 def test_prefetch_gives_the_stream_and_ends_with_its_block(pairs: pathlib.Path) -> None:
     training = data.TrainingData(section(pairs), seed=1)
     expected = training.steps(3, 4)
-    with data.Prefetch(training, 3, 4, torch.device("cpu")) as prefetch:
+    with data.Prefetch(training.steps(3, 4), torch.device("cpu")) as prefetch:
         assert all(torch.equal(prefetch.get(), next(expected)) for _ in range(12))
     assert not prefetch._thread.is_alive()
 
@@ -135,7 +107,7 @@ def test_prefetch_raises_in_the_training_thread(make_pairs: MakePairs, tmp_path:
     training = data.TrainingData(section(path), seed=1)
     (shard,) = path.glob("sharp/c/1/0/0/0")
     shard.unlink()
-    with data.Prefetch(training, 0, 4, torch.device("cpu")) as prefetch:
+    with data.Prefetch(training.steps(0, 4), torch.device("cpu")) as prefetch:
         numbers = iter(range(10))
         with pytest.raises(errors.DatasetError, match="sharp"):
             collections.deque((prefetch.get() for _ in numbers), maxlen=0)

@@ -109,7 +109,7 @@ def test_dry_run_without_data_or_weights_says_so_and_describes_the_rest(
     [
         (["--set", "data.bacth=2"], "did you mean 'batch'"),
         (["--data", "none.zarr"], "no dataset at none.zarr"),
-        (["--set", "data.crop=32"], "data.crop is 32"),
+        (["--set", "data.crop=32"], "too small for a crop of 32x32"),
         (["--set", "method.needs_file=true"], "weights for training are missing"),
         (["--set", "method.name=none"], "no training method 'none'"),
         (["--device", "cuda"], "no CUDA device"),
