@@ -13,6 +13,9 @@ COMMANDS = {
     "convolve": "Blurred/sharp pairs from a folder of photos.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
+    "verify": "Whether a dataset still is what was made.",
+    "repair": "Make damaged or missing shards again.",
+    "replay": "Make one item again and compare it.",
 }
 
 
