@@ -198,3 +198,47 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_dry_run_shows_the_recipe_and_touches_nothing(run: Run) -> None:
+    shown = run("trajectories", "--n", 500, "--dry-run", "--out", "f.zarr")
+    assert shown.code == 0
+    for words in (
+        "500 paths in 16 shards of 32",
+        "disk     about",
+        "memory",
+        "time     about",
+        'preset = "boracchi-foi"',
+    ):
+        assert words in shown.out
+    assert not list(pathlib.Path().iterdir())
+    assert_sentence(run("trajectories", "--n", 500, "--dry-run", "--memory", "100MB"), "does not fit into memory")
+    assert_sentence(run("trajectories", "--n", 500, "--memory", "much"), "much is not an amount of memory")
+
+
+def test_append_grows_a_dataset(run: Run) -> None:
+    assert run("trajectories", "--n", 50).code == 0
+    assert_sentence(run("trajectories", "--n", 80), "recipe.n: 50 -> 80", "--append to add to it")
+    assert "30 paths" in run("trajectories", "--n", 80, "--append").out
+    assert reader.open("trajectories.zarr").items == 80
+    assert_sentence(run("trajectories", "--n", 90, "--append", "--seed", 1), "seed: 0 -> 1")
+    assert_sentence(run("trajectories", "--n", 90, "--append", "--length", 30), "recipe.motion.length: 60.0 -> 30.0")
+    assert run("verify", "trajectories.zarr").code == 0
+    assert run("replay", "trajectories.zarr", 77).code == 0
+
+
+def test_pairs_that_grew_are_what_their_record_says(run: Run, photos: pathlib.Path) -> None:
+    options = ("--size", 64, "--length", "5:9", "--splits", "train=0.5,val=0.5")
+    assert run("convolve", photos, *options).code == 0
+    draws = np.random.default_rng(5)
+    for name in ("00a", "zz"):
+        Image.fromarray(draws.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(photos / f"{name}.png")
+    assert run("convolve", photos, *options, "--append").code == 0
+    assert reader.open("photos-pairs.zarr").items == 12
+    assert run("verify", "photos-pairs.zarr").code == 0
+    assert run("replay", "photos-pairs.zarr", 11).code == 0
+
+
+def test_a_cluster_that_is_not_there(run: Run) -> None:
+    assert_sentence(run("trajectories", "--n", 5, "--scheduler", "nonsense"), "No Dask scheduler answers at nonsense")
+    assert not list(pathlib.Path().iterdir())
