@@ -75,7 +75,8 @@ def _client(address: str) -> distributed.Client:
     """A connection to the scheduler, with at least one worker behind it."""
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, ImportError, TimeoutError) as error:
+    # Its own assertion: on a busy machine, a client that fails at once ends before its event loop has started.
+    except (OSError, ValueError, ImportError, TimeoutError, AssertionError) as error:
         raise errors.ClusterError(
             f"No Dask scheduler answers at {address} ({_first_line(error)}). Start one with `dask scheduler` and give "
             "the address that it prints, such as tcp://10.0.0.1:8786; or give `local`."
