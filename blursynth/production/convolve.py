@@ -1,6 +1,5 @@
 """Maker of pairs datasets from photos or scenes: one PSF a pair, blurred in linear light."""
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,15 +11,12 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
-from blursynth.production import psfs, trajectories
+from blursynth.production import pairs, psfs, trajectories
 from blursynth.sources import source as sources_
 from blursynth.sources import splits
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import motion, recipe, shake
 
-SPLITS = ("train", "val", "test")
-
-ArraySpec = schema.ArraySpec  # the maker's own `schema` shadows the module in annotations
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 
@@ -30,7 +26,7 @@ class ConvolveMaker:
     """Makes items of `blursynth convolve`: item = photo * per_photo + repetition.
 
     photos: where pixels come from. used: positions in photos.sources of the photos that can be used. split: one of
-    SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded.
+    pairs.SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded.
     """
 
     recipe: recipe.Convolve
@@ -55,7 +51,7 @@ class ConvolveMaker:
     @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
-        arrays = [self._image("blurred", height, width), self._image("sharp", height, width)]
+        arrays = pairs.image_arrays(height, width, self.recipe.transfer)
         if self.recipe.store_psf:
             arrays.append(psfs.psf_array(self.recipe.psf_size))
         arrays += [
@@ -72,21 +68,6 @@ class ConvolveMaker:
             arrays.append(schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"))
         return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
 
-    def _image(self, name: str, height: int, width: int) -> ArraySpec:
-        """A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
-        return schema.ArraySpec(
-            name=name,
-            dtype="uint8",
-            shape=(height, width, 3),
-            dimensions=("y", "x", "channel"),
-            chunk=(min(height, 256), min(width, 256), 3),
-            attributes={
-                "long_name": f"{name} RGB image",
-                "units": "1",
-                "transfer_function": self.recipe.transfer,
-            },
-        )
-
     def record(self) -> provenance.Record:
         extra = {"photos": str(self.photos)}
         if self.trajectories is not None:
@@ -96,7 +77,7 @@ class ConvolveMaker:
             seed=self.seed,
             command=self.command,
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
-            splits=SPLITS,
+            splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             extra=extra,
         )
@@ -197,7 +178,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     request = _request(options)
     used, left_out = _usable(found, request, strict=bool(options.get("strict")))
-    shares = dict(zip(SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
+    shares = dict(zip(pairs.SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
     split = splits.assign([found.sources[k] for k in used], options["seed"], shares)
     return ConvolveMaker(
         recipe=request,
@@ -216,7 +197,7 @@ def _request(options: Mapping[str, Any]) -> recipe.Convolve:
     """The resolved recipe: the PSF's size follows from the longest path unless it is given."""
     values = _given(options, ("size", "fit", "per_photo", "transfer", "exposure", "psf_size"))
     values["store_psf"] = not options.get("no_psf", False)
-    values["splits"] = _parse_splits(options.get("splits", "train=0.9,val=0.1"))
+    values["splits"] = pairs.parse_splits(options.get("splits", "train=0.9,val=0.1"))
     if options.get("trajectories"):
         dataset = psfs.open_trajectories(options["trajectories"])
         values["trajectories"] = dataset.fingerprint
@@ -245,19 +226,6 @@ class _Exposure(recipe_file.Model):
     draw: recipe.Exposure
 
 
-def _parse_splits(text: str) -> dict[str, float]:
-    shares: dict[str, float] = dict.fromkeys(SPLITS, 0.0)
-    for part in text.split(","):
-        name, _, share = part.partition("=")
-        try:
-            shares[name.strip()] = float(share)
-        except ValueError:
-            raise errors.RecipeError(
-                f"--splits {text} is not understood: give shares such as train=0.8,val=0.1,test=0.1."
-            ) from None
-    return shares
-
-
 def _usable(
     found: sources_.Sources, request: recipe.Convolve, strict: bool
 ) -> tuple[list[int], list[sources_.Skipped]]:
@@ -277,15 +245,5 @@ def _usable(
         shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
         raise errors.InputError(f"None of the {len(left_out)} photos in {found} can be used ({shown}).")
     if request.size is None:
-        _check_one_size([found.sources[k] for k in used])
+        pairs.check_one_size("photos", [found.sources[k] for k in used])
     return used, left_out
-
-
-def _check_one_size(photos: Sequence[sources_.Source]) -> None:
-    sizes = collections.Counter((photo.width, photo.height) for photo in photos)
-    if len(sizes) > 1:
-        shown = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(4))
-        raise errors.InputError(
-            f"The photos have {len(sizes)} sizes: {shown}. A dataset of whole photos has one size; give --size to cut "
-            "crops, or a folder of photos of one size."
-        )

@@ -90,10 +90,11 @@ def _make_missing(
 
     if progress is not None:
         progress(done, schema.items)
+    workers = workers or execute.available_workers()
     execute.run(
         functools.partial(make_shard, maker, path, strict),
-        tasks,
-        workers=workers or execute.available_workers(),
+        plan.spread(tasks, workers),
+        workers=workers,
         finished=finished,
     )
     return resumed

@@ -14,7 +14,7 @@ from blursynth.storage import schema as schemas
 
 # What may differ between the run that began a dataset and the one that continues it.
 _INCIDENTAL = frozenset({"command", "created", "versions", "complete", "skipped", "valid_items", "fingerprint"})
-_VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow")
+_VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow", "av")
 
 
 @dataclasses.dataclass(frozen=True)

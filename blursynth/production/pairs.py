@@ -1,0 +1,60 @@
+"""What makers of pairs datasets share: their images, splits and checks."""
+
+import collections
+from collections.abc import Sequence
+from typing import Protocol
+
+from blursynth import errors
+from blursynth.storage import schema
+
+SPLITS = ("train", "val", "test")
+
+
+class Sized(Protocol):
+    """Something with a size in px."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+
+def image_arrays(height: int, width: int, transfer: str) -> list[schema.ArraySpec]:
+    """`blurred` and `sharp`. A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
+    return [
+        schema.ArraySpec(
+            name=name,
+            dtype="uint8",
+            shape=(height, width, 3),
+            dimensions=("y", "x", "channel"),
+            chunk=(min(height, 256), min(width, 256), 3),
+            attributes={"long_name": f"{name} RGB image", "units": "1", "transfer_function": transfer},
+        )
+        for name in ("blurred", "sharp")
+    ]
+
+
+def parse_splits(text: str) -> dict[str, float]:
+    """`train=0.8,val=0.2` as a mapping; a split that is not named gets nothing. Raises RecipeError."""
+    shares: dict[str, float] = dict.fromkeys(SPLITS, 0.0)
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise errors.RecipeError(
+                f"--splits {text} is not understood: give shares such as train=0.8,val=0.1,test=0.1."
+            ) from None
+    return shares
+
+
+def check_one_size(things: str, sources: Sequence[Sized]) -> None:
+    """Raise InputError where whole `things` (photos, clips) have several sizes."""
+    sizes = collections.Counter((source.width, source.height) for source in sources)
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(4))
+        raise errors.InputError(
+            f"The {things} have {len(sizes)} sizes: {shown}. A dataset of whole {things} has one size; give --size to "
+            f"cut crops, or {things} of one size."
+        )
