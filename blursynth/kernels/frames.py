@@ -21,8 +21,7 @@ from blursynth.kernels import jit, response
 FINE = 256  # steps between two grey levels
 LEVELS = 255 * FINE + 1
 MOST_FRAMES = 1025  # in one mean: beyond, the darkest codes would not have enough steps of light
-BUCKETS = 1024
-BUCKETS_F = np.float32(BUCKETS)
+FEWEST_BUCKETS, MOST_BUCKETS = 1 << 11, 1 << 15
 HALF = np.float32(0.5)
 QUARTER = np.float32(0.25)
 THREE_QUARTERS = np.float32(0.75)
@@ -46,8 +45,9 @@ class Tables:
     """What takes codes to light and the sum of `frames` lights to a code.
 
     linear: int32 (3, LEVELS), light of each channel's encoded value in steps of 1 / FINE. single: uint8 (3, LEVELS),
-    the code of one such value. start: uint8 (3, BUCKETS + 1) and step: int32 (3, 257) find the code of a sum: step[k]
-    is the smallest sum of code k. most: steps in one bucket. unit: 1 / the sum of white.
+    the code of one such value. start: uint8 (3, B) and step: int32 (3, B), for each bucket of sums, which number
+    floor(sqrt(sum * unit)): the code that it begins with, and the smallest sum of the next code, of which a bucket has
+    one at most.
     """
 
     frames: int
@@ -55,7 +55,6 @@ class Tables:
     single: npt.NDArray[np.uint8]
     start: npt.NDArray[np.uint8]
     step: npt.NDArray[np.int32]
-    most: int
     unit: np.float32
 
 
@@ -90,14 +89,27 @@ def tables(light: Curve, frames: int, rounding: str = "nearest") -> Tables:
     else:
         steps = linear[:, FINE::FINE].astype(np.int64)
     single = np.stack([np.searchsorted(steps[c], linear[c], side="right") for c in range(3)]).astype(np.uint8)
-    unit = np.float32(1 / (frames * white))
-    step = np.full((3, 257), np.iinfo(np.int32).max, np.int32)
-    step[:, 0] = 0
-    step[:, 1:256] = steps * frames
-    buckets = (np.sqrt(step[:, 1:256].astype(np.float32) * unit) * BUCKETS_F).astype(np.int64)
-    start = np.stack([np.searchsorted(buckets[c], np.arange(BUCKETS + 1), side="left") for c in range(3)])
-    most = max(int(np.bincount(row).max()) for row in buckets)
-    return Tables(frames, linear, single, start.astype(np.uint8), step, most, unit)
+    return Tables(frames, linear, single, *_buckets((steps * frames).astype(np.int32), frames * white))
+
+
+def _buckets(
+    steps: npt.NDArray[np.int32], white: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], np.float32]:
+    """start, step and unit of `Tables`. steps: int32 (3, 255), the smallest sums of codes 1 to 255."""
+    count = FEWEST_BUCKETS
+    while True:
+        unit = np.float32(count * count / white)
+        bucket = np.sqrt(steps.astype(np.float32) * unit).astype(np.int64)
+        if (np.diff(bucket) > 0).all():
+            break
+        count *= 2
+        if count > MOST_BUCKETS:
+            raise errors.InputError("The response has codes whose light is too much the same to tell them apart.")
+    buckets = np.arange(count + 2)
+    start = np.stack([np.searchsorted(row, buckets) for row in bucket]).astype(np.uint8)
+    step = np.full(start.shape, np.iinfo(np.int32).max, np.int32)
+    np.put_along_axis(step, bucket, steps, axis=1)
+    return start, step, unit
 
 
 @functools.lru_cache(maxsize=64)
@@ -147,7 +159,7 @@ def average_planes(
     made = Mean(np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8))
     _average_planes(
         luma, blue, red, weights, halved[0], halved[1], centred, target,
-        table.linear, table.single, table.start, table.step, table.unit, table.most, made.blurred, made.sharp,
+        table.linear, table.single, table.start, table.step, table.unit, made.blurred, made.sharp,
     )  # fmt: skip
     return made
 
@@ -161,19 +173,24 @@ def accumulate(total: npt.NDArray[np.int32], codes: npt.NDArray[np.uint8], table
 def encode(total: npt.NDArray[np.int32], table: Tables) -> npt.NDArray[np.uint8]:
     """Codes of the mean of `table.frames` accumulated frames: uint8 (H, W, 3)."""
     codes = np.empty(total.shape, np.uint8)
-    _encode(total, table.start, table.step, table.unit, table.most, codes)
+    _encode(total, table.start, table.step, table.unit, codes)
     return codes
 
 
 @jit.inline
-def _code(
-    total: np.int32, start: npt.NDArray[np.uint8], step: npt.NDArray[np.int32], unit: np.float32, most: int
-) -> int:
-    """The code of a sum: the bucket says where to begin, at most `most` steps are left (without a branch: faster)."""
-    code = np.int64(start[np.int32(np.sqrt(np.float32(total) * unit) * BUCKETS_F)])
-    for _ in range(most):
-        code += np.int64(total >= step[code + 1])
-    return code
+def _encode_row(
+    total: npt.NDArray[np.int32],
+    start: npt.NDArray[np.uint8],
+    step: npt.NDArray[np.int32],
+    unit: np.float32,
+    bucket: npt.NDArray[np.uint16],
+    codes: npt.NDArray[np.uint8],
+) -> None:
+    """Codes of a row of sums of one channel."""
+    for x in range(total.size):
+        bucket[x] = np.uint16(np.sqrt(np.float32(total[x]) * unit))
+    for x in range(total.size):
+        codes[x] = start[bucket[x]] + np.uint8(total[x] >= step[bucket[x]])
 
 
 @jit.inline
@@ -221,7 +238,6 @@ def _average_planes(
     start: npt.NDArray[np.uint8],
     step: npt.NDArray[np.int32],
     unit: np.float32,
-    most: int,
     blurred: npt.NDArray[np.uint8],
     sharp: npt.NDArray[np.uint8],
 ) -> None:
@@ -260,10 +276,9 @@ def _average_planes(
                     sharp[row, x, 0] = single[0, red_at[x]]
                     sharp[row, x, 1] = single[1, green_at[x]]
                     sharp[row, x, 2] = single[2, blue_at[x]]
-        for x in range(width):
-            blurred[row, x, 0] = _code(red_sum[x], start[0], step[0], unit, most)
-            blurred[row, x, 1] = _code(green_sum[x], start[1], step[1], unit, most)
-            blurred[row, x, 2] = _code(blue_sum[x], start[2], step[2], unit, most)
+        _encode_row(red_sum, start[0], step[0], unit, red_at, blurred[row, :, 0])
+        _encode_row(green_sum, start[1], step[1], unit, green_at, blurred[row, :, 1])
+        _encode_row(blue_sum, start[2], step[2], unit, blue_at, blurred[row, :, 2])
 
 
 @jit.kernel
@@ -280,10 +295,9 @@ def _encode(
     start: npt.NDArray[np.uint8],
     step: npt.NDArray[np.int32],
     unit: np.float32,
-    most: int,
     codes: npt.NDArray[np.uint8],
 ) -> None:
+    bucket = np.empty(total.shape[1], np.uint16)
     for row in range(total.shape[0]):
-        for x in range(total.shape[1]):
-            for c in range(3):
-                codes[row, x, c] = _code(total[row, x, c], start[c], step[c], unit, most)
+        for c in range(3):
+            _encode_row(total[row, :, c], start[c], step[c], unit, bucket, codes[row, :, c])

@@ -41,12 +41,15 @@ class Reader:
         self._part = -1
         self._frames: Iterator[picture.Picture | Loss] = iter(())
         self._next = 0  # number of the frame that _frames gives next
+        self._demuxed: Iterator[av.Packet] = iter(())
         self._position = -1  # place in the order of decoding of the packet that comes next; -1: not known
 
     def close(self) -> None:
         self._file.close()
         self._container = None
-        self._part, self._next = -1, 0
+        self._part, self._next, self._position = -1, 0, -1
+        # The generators refer to this object: without them it is freed, with the decoder's frames, when it is let go.
+        self._frames, self._demuxed = iter(()), iter(())
 
     def can_go_on_to(self, number: int) -> bool:
         """Whether frame `number` comes without going back, and no key frame lies between here and there."""
@@ -112,8 +115,9 @@ class Reader:
 
     def _go_to(self, position: int, number: int) -> None:
         """Make packet `position`, which begins the part of frame `number`, the next one to be read."""
-        there = self._container is not None and self._position == position
-        if not there and not self._seek(position, number):
+        if self._container is None:
+            self._reopen()
+        if self._position != position and not self._seek(position, number):
             self._reopen()
             for _ in range(position):
                 next(self._demuxed, None)
@@ -145,6 +149,7 @@ class Reader:
         self._file.close()
         self._container, self._stream = self._file.enter_context(video.opened(self.index.path))
         self._demuxed = video.pictures(self._container, self._stream)
+        self._position = 0
 
     def _place_of(self, packet: av.Packet | None) -> int | None:
         """Place of a packet in the order of decoding."""

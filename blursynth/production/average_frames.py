@@ -21,7 +21,7 @@ from blursynth.sources import source as sources_
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import flow, frames, frames_recipe, windows
 
-SHARD_BYTES = 24 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
+SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
 
 Arrays = dict[str, npt.NDArray[Any]]
 

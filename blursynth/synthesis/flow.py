@@ -53,6 +53,7 @@ def load_opencv() -> Any:
             f"OpenCV cannot be loaded ({error}). Motion is measured and interpolated with it: install the system "
             "package libgl1 (Debian, Ubuntu) or the Python package opencv-python-headless, or give --no-motion."
         ) from None
+    cv2.setNumThreads(1)  # the caller's threads are the parallelism; OpenCV's own would wait for one another, busily
     return cv2
 
 
