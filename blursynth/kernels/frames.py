@@ -11,6 +11,7 @@ next is begun, so that the sums stay in the processor's cache.
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +138,7 @@ class Mean:
 
 
 def average_planes(
-    planes: tuple[npt.NDArray[np.unsignedinteger], ...],
+    planes: tuple[npt.NDArray[Any], ...],
     weights: npt.NDArray[np.float32],
     halved: tuple[bool, bool],
     centred: bool,
@@ -195,8 +196,8 @@ def _encode_row(
 
 @jit.inline
 def _colour_row(
-    near: npt.NDArray[np.unsignedinteger],
-    far: npt.NDArray[np.unsignedinteger],
+    near: npt.NDArray[Any],
+    far: npt.NDArray[Any],
     offset: np.float32,
     halved: bool,
     centred: bool,
@@ -225,9 +226,9 @@ def _colour_row(
 
 @jit.kernel
 def _average_planes(
-    luma: npt.NDArray[np.unsignedinteger],
-    blue: npt.NDArray[np.unsignedinteger],
-    red: npt.NDArray[np.unsignedinteger],
+    luma: npt.NDArray[Any],
+    blue: npt.NDArray[Any],
+    red: npt.NDArray[Any],
     weights: npt.NDArray[np.float32],
     halved_rows: bool,
     halved_columns: bool,

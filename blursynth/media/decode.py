@@ -41,7 +41,7 @@ class Reader:
         self._part = -1
         self._frames: Iterator[picture.Picture | Loss] = iter(())
         self._next = 0  # number of the frame that _frames gives next
-        self._demuxed: Iterator[av.Packet] = iter(())
+        self._demuxed: Iterator[video.Packet] = iter(())
         self._position = -1  # place in the order of decoding of the packet that comes next; -1: not known
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class Reader:
         held.end()
         yield from held.ready()
 
-    def _packets(self, begin: int, end: int) -> Iterator[av.Packet | None]:
+    def _packets(self, begin: int, end: int) -> Iterator[video.Packet | None]:
         """Packets begin .. end - 1 in the order of decoding, then None, which empties the decoder."""
         for position in range(begin, end):
             packet = next(self._demuxed, None)
@@ -151,7 +151,7 @@ class Reader:
         self._demuxed = video.pictures(self._container, self._stream)
         self._position = 0
 
-    def _place_of(self, packet: av.Packet | None) -> int | None:
+    def _place_of(self, packet: video.Packet | None) -> int | None:
         """Place of a packet in the order of decoding."""
         if packet is None or packet.pts is None:
             return None
@@ -224,7 +224,7 @@ class _Held:
             yield Loss.DAMAGED if damaged else found
 
 
-def _decoded(codec: av.VideoCodecContext, packet: av.Packet | None) -> list[av.VideoFrame]:
+def _decoded(codec: av.VideoCodecContext, packet: video.Packet | None) -> list[av.VideoFrame]:
     """What the decoder gives for a packet: nothing for a damaged one."""
     try:
         return codec.decode(packet)
@@ -234,7 +234,7 @@ def _decoded(codec: av.VideoCodecContext, packet: av.Packet | None) -> list[av.V
         return []
 
 
-def _joined(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:
+def _joined(first: video.Packet, rest: Iterator[video.Packet]) -> Iterator[video.Packet]:
     yield first
     yield from rest
 
@@ -242,8 +242,12 @@ def _joined(first: av.Packet, rest: Iterator[av.Packet]) -> Iterator[av.Packet]:
 def _plane(plane: av.video.plane.VideoPlane, frame: av.VideoFrame) -> picture.Plane:
     """A plane's samples without the padding of its rows: a view of the decoder's memory."""
     if frame.format.name == "rgb24":
-        rows = numpy.frombuffer(plane, numpy.uint8).reshape(frame.height, plane.line_size)
-        return rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
+        rgb = _samples(plane, numpy.uint8)[:, : 3 * frame.width]
+        return rgb.reshape(frame.height, frame.width, 3)
     deep = frame.format.components[0].bits > 8
-    rows = numpy.frombuffer(plane, numpy.uint16 if deep else numpy.uint8)
-    return rows.reshape(plane.height, -1)[:, : plane.width]
+    return _samples(plane, numpy.uint16 if deep else numpy.uint8)[:, : plane.width]
+
+
+def _samples(plane: av.video.plane.VideoPlane, dtype: type[numpy.generic]) -> picture.Plane:
+    """A plane with its rows' padding."""
+    return numpy.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)

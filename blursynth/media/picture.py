@@ -1,11 +1,12 @@
 """One frame of a clip as it was decoded: planes of light and colour difference, or RGB."""
 
 import dataclasses
+from typing import Any
 
 import numpy
 import numpy.typing
 
-Plane = numpy.typing.NDArray[numpy.uint8] | numpy.typing.NDArray[numpy.uint16]
+Plane = numpy.typing.NDArray[Any]  # uint8 or uint16
 
 
 @dataclasses.dataclass(frozen=True)

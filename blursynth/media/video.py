@@ -6,6 +6,7 @@ import fractions
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import av
 import av.container
@@ -28,6 +29,8 @@ _FULL_RANGE = 2
 # Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
 _UNTAGGED = "bt601"
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
+
+Packet: TypeAlias = "av.Packet[av.VideoStream]"
 
 EVEN = 0.35  # how far an interval may be off the usual one, as a share of it
 
@@ -69,7 +72,8 @@ class Index:
     @property
     def seconds(self) -> numpy.typing.NDArray[numpy.float64]:
         """When each frame is shown, counted from the first, float64 (F,)."""
-        return (self.stamps - self.stamps[0]) * float(self.time_base)
+        seconds: numpy.typing.NDArray[numpy.float64] = (self.stamps - self.stamps[0]) * float(self.time_base)
+        return seconds
 
 
 def index(path: str | pathlib.Path, matrix: str = "auto") -> Index:
@@ -80,7 +84,7 @@ def index(path: str | pathlib.Path, matrix: str = "auto") -> Index:
     """
     path = pathlib.Path(path)
     with opened(path) as (container, stream):
-        first = _first_frame(stream, path)
+        first = _first_frame(container, stream, path)
         coding = _coding(first, stream.codec_context.name, matrix, path)
         listed = stream.frames if "mov" in container.format.name else 0  # elsewhere it is a header's claim, often wrong
         time_base = stream.time_base or fractions.Fraction(1, 1000)
@@ -136,12 +140,12 @@ def opened(path: pathlib.Path) -> Iterator[tuple[av.container.InputContainer, av
         yield container, stream
 
 
-def pictures(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+def pictures(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Packet]:
     """The packets of frames that are shown, in the order of decoding; an edit list can hide some."""
     return (packet for packet in whole(container, stream) if not packet.is_discard)
 
 
-def whole(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+def whole(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Packet]:
     """All packets that hold something; a file that breaks off ends there."""
     demuxed = container.demux(stream)
     while True:
@@ -182,10 +186,9 @@ def _area(stream: av.VideoStream) -> int:
     return int(stream.codec_context.width) * int(stream.codec_context.height)
 
 
-def _first_frame(stream: av.VideoStream, path: pathlib.Path) -> av.VideoFrame:
+def _first_frame(container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path) -> av.VideoFrame:
     """The first frame that can be decoded."""
-    assert stream.container is not None
-    for packet in _then_none(whole(stream.container, stream)):
+    for packet in _then_none(whole(container, stream)):
         try:
             for frame in stream.codec_context.decode(packet):
                 return frame
@@ -197,7 +200,7 @@ def _first_frame(stream: av.VideoStream, path: pathlib.Path) -> av.VideoFrame:
     )
 
 
-def _then_none(packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
+def _then_none(packets: Iterator[Packet]) -> Iterator[Packet | None]:
     yield from packets
     yield None  # makes the decoder give what it still holds
 

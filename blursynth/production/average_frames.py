@@ -146,6 +146,7 @@ class AverageFramesMaker:
             sources=tuple(dataclasses.asdict(clip.source) | clip.about for clip in self.clips),
             splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
+            extra={"clips": {clip.name: str(clip.path) for clip in self.clips}},
         )
 
     def peak_bytes(self, items: int) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from blursynth.report import averaged
 from blursynth.storage import reader
 
-COUNTED = ("split", "valid", "source", "trajectory")  # columns shown as counts or not at all
+COUNTED = ("split", "valid", "source", "trajectory", "reason")  # columns shown as counts or not at all
 SKIPPED_SHOWN = 10
 
 
@@ -16,6 +17,8 @@ def describe(dataset: reader.Dataset) -> str:
     lines = [*_heading(dataset), "", *_arrays(dataset)]
     if dataset.items:
         lines += ["", *_columns(dataset)]
+        if averaged.is_averaged(dataset):
+            lines += ["", *averaged.describe(dataset.columns)]
     return "\n".join([*lines, "", *_provenance(dataset)])
 
 

@@ -56,6 +56,7 @@ class Clip:
     """
 
     source: source.Source
+    path: pathlib.Path
     frames: int
     turns: int
     seconds: numpy.typing.NDArray[numpy.float64]
@@ -95,11 +96,13 @@ class Clips:
     skipped: tuple[source.Skipped, ...]
 
 
-def scan(paths: Sequence[str | pathlib.Path], *, matrix: str = "auto", workers: int | None = None) -> Clips:
+def scan(
+    paths: Sequence[str | pathlib.Path], *, matrix: str = "auto", hashed: bool = True, workers: int | None = None
+) -> Clips:
     """Find, index and hash the clips that `paths` name: video files, folders of frames, folders of either.
 
-    matrix: see `media.video.index`. Raises InputError where a path does not exist, where the only clip cannot be
-    used, or where nothing can be.
+    matrix: see `media.video.index`. hashed: see `one`. Raises InputError where a path does not exist,
+    where the only clip cannot be used, or where nothing can be.
     """
     found: dict[str, pathlib.Path] = {}
     for path in map(pathlib.Path, paths):
@@ -117,13 +120,23 @@ def scan(paths: Sequence[str | pathlib.Path], *, matrix: str = "auto", workers: 
         )
     names = sorted(found)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], matrix), names))
+        measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], matrix, hashed), names))
     usable = tuple(each for each in measured if isinstance(each, Clip))
     skipped = tuple(each for each in measured if isinstance(each, source.Skipped))
     if not usable:
         shown = "\n".join(each.reason for each in skipped[:5])
         raise errors.InputError(shown if len(skipped) == 1 else f"None of {len(skipped)} clips can be used:\n{shown}")
     return Clips(usable, skipped)
+
+
+def one(name: str, path: pathlib.Path, matrix: str = "auto", *, hashed: bool = True) -> Clip:
+    """A video file or folder of frames under a name; `hashed` ones can be recorded as a source.
+
+    Raises InputError where it cannot be used.
+    """
+    if not path.exists():
+        raise errors.InputError(f"There is no file or folder {path}.")
+    return _folder_clip(name, path, hashed) if path.is_dir() else _video_clip(name, path, matrix, hashed)
 
 
 def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -139,25 +152,24 @@ def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             yield entry
 
 
-def _clip_or_skip(name: str, path: pathlib.Path, matrix: str) -> Clip | source.Skipped:
+def _clip_or_skip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> Clip | source.Skipped:
     try:
-        return _folder_clip(name, path) if path.is_dir() else _video_clip(name, path, matrix)
+        return one(name, path, matrix, hashed=hashed)
     except errors.InputError as error:
         return source.Skipped(name, str(error))
 
 
-def _video_clip(name: str, path: pathlib.Path, matrix: str) -> Clip:
+def _video_clip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> Clip:
     index = video.index(path, matrix)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
+    digest = _digest([path]) if hashed else ""
     coding = index.coding
     about: dict[str, str | int | float] = {"format": index.format, "turns": index.turns}
     if coding is not None:
         about |= {"matrix": coding.matrix, "range": "full" if coding.full_range else "limited", "bits": coding.bits}
     interval = video.interval(index.seconds)
     return Clip(
-        source=source.Source(name, digest, index.height, index.width, size),
+        source=source.Source(name, digest, index.height, index.width, path.stat().st_size),
+        path=path,
         frames=index.frames,
         turns=index.turns,
         seconds=index.seconds,
@@ -176,7 +188,7 @@ class _Opener:
         return decode.Reader(self.index)
 
 
-def _folder_clip(name: str, folder: pathlib.Path) -> Clip:
+def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
     """Frames in the order of the numbers at the end of their names, without a gap and of one size."""
     if folder.name in _PUBLISHED:
         raise errors.InputError(
@@ -209,15 +221,11 @@ def _folder_clip(name: str, folder: pathlib.Path) -> Clip:
                 f"{path} is {sizes[path][1]}x{sizes[path][0]} px and the frames before it are {width}x{height}. "
                 "Frames of one folder have one size; divide the folder there."
             )
-    digest = hashlib.sha256()
-    total = 0
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-            total += file.tell()
+    digest = _digest(paths) if hashed else ""
     seconds = numpy.arange(len(paths)) / FOLDER_RATE
     return Clip(
-        source=source.Source(name, digest.hexdigest(), height, width, total),
+        source=source.Source(name, digest, height, width, sum(path.stat().st_size for path in paths)),
+        path=folder,
         frames=len(paths),
         turns=0,
         seconds=seconds,
@@ -226,6 +234,17 @@ def _folder_clip(name: str, folder: pathlib.Path) -> Clip:
         about={"format": "images", "frames": len(paths), "first_number": first},
         open=_FolderOpener(tuple(paths), (height, width)),
     )
+
+
+def _digest(paths: Sequence[pathlib.Path]) -> str:
+    """SHA-256 of a file, or of the digests of several."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256"))
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(each.digest() for each in digests))
+    ).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

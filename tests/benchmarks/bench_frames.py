@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_frames.py [CLIP] [--seconds 60] [--runs 3] [--workers 4]
 
 CLIP is looped without recoding until it lasts the time asked for; without it a moving test picture is coded first.
-Prints frames per second of each, start-up apart (kernels compiled, clip indexed and hashed), the ratio of the best runs,
-and the largest memory of the process that averages, beside that for a third of the time.
+Prints frames per second of each, start-up apart (kernels compiled, clip indexed and hashed), the ratio of the best
+runs, and the largest memory of the process that averages, beside that for a third of the time.
 """
 
 import argparse
