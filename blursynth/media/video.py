@@ -6,7 +6,7 @@ import fractions
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 import av.container
@@ -30,7 +30,10 @@ _FULL_RANGE = 2
 _UNTAGGED = "bt601"
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 
-Packet: TypeAlias = "av.Packet[av.VideoStream]"
+if TYPE_CHECKING:
+    Packet: TypeAlias = av.Packet[av.VideoStream]
+else:
+    Packet = av.Packet
 
 EVEN = 0.35  # how far an interval may be off the usual one, as a share of it
 

@@ -1,13 +1,10 @@
 """Pairs that were averaged from frames: how far blurred and sharp differ, and the frames behind a pair."""
 
-import itertools
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from blursynth import errors
@@ -17,8 +14,6 @@ from blursynth.sources import clips
 from blursynth.storage import reader
 from blursynth.synthesis import frames
 
-_BINS = 8
-_BAR = 40
 _MOST_SHOWN = 25  # frames of a window in one cell
 
 
@@ -83,23 +78,3 @@ class Clips:
             except (KeyError, errors.InputError):
                 self._open[name] = None
         return self._open[name]
-
-
-def describe(columns: Mapping[str, npt.NDArray[Any]]) -> list[str]:
-    """How M and motion are distributed, in lines of text."""
-    counts, items = np.unique(columns["frames"], return_counts=True)
-    lines = ["frames in a window (M)"]
-    lines += [_bar(f"{count}", number, items.max()) for count, number in zip(counts, items, strict=True)]
-    for name, title in (("step_px", "largest step between frames"), ("motion_px", "motion over the window")):
-        values = columns[name]
-        if not len(values) or np.isnan(values).any():
-            continue
-        numbers, edges = np.histogram(values, _BINS, (0, max(float(values.max()), 1.0)))
-        lines.append(f"{title}, px")
-        labels = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
-        lines += [_bar(label, number, numbers.max()) for label, number in zip(labels, numbers, strict=True)]
-    return lines
-
-
-def _bar(label: str, number: int, most: int) -> str:
-    return f"  {label:<18}{number:>8} {'#' * round(_BAR * number / most)}"

@@ -1,5 +1,6 @@
 """A sequence averaged again as a published one, and how far the two are apart."""
 
+import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 
