@@ -41,8 +41,8 @@ class Reason(enum.IntEnum):
 WORDS = {
     Reason.NONE: "could not be made when the dataset was, but can be now",
     Reason.CUT: "the scene changes within them",
-    Reason.DAMAGED: "frames could not be decoded, or are built on such",
-    Reason.CHANGED: "the size or format of the frames changes",
+    Reason.DAMAGED: "{lost} of their frames could not be decoded, or are built on such",
+    Reason.CHANGED: "{lost} of their frames have another size or format than the clip's first",
     Reason.UNEVEN: "their frames are not evenly spaced in time (dropped frames)",
     Reason.STEP: "something moves further from frame to frame than --max-step",
     Reason.STILL: "less moves than --min-motion",
@@ -58,6 +58,7 @@ class _Verdict:
     step: float = 0.0
     motion: float = 0.0
     box: frames.Box | None = None
+    lost: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +213,7 @@ class AverageFramesMaker:
                 else:
                     pictures.append(each)
         if lost:
-            return None, [_Verdict(_OF_LOSS[lost[0]])] * len(items)
+            return None, [_Verdict(_OF_LOSS[lost[0]], lost=len(lost))] * len(items)
         found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
         if flow.has_cut(pictures):
             return found, [_Verdict(Reason.CUT)] * len(items)
@@ -250,12 +251,18 @@ class AverageFramesMaker:
         numbers = np.asarray(invalid, np.int64)
         window = np.searchsorted(self._begin, numbers, side="right") - 1
         counts: dict[str, collections.Counter[Reason]] = collections.defaultdict(collections.Counter)
+        lost: collections.Counter[str] = collections.Counter()
         for wanted in np.unique(window):
             _, verdicts = self._judge(int(wanted), numbers[window == wanted])
             name = self.clips[int(self.windows.clip[wanted])].name
             counts[name].update(verdict.reason for verdict in verdicts)
+            lost[name] += verdicts[0].lost
         return [
-            provenance.Skipped(name, f"{found} {'pair' if found == 1 else 'pairs'} left out: {WORDS[reason]}")
+            provenance.Skipped(name, f"{_pairs(found)} left out: {WORDS[reason].format(lost=lost[name])}")
             for name, reasons in counts.items()
             for reason, found in sorted(reasons.items())
         ]
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'' if count == 1 else 's'}"
