@@ -85,10 +85,8 @@ def tables(light: Curve, frames: int, rounding: str = "nearest") -> Tables:
     # White is a multiple of 255, so that with g = identity every code's light is a whole number.
     white = 255 << int(np.log2((2**31 - 1) / (255 * frames)))
     linear = np.rint(light * white).astype(np.int32)
-    if rounding == "nearest":
-        steps = np.ceil(light[:, FINE // 2 :: FINE] * white).astype(np.int64)
-    else:
-        steps = linear[:, FINE::FINE].astype(np.int64)
+    first = FINE // 2 if rounding == "nearest" else FINE
+    steps = linear[:, first::FINE].astype(np.int64)  # as rounded, so that one frame's code does not depend on `frames`
     single = np.stack([np.searchsorted(steps[c], linear[c], side="right") for c in range(3)]).astype(np.uint8)
     return Tables(frames, linear, single, *_buckets((steps * frames).astype(np.int32), frames * white))
 

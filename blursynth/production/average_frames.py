@@ -215,7 +215,7 @@ class AverageFramesMaker:
         if lost:
             return None, [_Verdict(_OF_LOSS[lost[0]], lost=len(lost))] * len(items)
         found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
-        if flow.has_cut(pictures):
+        if flow.has_cut(pictures, self.recipe.motion):
             return found, [_Verdict(Reason.CUT)] * len(items)
         steps = flow.measure(pictures) if self.recipe.motion else None
         boxes = self._boxes(window, clip, items)

@@ -20,6 +20,7 @@ _LARGEST = 99.9  # percentile of displacements that counts as the largest, so th
 _FEWEST = 16  # textured pixels without which nothing is seen to move
 _SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
 _THUMBNAIL = (18, 32)
+_SAME = 10  # grey levels that a frame may be off the next, motion undone
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def measure(frames: Sequence[picture.Picture]) -> Steps:
     """
     cv2 = load_opencv()
     height, width = frames[0].size
-    shrink = 4 if min(height, width) >= 192 else 2 if min(height, width) >= 96 else 1
+    shrink = _shrink((height, width))
     size = (-(-width // shrink), -(-height // shrink))
     distance = np.full((len(frames) - 1, size[1], size[0]), np.nan, np.float32)
     if min(size) < _SMALLEST:
@@ -82,7 +83,7 @@ def measure(frames: Sequence[picture.Picture]) -> Steps:
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     before = None
     for k, frame in enumerate(frames):
-        grey = cv2.resize(np.ascontiguousarray(luma(frame)), size, interpolation=cv2.INTER_AREA)
+        grey = _small(cv2, frame, size)
         if before is not None:
             flow = search.calc(before, grey, None)
             across, down = cv2.spatialGradient(before)
@@ -92,19 +93,43 @@ def measure(frames: Sequence[picture.Picture]) -> Steps:
     return Steps(distance, shrink)
 
 
-def has_cut(frames: Sequence[picture.Picture]) -> bool:
+def _shrink(size: tuple[int, int]) -> int:
+    return 4 if min(size) >= 192 else 2 if min(size) >= 96 else 1
+
+
+def _small(cv2: Any, frame: picture.Picture, size: tuple[int, int]) -> Grey:
+    grey: Grey = cv2.resize(np.ascontiguousarray(luma(frame)), size, interpolation=cv2.INTER_AREA)
+    return grey
+
+
+def has_cut(frames: Sequence[picture.Picture], compensate: bool = True) -> bool:
     """Whether the scene changes between two of the frames.
 
     Thumbnails of successive frames at 200 per second or more are nearly equal whatever moves. A cut makes them
-    uncorrelated, or, where both scenes are bright on the same side, at least very different.
+    uncorrelated, or, where both scenes are bright on the same side, at least very different. compensate: where they
+    are, and OpenCV is there, look again after undoing the motion, which can be fast for the size of a small frame.
     """
-    before = None
-    for frame in frames:
-        thumbnail = _thumbnail(frame)
-        if before is not None and _differ(before, thumbnail):
+    before = _thumbnail(frames[0])
+    for k in range(1, len(frames)):
+        thumbnail = _thumbnail(frames[k])
+        if _differ(before, thumbnail) and not (compensate and _moved(frames[k - 1], frames[k])):
             return True
         before = thumbnail
     return False
+
+
+def _moved(a: picture.Picture, b: picture.Picture) -> bool:
+    """Whether b, warped back along the flow between them, is like a."""
+    cv2 = load_opencv()
+    shrink = _shrink(a.size)
+    size = (-(-a.size[1] // shrink), -(-a.size[0] // shrink))
+    if min(size) < _SMALLEST:
+        return False
+    small_a, small_b = (_small(cv2, frame, size) for frame in (a, b))
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(small_a, small_b, None)
+    at = flow + np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), axis=-1).astype(np.float32)
+    warped = cv2.remap(small_b, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return float(cv2.absdiff(small_a, warped).mean()) < _SAME
 
 
 def _thumbnail(frame: picture.Picture) -> npt.NDArray[np.float32]:
@@ -112,11 +137,14 @@ def _thumbnail(frame: picture.Picture) -> npt.NDArray[np.float32]:
     plane = frame.planes[0] if frame.coding is not None else frame.planes[0][..., 1]
     scale = 1.0 if frame.coding is None else 1 / (1 << (frame.coding.bits - 8))
     step = 4 if min(plane.shape) >= 4 * _THUMBNAIL[1] else 1
-    few = plane[::step, ::step]
+    return _blocks(plane[::step, ::step]) * np.float32(scale)
+
+
+def _blocks(few: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     rows, columns = (min(extent, blocks) for extent, blocks in zip(few.shape, _THUMBNAIL, strict=True))
     cut = few[: few.shape[0] // rows * rows, : few.shape[1] // columns * columns]
     blocks = cut.reshape(rows, cut.shape[0] // rows, columns, cut.shape[1] // columns)
-    mean: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32) * np.float32(scale)
+    mean: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
     return mean
 
 
