@@ -24,6 +24,23 @@ class DatasetError(BlursynthError):
     """A dataset is missing, incomplete, damaged, of another kind, or in use."""
 
 
+class StorageError(DatasetError):
+    """Where a dataset lies, the system refuses. `number` is its error number (`errno`), where it gave one."""
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.number = number
+
+    @property
+    def lasts(self) -> bool:
+        """Whether every further attempt would fail alike until somebody mends it: a full disk, no permission."""
+        return self.number in _LASTING
+
+
+class ClusterError(BlursynthError):
+    """A Dask cluster cannot be reached, was lost, or has workers that would make other data."""
+
+
 class MissingPackageError(BlursynthError):
     """An optional or system package is missing; the message names what to install."""
 
@@ -37,6 +54,9 @@ _ADVICE = {
     errno.ENOENT: "Check the path.",
     errno.EFBIG: "The file system or a limit on file sizes does not allow it: choose another place.",
 }
+
+
+_LASTING = frozenset({*_ADVICE, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENODEV})
 
 
 def sentence(error: OSError) -> str:

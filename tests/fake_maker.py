@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,9 @@ class Fake:
 
     def record(self) -> provenance.Record:
         recipe = f"[motion]\nlevel = {self.level}\n"
-        return provenance.Record(recipe, self.seed, "blursynth fake", sources=SOURCES, splits=("train", "test"))
+        return provenance.Record(
+            recipe, self.seed, "blursynth fake", sources=SOURCES, splits=("train", "test"), maker="fake"
+        )
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         time.sleep(self.pause)
@@ -67,6 +69,23 @@ class Fake:
 
     def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:
         return [provenance.Skipped(SOURCES[item % 2]["name"], "is truncated") for item in invalid]
+
+
+@dataclasses.dataclass(frozen=True)
+class Growing(Fake):
+    """A fake that can be made longer: `items` alone may differ."""
+
+    @property
+    def grows(self) -> frozenset[str]:
+        return frozenset()
+
+    def grown_from(self, there: reader.Dataset) -> "Growing":  # noqa: ARG002
+        return self
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> Fake:  # noqa: ARG001
+    """The maker of a dataset of 20 items with this record, for `production.registry`."""
+    return Fake(shard_length=shard_length, seed=record.seed, level=int(record.recipe_toml.split()[-1]))
 
 
 def assert_holds(dataset: reader.Dataset, maker: Fake) -> None:

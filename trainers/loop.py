@@ -170,7 +170,14 @@ def _validate(
     if run.recipe.output.sheet:
         wanted = run.recipe.output.sheet
         # Neighbours often come from one photo: the sheet shows images from all over.
-        picture = sheets.sheet(rows[:: max(1, len(rows) // wanted)][:wanted])
+        shown = rows[:: max(1, len(rows) // wanted)][:wanted]
+        picture = sheets.sheet(
+            [(row.blurred, row.restored, row.sharp) for row in shown],
+            [
+                (f"blurred, {row.blurred_psnr:.2f} dB", f"restored, {row.restored_psnr:.2f} dB", "sharp")
+                for row in shown
+            ],
+        )
         photos.write_png(folder / run_folder.SHEETS / f"images-{images:012d}.png", picture)
         log.picture("blurred, restored, sharp", images, picture)
     tqdm.tqdm.write(f"{images:,} images seen; {scores}")

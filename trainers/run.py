@@ -49,6 +49,16 @@ def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
         )
         return 128 + outcome.signal
     print(f"The run in {wanted.folder} is finished: {outcome.images:,} images seen.{best}")
+    if outcome.scores:
+        print(
+            f"Last validation ({outcome.scores['protocol']}): restored {outcome.scores['psnr']:.2f} dB, "
+            f"blurred {outcome.scores['blurred_psnr']:.2f} dB on {outcome.scores['images_scored']} held-out images."
+        )
+        if outcome.scores["psnr"] < outcome.scores["blurred_psnr"]:
+            print(
+                "The last network restores worse than leaving images blurred: too short a training, or one that "
+                "diverged (see the curves). A lower learning rate helps the latter; the best network was kept."
+            )
     print(f"Restore photos with it: python -m trainers.deblur {wanted.folder} PHOTO... -o FOLDER")
     return 0
 

@@ -63,11 +63,26 @@ class Scores:
         )
 
 
-def evaluate(trained: method.Method, held_out: HeldOut, device: torch.device) -> tuple[Scores, list[list[Image]]]:
-    """Scores, and each image as [blurred, restored, sharp]."""
-    rows = [[blurred, restore(trained, blurred, device), sharp] for blurred, sharp in held_out]
-    of_restored = torch.stack([_score(result, sharp, device) for _, result, sharp in rows])
-    of_blurred = torch.stack([_score(blurred, sharp, device) for blurred, _, sharp in rows])
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One validation image: what was given, what came out, what was wanted; PSNR of the first two in dB."""
+
+    blurred: Image
+    restored: Image
+    sharp: Image
+    blurred_psnr: float
+    restored_psnr: float
+
+
+def evaluate(trained: method.Method, held_out: HeldOut, device: torch.device) -> tuple[Scores, list[Row]]:
+    """Scores, and the images behind them."""
+    triples = [(blurred, restore(trained, blurred, device), sharp) for blurred, sharp in held_out]
+    of_restored = torch.stack([_score(result, sharp, device) for _, result, sharp in triples])
+    of_blurred = torch.stack([_score(blurred, sharp, device) for blurred, _, sharp in triples])
+    rows = [
+        Row(*triple, float(before[0]), float(after[0]))
+        for triple, before, after in zip(triples, of_blurred, of_restored, strict=True)
+    ]
     return Scores(len(rows), *of_restored.mean(dim=0).tolist(), *of_blurred.mean(dim=0).tolist()), rows
 
 

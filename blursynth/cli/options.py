@@ -1,9 +1,10 @@
 """Options and behaviour that the making commands share: where to, with how much, and how progress is shown."""
 
+import contextlib
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -17,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def making(command: Command) -> Command:
-    """--out, --seed, --workers, --shard-length, --overwrite, --yes, --quiet of every command that makes a dataset."""
+    """What every command that makes a dataset takes: where to, from which seed, with how much, what if it is there."""
     shared = [
         click.option("--out", "-o", metavar="PATH", help="The dataset to make. Default: a name from the source."),
         click.option(
@@ -29,9 +30,17 @@ def making(command: Command) -> Command:
         ),
         click.option("--workers", type=click.IntRange(1, 4096), help="Threads. Default: the processors there are."),
         click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Work on the Dask cluster of this scheduler (tcp://...), or on one of --workers processes (local).",
+        ),
+        click.option("--memory", metavar="LIMIT", help="Of the whole run, such as 8GB. Default: what there is."),
+        click.option(
             "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
         ),
+        click.option("--append", is_flag=True, help="Add to a finished dataset; what is in it stays as it is."),
         click.option("--overwrite", is_flag=True, help="Replace an existing dataset (asks first)."),
+        click.option("--dry-run", is_flag=True, help="Show the recipe, and what it would take: disk, memory, time."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
     ]
@@ -96,6 +105,7 @@ def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
                     initial=done,
                     unit=f" {unit}",
                     unit_scale=True,
+                    smoothing=0,  # the whole run's rate: shards end in bursts, and a bar that believes them jumps
                     dynamic_ncols=True,
                     mininterval=interval,
                 )
@@ -121,20 +131,52 @@ def from_default(name: str, suffix: str = "") -> str:
 
 
 def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: bool = False) -> None:
-    """Make the dataset with a progress bar, then say what came of it and what was left out."""
-    from blursynth.production import run
+    """Make the dataset with a progress bar, then say what came of it and what was left out; or only say what would."""
+    from blursynth.production import execute, run
 
     out = given["out"] or default
-    confirm_overwrite(out, given["overwrite"], given["yes"])
-    outcome = run.produce(
-        maker,
-        out,
-        workers=given["workers"],
-        overwrite=given["overwrite"],
-        progress=progress(pathlib.Path(out).name, unit, given["quiet"]),
-        strict=strict,
-    )
+    memory = execute.parse_bytes(given["memory"]) if given["memory"] else None
+    if not given["dry_run"]:
+        confirm_overwrite(out, given["overwrite"], given["yes"])
+    with executor(given) as who:
+        if given["dry_run"]:
+            click.echo(dry_run(maker, out, given, who, memory, unit))
+            return
+        outcome = run.produce(
+            maker,
+            out,
+            workers=given["workers"],
+            overwrite=given["overwrite"],
+            progress=progress(pathlib.Path(out).name, unit, given["quiet"]),
+            strict=strict,
+            append=given["append"],
+            executor=who,
+            memory=memory,
+        )
     click.echo(summary(out, outcome, unit))
+
+
+@contextlib.contextmanager
+def executor(given: dict[str, Any]) -> Iterator[Any]:
+    """The Dask cluster that --scheduler names, with its dashboard's address on standard error; None for threads."""
+    if given["scheduler"] is None:
+        yield None
+        return
+    from blursynth.production import cluster
+
+    with cluster.connected(given["scheduler"], given["workers"]) as connected:
+        click.echo(f"{connected.workers} workers; dashboard: {connected.dashboard}", err=True)
+        yield connected
+
+
+def dry_run(maker: Any, out: str, given: dict[str, Any], who: Any, memory: int | None, unit: str) -> str:
+    """What making the dataset would do and take."""
+    from blursynth.production import capacity, forecast, jobs
+    from blursynth.storage import place
+
+    job = jobs.look(maker, place.normalise(out), overwrite=given["overwrite"], append=given["append"])
+    who = who or capacity.threads(job.maker, given["workers"], memory)
+    return forecast.describe(forecast.forecast(job, who, memory), unit)
 
 
 def summary(out: str, outcome: Any, unit: str) -> str:

@@ -2,59 +2,36 @@
 
 import collections
 import dataclasses
-import enum
 import functools
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import recipe_file
+from blursynth import errors, recipe_file
 from blursynth.kernels import random
 from blursynth.media import decode, picture, video
-from blursynth.production import pairs
-from blursynth.sources import clips as clips_
+from blursynth.production import pairs, selection, window_columns
+from blursynth.sources import clip_files
 from blursynth.sources import readers as readers_
 from blursynth.sources import source as sources_
-from blursynth.storage import provenance, schema
+from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import flow, frames, frames_recipe, windows
 
 SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-class Reason(enum.IntEnum):
-    """Why an item was left out. Numbers are part of the format."""
-
-    NONE = 0
-    CUT = 1
-    DAMAGED = 2
-    CHANGED = 3
-    UNEVEN = 4
-    STEP = 5
-    STILL = 6
-
-
-WORDS = {
-    Reason.NONE: "could not be made when the dataset was, but can be now",
-    Reason.CUT: "the scene changes within them",
-    Reason.DAMAGED: "{lost} of their frames could not be decoded, or are built on such",
-    Reason.CHANGED: "{lost} of their frames have another size or format than the clip's first",
-    Reason.UNEVEN: "their frames are not evenly spaced in time (dropped frames)",
-    Reason.STEP: "something moves further from frame to frame than --max-step",
-    Reason.STILL: "less moves than --min-motion",
-}
-_OF_LOSS = {decode.Loss.DAMAGED: Reason.DAMAGED, decode.Loss.CHANGED: Reason.CHANGED}
+Items = Sequence[int] | npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Verdict:
     """What is known of an item once its window is decoded."""
 
-    reason: Reason
+    reason: window_columns.Reason
     step: float = 0.0
     motion: float = 0.0
     box: frames.Box | None = None
@@ -65,16 +42,17 @@ class _Verdict:
 class AverageFramesMaker:
     """Makes items of `blursynth average-frames`: item = window * pairs of a window + which of them.
 
-    windows: see `synthesis.windows.plan`. split: one of pairs.SPLITS per clip, as an index. left_out: clips known to be
-    unusable, and losses known, before anything is decoded.
+    clips: in the order in which items count them. generations: how many of them there were each time that the dataset
+    grew; the last counts all. left_out: clips known to be unusable, and losses known, before anything is decoded.
+    origin: the paths that the clips were found in.
     """
 
     recipe: frames_recipe.AverageFrames
     seed: int
-    clips: tuple[clips_.Clip, ...]
-    windows: windows.Windows
-    split: tuple[int, ...]
+    clips: tuple[clip_files.Clip, ...]
+    generations: tuple[int, ...]
     left_out: tuple[sources_.Skipped, ...]
+    origin: tuple[str, ...]
     command: str = ""
     shard_length: int | None = None
     readers: readers_.Readers = dataclasses.field(default_factory=readers_.Readers, compare=False)
@@ -84,6 +62,18 @@ class AverageFramesMaker:
         """Height and width of every image in the dataset."""
         size = self.recipe.size
         return (size, size) if size is not None else (self.clips[0].height, self.clips[0].width)
+
+    @functools.cached_property
+    def windows(self) -> windows.Windows:
+        return windows.plan(self.recipe, self.seed, [(clip.stem, clip.frames) for clip in self.clips])
+
+    @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of pairs.SPLITS per clip, as an index: by shares, or by the folder that it lies in."""
+        if self.recipe.split_by == "folder":
+            return tuple(split_of_folder(clip.name) for clip in self.clips)
+        sources = [clip.source for clip in self.clips]
+        return tuple(selection.split(sources, self.generations, self.seed, self.recipe.splits))
 
     @functools.cached_property
     def tiles(self) -> tuple[tuple[int, int], ...]:
@@ -106,34 +96,9 @@ class AverageFramesMaker:
     @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
-        columns = [
-            ("valid", "uint8", "1 where the item could be made", "1"),
-            ("split", "uint8", "index into the dataset's splits", "1"),
-            ("source", "int64", "index into this array's sources", "1"),
-            ("crop_y", "int32", "top row of the crop in the upright frame", "px"),
-            ("crop_x", "int32", "left column of the crop in the upright frame", "px"),
-            ("frames", "int32", "M: successive frames of the clip that were averaged", "1"),
-            ("first_frame", "int64", "number of the first of them, from 0", "1"),
-            ("target_frame", "int64", "number of the sharp frame, from 0", "1"),
-            ("time_s", "float64", "when the sharp frame is shown, from the clip's first", "s"),
-            ("interpolated", "int32", "frames put into each interval before averaging", "1"),
-            ("step_px", "float32", "largest displacement between two successive frames of the clip", "px"),
-            ("motion_px", "float32", "sum over the window's intervals of the largest displacement", "px"),
-        ]
         arrays = pairs.image_arrays(height, width, self.recipe.transfer)
-        arrays += [schema.column(name, dtype, long_name=text, units=unit) for name, dtype, text, unit in columns]
-        arrays.append(
-            schema.ArraySpec(
-                "reason",
-                "uint8",
-                attributes={
-                    "long_name": "why the item was left out",
-                    "units": "1",
-                    "flag_values": [int(reason) for reason in Reason],
-                    "flag_meanings": " ".join(reason.name.lower() for reason in Reason),
-                },
-            )
-        )
+        arrays += pairs.columns(len(self.clips), "upright frame")
+        arrays += window_columns.columns(self.recipe, self.clips)
         items = int(self._begin[-1])
         usual = schema.shard_length_for(items, tuple(arrays))
         small = max(1, min(usual, SHARD_BYTES // (height * width * 3)))
@@ -144,11 +109,52 @@ class AverageFramesMaker:
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
-            sources=tuple(dataclasses.asdict(clip.source) | clip.about for clip in self.clips),
+            sources=tuple(clip.record for clip in self.clips),
             splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
-            extra={"clips": {clip.name: str(clip.path) for clip in self.clips}},
+            maker="average-frames",
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            inputs={"clips": os.pathsep.join(place.normalise(path) for path in self.origin)},
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More clips can be added. More pairs of a window cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> "AverageFramesMaker":
+        """Clips that are there keep their numbers, windows and splits; those that are new follow.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        selection.require_unchanged(there.path, listed, [clip.record for clip in self.clips], "Clips")
+        now = {clip.name: clip for clip in self.clips}
+        clips = (*(now.pop(source["name"]) for source in listed), *now.values())
+        generations = selection.generations(there, len(listed), len(clips))
+        return dataclasses.replace(self, clips=clips, generations=generations)
+
+    def changed(self, items: Items) -> list[provenance.Skipped]:
+        """Clips behind these items that are gone or are other files than when the dataset was begun."""
+        window = np.searchsorted(self._begin, np.asarray(items), side="right") - 1
+        involved = [self.clips[source] for source in np.unique(self.windows.clip[window]).tolist()]
+        reasons = [(clip.name, clip.changed()) for clip in involved]
+        return [provenance.Skipped(name, reason) for name, reason in reasons if reason is not None]
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The crop of the frame that each row's columns name, in the order of frames."""
+        height, width = self.frame
+        between = self.recipe.interpolate
+        for row in rows[np.lexsort((columns["target_frame"][rows], columns["source"][rows]))].tolist():
+            clip, number = self.clips[columns["source"][row]], int(columns["target_frame"][row])
+            box = int(columns["crop_y"][row]), int(columns["crop_x"][row]), height, width
+            with self.readers.lent(clip, number) as frames_:
+                found = next(iter(frames_.frames(number, number + 1)))
+            if isinstance(found, picture.Picture):
+                count = int(columns["frames"][row])
+                yield row, frames.sharp(found, self._light, count, clip.turns, box, between)
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), and the largest window decoded and stacked."""
@@ -192,7 +198,7 @@ class AverageFramesMaker:
                 )
                 if verdict.box is not None:
                     made["crop_y"][row], made["crop_x"][row] = verdict.box[:2]
-                if found is not None and verdict.reason is Reason.NONE:
+                if found is not None and verdict.reason is window_columns.Reason.NONE:
                     pair = found.pair(verdict.box)
                     made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
                     made["valid"][row] = 1
@@ -203,7 +209,7 @@ class AverageFramesMaker:
         clip = self.clips[int(self.windows.clip[window])]
         first, count = int(self.windows.first[window]), int(self.windows.frames[window])
         if not video.is_even(clip.seconds[first : first + count], clip.interval):
-            return None, [_Verdict(Reason.UNEVEN)] * len(items)
+            return None, [_Verdict(window_columns.Reason.UNEVEN)] * len(items)
         pictures: list[picture.Picture] = []
         lost: list[decode.Loss] = []
         with self.readers.lent(clip, first) as reader:
@@ -213,28 +219,28 @@ class AverageFramesMaker:
                 else:
                     pictures.append(each)
         if lost:
-            return None, [_Verdict(_OF_LOSS[lost[0]], lost=len(lost))] * len(items)
+            return None, [_Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(items)
         found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
         if flow.has_cut(pictures, self.recipe.motion):
-            return found, [_Verdict(Reason.CUT)] * len(items)
+            return found, [_Verdict(window_columns.Reason.CUT)] * len(items)
         steps = flow.measure(pictures) if self.recipe.motion else None
         boxes = self._boxes(window, clip, items)
         return found, [self._verdict(found, steps, box) for box in boxes]
 
     def _verdict(self, window: frames.Window, steps: flow.Steps | None, box: frames.Box) -> _Verdict:
         if steps is None:
-            return _Verdict(Reason.NONE, math.nan, math.nan, box)
+            return _Verdict(window_columns.Reason.NONE, math.nan, math.nan, box)
         largest = steps.largest(*window.stored_box(box))
         step, motion = float(largest.max()), float(largest.sum())
         limit, least = self.recipe.max_step, self.recipe.min_motion
-        reason = Reason.NONE
+        reason = window_columns.Reason.NONE
         if limit is not None and step / (self.recipe.interpolate + 1) > limit:
-            reason = Reason.STEP
+            reason = window_columns.Reason.STEP
         elif least is not None and motion < least:
-            reason = Reason.STILL
+            reason = window_columns.Reason.STILL
         return _Verdict(reason, step, motion, box)
 
-    def _boxes(self, window: int, clip: clips_.Clip, items: npt.NDArray[np.int64]) -> list[frames.Box]:
+    def _boxes(self, window: int, clip: clip_files.Clip, items: npt.NDArray[np.int64]) -> list[frames.Box]:
         """Where these items of a window lie in the upright frame."""
         height, width = self.frame
         if self.tiles:
@@ -246,19 +252,21 @@ class AverageFramesMaker:
         lefts = (uniform[:, 1] * (clip.width - width + 1)).astype(int).tolist()
         return [(top, left, height, width) for top, left in zip(tops, lefts, strict=True)]
 
-    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:
+    def skipped(self, invalid: Items) -> list[provenance.Skipped]:
         """Why these items were left out: their windows are looked at again."""
         numbers = np.asarray(invalid, np.int64)
         window = np.searchsorted(self._begin, numbers, side="right") - 1
-        counts: dict[str, collections.Counter[Reason]] = collections.defaultdict(collections.Counter)
+        counts: dict[str, collections.Counter[window_columns.Reason]] = collections.defaultdict(collections.Counter)
         lost: collections.Counter[str] = collections.Counter()
         for wanted in np.unique(window):
-            _, verdicts = self._judge(int(wanted), numbers[window == wanted])
             name = self.clips[int(self.windows.clip[wanted])].name
+            _, verdicts = self._judge(int(wanted), numbers[window == wanted])
             counts[name].update(verdict.reason for verdict in verdicts)
             lost[name] += verdicts[0].lost
         return [
-            provenance.Skipped(name, f"{_pairs(found)} left out: {WORDS[reason].format(lost=lost[name])}")
+            provenance.Skipped(
+                name, f"{_pairs(found)} left out: {window_columns.WORDS[reason].format(lost=lost[name])}"
+            )
             for name, reasons in counts.items()
             for reason, found in sorted(reasons.items())
         ]
@@ -266,3 +274,14 @@ class AverageFramesMaker:
 
 def _pairs(count: int) -> str:
     return f"{count} pair{'' if count == 1 else 's'}"
+
+
+def split_of_folder(name: str) -> int:
+    """The split of a clip by the folder named train, val or test that it lies in. Raises InputError without one."""
+    for part in name.split("/")[:-1]:
+        if part in pairs.SPLITS:
+            return pairs.SPLITS.index(part)
+    raise errors.InputError(
+        f"{name} lies in no folder named {', '.join(pairs.SPLITS)}, so --splits folder does not know its split. Give "
+        "the folder above those, or shares such as train=0.9,val=0.1."
+    )

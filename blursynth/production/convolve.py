@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
-from blursynth.production import pairs, psfs, trajectories
+from blursynth.production import pairs, psfs, selection, trajectories
+from blursynth.sources import scenes
 from blursynth.sources import source as sources_
-from blursynth.sources import splits
-from blursynth.storage import provenance, schema
+from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import motion, recipe, shake
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -25,16 +25,18 @@ Items = Sequence[int] | npt.NDArray[np.int64]
 class ConvolveMaker:
     """Makes items of `blursynth convolve`: item = photo * per_photo + repetition.
 
-    photos: where pixels come from. used: positions in photos.sources of the photos that can be used. split: one of
-    pairs.SPLITS per used photo, as an index. left_out: photos known to be unusable before any is decoded.
+    photos: where pixels come from. used: positions in photos.sources of the photos that can be used, in the order in
+    which items count them. generations: how many of them there were each time that the dataset grew; the last counts
+    all. left_out: photos known to be unusable before any is decoded. origin: what `sources.parse` made `photos` from.
     """
 
     recipe: recipe.Convolve
     seed: int
     photos: sources_.Sources
     used: tuple[int, ...]
-    split: tuple[int, ...]
+    generations: tuple[int, ...]
     left_out: tuple[sources_.Skipped, ...]
+    origin: str
     trajectories: str | None = None
     command: str = ""
     shard_length: int | None = None
@@ -49,29 +51,32 @@ class ConvolveMaker:
         return first.height, first.width
 
     @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of SPLITS per used photo, as an index."""
+        photos_ = [self.photos.sources[k] for k in self.used]
+        return tuple(selection.split(photos_, self.generations, self.seed, self.recipe.splits))
+
+    @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
+        items = len(self.used) * self.recipe.per_photo
         arrays = pairs.image_arrays(height, width, self.recipe.transfer)
         if self.recipe.store_psf:
             arrays.append(psfs.psf_array(self.recipe.psf_size))
         arrays += [
-            schema.column("valid", "uint8", long_name="1 where the item could be made", units="1"),
-            schema.column("split", "uint8", long_name="index into the dataset's splits", units="1"),
-            schema.column("source", "int64", long_name="index into this array's sources", units="1"),
-            schema.column("crop_y", "int32", long_name="top row of the crop in the photo", units="px"),
-            schema.column("crop_x", "int32", long_name="left column of the crop in the photo", units="px"),
-            psfs.exposure_column(),
+            *pairs.columns(len(self.used), "photo"),
+            psfs.exposure_column(self.recipe.exposure.minimum, self.recipe.exposure.maximum),
         ]
-        if self.trajectories is None:
-            arrays += trajectories.motion_columns()
+        if self.recipe.motion is not None:
+            arrays += trajectories.motion_columns(self.recipe.motion)
         else:
-            arrays.append(schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"))
-        return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
+            arrays.append(psfs.trajectory_column(items))  # paths are taken in turn: no number above the item's own
+        return schema.sized("pairs", items, arrays, self.shard_length)
 
     def record(self) -> provenance.Record:
-        extra = {"photos": str(self.photos)}
+        inputs = {"photos": self.origin}
         if self.trajectories is not None:
-            extra["trajectories"] = self.trajectories
+            inputs["trajectories"] = self.trajectories
         return provenance.Record(
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
@@ -79,8 +84,28 @@ class ConvolveMaker:
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
             splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
-            extra=extra,
+            maker="convolve",
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            inputs=inputs,
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More photos can be added. Pairs a photo cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> "ConvolveMaker":
+        """Photos that are there keep their numbers and splits; those that are new follow, in the folder's order.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        now = {self.photos.sources[k].name: k for k in self.used}
+        found = [dataclasses.asdict(self.photos.sources[k]) for k in self.used]
+        selection.require_unchanged(there.path, listed, found, "Photos")
+        used = (*(now.pop(source["name"]) for source in listed), *now.values())
+        generations = selection.generations(there, len(listed), len(used))
+        return dataclasses.replace(self, used=used, generations=generations)
 
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -114,7 +139,7 @@ class ConvolveMaker:
             position = motions.pixels()
         else:
             assert self.trajectories is not None
-            dataset = psfs.open_trajectories(self.trajectories)
+            dataset = psfs.open_trajectories(self.trajectories, self.recipe.trajectories)
             columns["trajectory"] = item % dataset.items
             position = psfs.positions(dataset, item % dataset.items)
         return columns, psf.rasterise(position, psfs.from_start(exposure), self.recipe.psf_size)
@@ -149,6 +174,26 @@ class ConvolveMaker:
             return photos.resize(photo_HWC, *self.frame)
         return photo_HWC
 
+    def changed(self, items: Items) -> list[provenance.Skipped]:
+        """Photos behind these items that are gone or are other files than when the dataset was begun."""
+        found = []
+        for source in np.unique(np.asarray(items) // self.recipe.per_photo).tolist():
+            reason = self.photos.changed(self.used[source])
+            if reason is not None:
+                found.append(provenance.Skipped(self.photos.sources[self.used[source]].name, reason))
+        return found
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The crop that each row's columns name; every photo is read once."""
+        height, width = self.frame
+        for source in np.unique(columns["source"][rows]):
+            photo_HWC = self._read(int(source))
+            for row in rows[columns["source"][rows] == source].tolist():
+                top, left = columns["crop_y"][row], columns["crop_x"][row]
+                yield row, photo_HWC[top : top + height, left : left + width]
+
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths, and the largest photo in 8-bit."""
         steps = self.recipe.motion.steps if self.recipe.motion is not None else 2000
@@ -177,19 +222,46 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     """
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     request = _request(options)
-    used, left_out = _usable(found, request, strict=bool(options.get("strict")))
-    shares = dict(zip(pairs.SPLITS, (request.splits.train, request.splits.val, request.splits.test), strict=True))
-    split = splits.assign([found.sources[k] for k in used], options["seed"], shares)
+    used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
+    trajectories = options.get("trajectories")
     return ConvolveMaker(
         recipe=request,
         seed=options["seed"],
         photos=found,
         used=tuple(used),
-        split=tuple(int(k) for k in split),
+        generations=(len(used),),
         left_out=tuple(left_out),
-        trajectories=options.get("trajectories"),
+        origin=str(photos) if isinstance(found, scenes.Scenes) else place.normalise(photos),
+        trajectories=place.normalise(trajectories) if trajectories else None,
         command=command,
         shard_length=options.get("shard_length"),
+    )
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ConvolveMaker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
+
+    Raises InputError where there are no photos at inputs["photos"] any more.
+    """
+    request = recipe_file.parse(record.recipe_toml, recipe.Convolve, "The recorded recipe")
+    if record.sources:
+        listed = [sources_.Source(**source) for source in record.sources]
+        found = sources.recorded(inputs["photos"], listed, seed=record.seed)
+        used = list(range(len(found.sources)))
+    else:  # its list is lost: the photos that are there now may be the same
+        found = sources.parse(inputs["photos"], seed=record.seed)
+        used, _ = selection.usable(found, request, strict=False)
+    return ConvolveMaker(
+        recipe=request,
+        seed=record.seed,
+        photos=found,
+        used=tuple(used),
+        generations=tuple(record.extra.get("generations", (len(used),))),
+        left_out=tuple(sources_.Skipped(left.name, left.reason) for left in record.skipped),
+        origin=inputs["photos"],
+        trajectories=inputs.get("trajectories"),
+        command=record.command,
+        shard_length=shard_length,
     )
 
 
@@ -224,26 +296,3 @@ def _given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 class _Exposure(recipe_file.Model):
     draw: recipe.Exposure
-
-
-def _usable(
-    found: sources_.Sources, request: recipe.Convolve, strict: bool
-) -> tuple[list[int], list[sources_.Skipped]]:
-    """Positions of the photos that are large enough, and those left out with the reason."""
-    left_out = list(found.skipped)
-    used = []
-    for position, source in enumerate(found.sources):
-        if request.fit == "crop" and request.size is not None and min(source.height, source.width) < request.size:
-            size = request.size
-            reason = f"{source.width}x{source.height} px is smaller than the crop of {size}x{size}"
-            left_out.append(sources_.Skipped(source.name, reason))
-        else:
-            used.append(position)
-    if strict and left_out:
-        raise errors.InputError(f"{left_out[0].name}: {left_out[0].reason}. Without --strict it is left out.")
-    if not used:
-        shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
-        raise errors.InputError(f"None of the {len(left_out)} photos in {found} can be used ({shown}).")
-    if request.size is None:
-        pairs.check_one_size("photos", [found.sources[k] for k in used])
-    return used, left_out

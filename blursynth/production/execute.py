@@ -1,17 +1,43 @@
-"""Running tasks on Dask. The only module that imports it."""
+"""Who does the work: what an executor is, and the usual one, Dask's threads in this process."""
 
 import concurrent.futures
-import contextlib
-import ctypes
-import sys
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import dask
 import dask.callbacks
 import dask.system
+import dask.utils
+
+from blursynth import errors
+from blursynth.production import machine
 
 Task = TypeVar("Task")
+Ended = Callable[[Task, Exception | None], None]
+
+
+class Executor(Protocol):
+    """Runs tasks somewhere. The definition is a loop over the tasks; an executor may only change where and when."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        ...
+
+    @property
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Each process that works, by its name: how many tasks run in it at a time, and bytes that it may use."""
+        ...
+
+    def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: Ended[Task]) -> None:
+        """Call `function` on every task, in no promised order.
+
+        `ended` is called in this thread after each, with what it raised or None. What `ended` raises stops, as
+        Ctrl-C does: no further task begins, and it is raised here. A task may run twice, even at the same time, where
+        a worker was thought dead; `function` stores the same bytes both times.
+        """
+        ...
 
 
 def available_workers() -> int:
@@ -19,43 +45,63 @@ def available_workers() -> int:
     return int(dask.system.cpu_count())
 
 
+def parse_bytes(text: str) -> int:
+    """8GB, 500MiB, ... in bytes. Raises RecipeError."""
+    try:
+        return int(dask.utils.parse_bytes(text))
+    except ValueError:
+        raise errors.RecipeError(f"{text} is not an amount of memory; give one such as 8GB or 500MiB.") from None
+
+
+class Threads:
+    """`workers` threads of this process. They hand back what a task raised, so that the others go on."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    @property
+    def memory(self) -> dict[str, tuple[int, int]]:
+        return {"this machine": (self.workers, machine.memory_bytes())}
+
+    def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: Ended[Task]) -> None:
+        """See `Executor`. When it is stopped, tasks under way end first.
+
+        Dask's scheduler hands a thread its next task when it has ended one: nothing piles up.
+        """
+        machine.prepare_process()
+        # They take the last name first. Begun in the order given, videos are cheaper to read.
+        names = [f"shard-{number:09d}" for number in reversed(range(len(tasks)))]
+        by_name = dict(zip(names, tasks, strict=True))
+        call = dask.delayed(functools.partial(_attempt, function), pure=False, traverse=False)  # type: ignore[attr-defined]
+        calls = [call(task, dask_key_name=name) for name, task in by_name.items()]
+
+        def after(key: str, error: Exception | None, *_: Any) -> None:
+            if key in by_name:
+                ended(by_name[key], error)
+
+        progress = dask.callbacks.Callback(posttask=after)
+        with concurrent.futures.ThreadPoolExecutor(self.workers, "blursynth") as pool, progress:
+            dask.compute(  # type: ignore[attr-defined,no-untyped-call]
+                *calls, scheduler="threads", pool=pool, optimize_graph=False
+            )
+
+
+def _attempt(function: Callable[[Task], None], task: Task) -> Exception | None:
+    try:
+        function(task)
+    except Exception as error:  # one shard that cannot be made does not stop the rest; `attempts` decides
+        return error
+    return None
+
+
 def run(
-    function: Callable[[Task], None],
-    tasks: Sequence[Task],
-    *,
-    workers: int,
-    finished: Callable[[Task], None],
+    function: Callable[[Task], None], tasks: Sequence[Task], *, workers: int, finished: Callable[[Task], None]
 ) -> None:
-    """Call `function` on every task, at most `workers` at a time; `finished` is called here after each.
+    """Every task on `workers` threads; `finished` is called here after each. The first error stops and is raised."""
 
-    Dask's scheduler hands a thread its next task, in no promised order, when it has ended one: nothing piles up. The
-    first error, or Ctrl-C, stops: tasks under way end, no further one begins, and it is raised here.
-    """
-    _limit_arenas()
-    # Dask's threads take the last name first; a video is cheaper to read forwards.
-    names = [f"shard-{number:09d}" for number in reversed(range(len(tasks)))]
-    by_name = dict(zip(names, tasks, strict=True))
-    call = dask.delayed(function, pure=False, traverse=False)  # type: ignore[attr-defined]
-    calls = [call(task, dask_key_name=name) for name, task in by_name.items()]
+    def ended(task: Task, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        finished(task)
 
-    def after(key: str, *_: Any) -> None:
-        if key in by_name:
-            finished(by_name[key])
-
-    progress = dask.callbacks.Callback(posttask=after)  # type: ignore[no-untyped-call]
-    with concurrent.futures.ThreadPoolExecutor(workers, "blursynth") as pool, progress:
-        dask.compute(  # type: ignore[attr-defined,no-untyped-call]
-            *calls, scheduler="threads", pool=pool, optimize_graph=False
-        )
-
-
-def _limit_arenas() -> None:
-    """Let all threads of this process share two heaps, where the C library is glibc.
-
-    By default each thread gets its own and keeps what it frees: four workers storing 100,000 trajectories then peak
-    at 1.2 GB, with two heaps at 0.7 GB, in the same time.
-    """
-    max_arenas = -8  # M_ARENA_MAX of glibc's malloc.h
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError, OSError):  # another C library has no mallopt
-            ctypes.CDLL(None).mallopt(max_arenas, 2)
+    Threads(workers).run(function, tasks, ended)

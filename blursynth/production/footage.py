@@ -1,5 +1,6 @@
 """From clips and options to the maker of averaged frames: what can be used, what is left out, and why."""
 
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 from blursynth import errors, recipe_file
 from blursynth.media import video
 from blursynth.production import average_frames, pairs
-from blursynth.sources import clips, source, splits
+from blursynth.sources import clip_files, clips, source
+from blursynth.storage import provenance
 from blursynth.synthesis import flow, frames_recipe, windows
 
 SLOWEST = 200.0  # frames per second below which successive frames show as copies
@@ -31,15 +33,18 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
         flow.load_opencv()
     found = clips.scan(paths, matrix=recipe.matrix, workers=options.get("workers"))
     used, left_out = _usable(found, recipe, bool(options.get("allow_fps")), bool(options.get("strict")))
+    if recipe.split_by == "folder":
+        for clip in used:
+            average_frames.split_of_folder(clip.name)
     if recipe.size is None:
         pairs.check_one_size("clips", used)
     return average_frames.AverageFramesMaker(
         recipe=recipe,
         seed=options["seed"],
         clips=tuple(used),
-        windows=windows.plan(recipe, options["seed"], [(clip.stem, clip.frames) for clip in used]),
-        split=_split(used, recipe, options["seed"]),
+        generations=(len(used),),
         left_out=tuple(left_out),
+        origin=tuple(map(str, paths)),
         command=command,
         shard_length=options.get("shard_length"),
     )
@@ -96,7 +101,7 @@ def response_table(path: str | pathlib.Path) -> list[float]:
 
 def _usable(
     found: clips.Clips, recipe: frames_recipe.AverageFrames, allow_fps: bool, strict: bool
-) -> tuple[list[clips.Clip], list[source.Skipped]]:
+) -> tuple[list[clip_files.Clip], list[source.Skipped]]:
     """Clips that can be used, and what is left out with the reason."""
     left_out, used = list(found.skipped), []
     for clip in found.clips:
@@ -120,7 +125,7 @@ def _usable(
     return used, left_out + cut_off
 
 
-def _unusable(clip: clips.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
+def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
     """Why a clip cannot be used, if so."""
     least = min(windows.choices(recipe, clip.stem))
     size = recipe.size
@@ -143,19 +148,26 @@ def _unusable(clip: clips.Clip, recipe: frames_recipe.AverageFrames, allow_fps: 
     return None
 
 
-def _split(used: Sequence[clips.Clip], recipe: frames_recipe.AverageFrames, seed: int) -> tuple[int, ...]:
-    """The split of each clip: by shares, or by the folder that it lies in."""
-    if recipe.split_by == "folder":
-        return tuple(_split_of_folder(clip) for clip in used)
-    shares = {name: getattr(recipe.splits, name) for name in pairs.SPLITS}
-    return tuple(int(k) for k in splits.assign([clip.source for clip in used], seed, shares))
+def from_record(
+    record: provenance.Record, shard_length: int, inputs: Mapping[str, str]
+) -> average_frames.AverageFramesMaker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
 
-
-def _split_of_folder(clip: clips.Clip) -> int:
-    for part in pathlib.PurePosixPath(clip.name).parts[:-1]:
-        if part in pairs.SPLITS:
-            return pairs.SPLITS.index(part)
-    raise errors.InputError(
-        f"{clip.name} lies in no folder named {', '.join(pairs.SPLITS)}, so --splits folder does not know its "
-        "split. Give the folder above those, or shares such as train=0.9,val=0.1."
+    Raises InputError where there are no clips at inputs["clips"] any more.
+    """
+    recipe = recipe_file.parse(record.recipe_toml, frames_recipe.AverageFrames, "The recorded recipe")
+    paths = inputs["clips"].split(os.pathsep)
+    if record.sources:
+        used = clips.recorded(paths, record.sources, recipe.matrix)
+    else:  # its list is lost: the clips that are there now may be the same
+        used, _ = _usable(clips.scan(paths, matrix=recipe.matrix), recipe, allow_fps=True, strict=False)
+    return average_frames.AverageFramesMaker(
+        recipe=recipe,
+        seed=record.seed,
+        clips=tuple(used),
+        generations=tuple(record.extra.get("generations", (len(used),))),
+        left_out=tuple(source.Skipped(left.name, left.reason) for left in record.skipped),
+        origin=tuple(paths),
+        command=record.command,
+        shard_length=shard_length,
     )

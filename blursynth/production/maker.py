@@ -1,20 +1,25 @@
 """What the production room asks of a kind of dataset."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.storage import provenance, schema
+from blursynth.storage import provenance, reader, schema
 
 
 class Maker(Protocol):
     """How the items of a dataset are made. Can be pickled: it is sent to whoever makes a shard.
 
     An item that cannot be made (an unreadable photo) is marked invalid in the column `valid` of `make`'s result and
-    explained by `skipped`, so that it takes part in the plan and is hidden from readers.
+    explained by `skipped`, so that it takes part in the plan and is hidden from readers. A dataclass with a field
+    `shard_length`: items a shard, or None for the usual number.
     """
+
+    @property
+    def shard_length(self) -> int | None: ...
 
     @property
     def schema(self) -> schema.Schema:
@@ -34,9 +39,53 @@ class Maker(Protocol):
         ...
 
     def peak_bytes(self, items: int) -> int:
-        """The most memory that `make` holds at once for this many items, its result included, in bytes."""
+        """The most memory that making and encoding this many items takes at once, the result included, in bytes."""
         ...
 
     def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> Sequence[provenance.Skipped]:
         """Why these items could not be made, recomputed from the inputs; several items may share one entry."""
         ...
+
+
+@runtime_checkable
+class FromSources(Maker, Protocol):
+    """What a maker adds whose sharp images come from files that may change or go: photos, clips."""
+
+    def changed(self, items: Sequence[int] | npt.NDArray[np.int64]) -> Sequence[provenance.Skipped]:
+        """The sources behind these items that are not what the record says of them, each once, and why."""
+        ...
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The sharp image of each of these rows of the columns, read from its source: (row, uint8 (y, x, channel)).
+
+        Rows come in any order. What the columns say is taken as it stands, and has to be within the source.
+        """
+        ...
+
+
+@runtime_checkable
+class Growing(Maker, Protocol):
+    """What a maker adds whose datasets can be made longer: items that are there keep their numbers and values."""
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """Dotted keys of the record that may differ between a dataset and the longer one, besides `items`."""
+        ...
+
+    def grown_from(self, there: reader.Dataset) -> "Maker":
+        """This maker with the items of a dataset that is there first, in their order.
+
+        Raises InputError or DatasetError where what those items came from has changed or gone.
+        """
+        ...
+
+
+AnyMaker = TypeVar("AnyMaker", bound=Maker)
+
+
+def with_shard_length(maker: AnyMaker, length: int) -> AnyMaker:
+    """The same maker with this many items a shard."""
+    same: AnyMaker = dataclasses.replace(maker, shard_length=length)  # type: ignore[type-var]
+    return same

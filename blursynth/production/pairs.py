@@ -35,6 +35,18 @@ def image_arrays(height: int, width: int, transfer: str) -> list[schema.ArraySpe
     ]
 
 
+def columns(sources: int, thing: str) -> list[schema.ArraySpec]:
+    """What every pair records: whether it is one, its split, and which part of which source it is."""
+    last = len(SPLITS) - 1
+    return [
+        schema.column("valid", "uint8", long_name="1 where the item could be made", valid_range=(0, 1)),
+        schema.column("split", "uint8", long_name="index into the dataset's splits", valid_range=(0, last)),
+        schema.column("source", "int64", long_name="index into this array's sources", valid_range=(0, sources - 1)),
+        schema.column("crop_y", "int32", long_name=f"top row of the crop in the {thing}", units="px"),
+        schema.column("crop_x", "int32", long_name=f"left column of the crop in the {thing}", units="px"),
+    ]
+
+
 def parse_splits(text: str) -> dict[str, float]:
     """`train=0.8,val=0.2` as a mapping; a split that is not named gets nothing. Raises RecipeError."""
     shares: dict[str, float] = dict.fromkeys(SPLITS, 0.0)

@@ -11,17 +11,28 @@ from blursynth.storage import schema as schemas
 
 @dataclasses.dataclass(frozen=True)
 class ShardTask:
-    """Make the items of one shard, all of them."""
+    """Write one shard, all of it: its first `kept` items are stored already, the others are made."""
 
     shard: int
     items: range
+    kept: int = 0
+
+    @property
+    def made(self) -> range:
+        return self.items[self.kept :]
 
 
-def shard_tasks(schema: schemas.Schema, finished: npt.NDArray[np.bool_] | None = None) -> Iterator[ShardTask]:
-    """A task for every shard that is not finished, in order; without `finished` they tile the dataset exactly once."""
+def shard_tasks(
+    schema: schemas.Schema, finished: npt.NDArray[np.bool_] | None = None, kept: int = 0
+) -> Iterator[ShardTask]:
+    """A task for every shard that is not finished, in order; without `finished` they tile the dataset exactly once.
+
+    `kept`: the items below it are stored; a shard in which they end keeps its part of them.
+    """
     for shard in range(schema.shards):
         if finished is None or not finished[shard]:
-            yield ShardTask(shard, schema.items_of(shard))
+            items = schema.items_of(shard)
+            yield ShardTask(shard, items, kept - items.start if kept in items else 0)
 
 
 def spread(tasks: Sequence[ShardTask], workers: int) -> list[ShardTask]:

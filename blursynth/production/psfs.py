@@ -1,7 +1,7 @@
 """Maker of psfs datasets: every path of a trajectories dataset at every exposure."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf
-from blursynth.storage import provenance, reader, schema
+from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import recipe
 
 PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
@@ -29,9 +29,9 @@ class PsfMaker:
     def schema(self) -> schema.Schema:
         size = self.recipe.size
         arrays = [
-            psf_array(size),
-            schema.column("trajectory", "int64", long_name="item of the trajectories dataset", units="1"),
-            exposure_column(),
+            psf_array(size, self.recipe.centring),
+            trajectory_column(self.recipe.n),
+            exposure_column(min(self.recipe.exposures), max(self.recipe.exposures)),
         ]
         return schema.sized("psfs", self.recipe.n * len(self.recipe.exposures), arrays, self.shard_length)
 
@@ -40,14 +40,32 @@ class PsfMaker:
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
-            extra={"trajectories": self.trajectories},
+            maker="psfs",
+            inputs={"trajectories": self.trajectories},
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """PSFs of more paths can be added, when the trajectories dataset has grown itself."""
+        return frozenset({"recipe.n", "recipe.trajectories"})
+
+    def grown_from(self, there: reader.Dataset) -> "PsfMaker":
+        """Raises DatasetError where the paths are not those of the dataset that is there, and more."""
+        begun = recipe_file.parse(there.attributes["recipe"], recipe.Psfs, "The recorded recipe").trajectories
+        now = reader.open(self.trajectories)
+        before = [shorter["fingerprint"] for shorter in now.attributes.get(growth.GROWN_FROM, [])]
+        if begun not in (now.fingerprint, *before):
+            raise errors.DatasetError(
+                f"{self.trajectories} holds other paths than those that {there.path} was made from, or has not grown "
+                "out of them by --append; so nothing can be added to it."
+            )
+        return self
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         path, which = np.divmod(item, len(self.recipe.exposures))
         exposure = np.asarray(self.recipe.exposures, np.float32)[which]
-        position = positions(reader.open(self.trajectories), path)
+        position = positions(open_trajectories(self.trajectories, self.recipe.trajectories), path)
         kernels = psf.rasterise(position, from_start(exposure), self.recipe.size, self.recipe.centring)
         return {"psf": kernels, "trajectory": path, "exposure": exposure}
 
@@ -90,7 +108,7 @@ def maker(
     }
     request = recipe_file.build(values, recipe.Psfs, "The command")
     _check_size(dataset, request)
-    return PsfMaker(request, seed, trajectories, command, shard_length)
+    return PsfMaker(request, seed, place.normalise(trajectories), command, shard_length)
 
 
 def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:
@@ -114,12 +132,23 @@ def _check_size(dataset: reader.Dataset, request: recipe.Psfs) -> None:
         )
 
 
-def open_trajectories(path: str) -> reader.Dataset:
-    """A complete trajectories dataset, or DatasetError."""
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> PsfMaker:
+    """The maker of a dataset with this record."""
+    request = recipe_file.parse(record.recipe_toml, recipe.Psfs, "The recorded recipe")
+    return PsfMaker(request, record.seed, inputs["trajectories"], record.command, shard_length)
+
+
+def open_trajectories(path: str, fingerprint: str | None = None) -> reader.Dataset:
+    """A complete trajectories dataset, with this fingerprint where one is given, or DatasetError."""
     dataset = reader.open(path)
     if dataset.kind != "trajectories":
         raise errors.DatasetError(
             f"{path} holds {dataset.kind}, not trajectories. Make some with `blursynth trajectories --n 1000`."
+        )
+    if fingerprint is not None and dataset.fingerprint != fingerprint:
+        raise errors.DatasetError(
+            f"{path} holds other trajectories than those that this dataset is made from (fingerprint "
+            f"{dataset.fingerprint[:12]} instead of {fingerprint[:12]}); name theirs with --trajectories."
         )
     return dataset
 
@@ -135,16 +164,23 @@ def from_start(exposure: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.stack([np.zeros_like(exposure), exposure], axis=1).astype(np.float32)
 
 
-def psf_array(size: int) -> schema.ArraySpec:
+def psf_array(size: int, centring: str = "centroid") -> schema.ArraySpec:
     """The `psf` array of psfs and pairs datasets."""
+    centre = "centroid on pixel size // 2" if centring == "centroid" else "start near the middle, by its bounding box"
     return schema.ArraySpec(
         name="psf",
         dtype="float32",
         shape=(size, size),
         dimensions=("ky", "kx"),
-        attributes={"units": "1", "long_name": "point spread function; sums to 1, centroid on pixel size // 2"},
+        attributes={"units": "1", "long_name": f"point spread function; sums to 1, {centre}", "centring": centring},
     )
 
 
-def exposure_column() -> schema.ArraySpec:
-    return schema.column("exposure", "float32", long_name="fraction of the path that is integrated", units="1")
+def exposure_column(least: float, greatest: float) -> schema.ArraySpec:
+    text = "fraction of the path that is integrated"
+    return schema.column("exposure", "float32", long_name=text, valid_range=(least, greatest))
+
+
+def trajectory_column(paths: int) -> schema.ArraySpec:
+    text = "item of the trajectories dataset"
+    return schema.column("trajectory", "int64", long_name=text, valid_range=(0, paths - 1))

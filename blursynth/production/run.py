@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.production import execute, plan
+from blursynth.production import attempts, capacity, execute, jobs, plan
 from blursynth.production import maker as makers
-from blursynth.storage import lock, place, provenance, reader, writer
+from blursynth.storage import growth, lock, place, provenance, reader, writer
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
@@ -41,85 +41,111 @@ def produce(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     strict: bool = False,
+    append: bool = False,
+    executor: execute.Executor | None = None,
+    memory: int | None = None,
 ) -> Outcome:
     """Make the dataset that `maker` describes at `out`, or go on with one that was begun.
 
-    `workers`: threads, by default one for each CPU that this process may use. `progress(done, total)` is called in
-    this thread, in items. `strict`: an item that cannot be made is an error instead of being left out. `overwrite`:
-    remove a dataset that is there; nothing but datasets of ours is ever removed.
+    `workers`: threads, by default one for each CPU that this process may use, or as many as fit into memory.
+    `executor`: who does the work, instead of threads. `progress(done, total)` is called in this thread, in items.
+    `strict`: an item that cannot be made is an error instead of being left out. `overwrite`: remove a dataset that is
+    there; nothing but datasets of ours is ever removed. `append`: a finished dataset that is there and shorter grows,
+    its items untouched. `memory`: bytes that the whole run may take; by default what the machine has.
 
-    Raises DatasetError where the place is taken, locked, or cannot be written; InputError where `strict` stops it.
-    Whatever stops it leaves a dataset that the same call goes on with.
+    Raises DatasetError where the place is taken, locked, or cannot be written, where the plan does not fit the memory
+    or the disk, and, when all else is done, for shards that cannot be made; InputError where `strict` stops it;
+    ClusterError where the executor is lost. Whatever stops it leaves a dataset that the same call goes on with.
     """
     began = time.monotonic()
     path = place.normalise(out)
     with lock.held(path):
-        stored = reader.stored_attributes(path)
-        if stored is not None and overwrite:
-            place.remove(path)
-            stored = None
-        writer.create(path, maker.schema, maker.record())
-        complete = stored is not None and stored["complete"]
-        resumed = maker.schema.items if complete else _make_missing(maker, path, workers, progress, strict)
-        skipped = _finish(maker, path, strict, complete)
+        job = jobs.look(maker, path, overwrite=overwrite, append=append)
+        if executor is None:
+            executor = capacity.threads(job.maker, workers, memory)
+        _begin(job, executor, memory)
+        resumed = _make_missing(job, executor, progress, strict)
+        skipped = _finish(job, strict)
     seconds = time.monotonic() - began
-    return Outcome(maker.schema.items - resumed, resumed, skipped, seconds, nothing_to_do=complete)
+    complete = job.state is jobs.State.COMPLETE
+    return Outcome(job.maker.schema.items - resumed, resumed, skipped, seconds, nothing_to_do=complete)
+
+
+def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> None:
+    """Make sure that the plan fits, and put down what is being made."""
+    schema, record = job.maker.schema, job.maker.record()
+    if job.state is not jobs.State.COMPLETE:
+        capacity.require_fits(job, executor, memory)
+    if job.state is jobs.State.REPLACE:
+        place.remove(job.path)
+    if job.state is jobs.State.GROW:
+        assert job.stored is not None, "nothing there that could grow"
+        growth.begin(job.path, job.stored, schema, record)
+    else:
+        writer.create(job.path, schema, record)
 
 
 def _make_missing(
-    maker: makers.Maker,
-    path: str,
-    workers: int | None,
-    progress: Callable[[int, int], None] | None,
-    strict: bool,
+    job: jobs.Job, executor: execute.Executor, progress: Callable[[int, int], None] | None, strict: bool
 ) -> int:
     """Make the shards that are not finished; gives the number of items that were."""
-    schema = maker.schema
-    place.sweep(path)
-    tasks = list(plan.shard_tasks(schema, writer.finished(path, schema)))
-    resumed = schema.items - sum(len(task.items) for task in tasks)
+    schema = job.maker.schema
+    if job.state is jobs.State.COMPLETE:
+        return schema.items
+    place.sweep(job.path)
+    tasks = plan.spread(job.tasks(), executor.workers)
+    resumed = done = schema.items - sum(len(task.made) for task in tasks)
     if resumed:
-        _log.info("Going on with %s: %d of %d items are there.", path, resumed, schema.items)
-    done = resumed
+        _log.info("Going on with %s: %d of %d items are there.", job.path, resumed, schema.items)
 
     def finished(task: plan.ShardTask) -> None:
         nonlocal done
-        done += len(task.items)
+        done += len(task.made)
         if progress is not None:
             progress(done, schema.items)
 
+    def stops(error: Exception) -> bool:
+        """Whether the error would meet every shard, or is what `strict` asks to stop at."""
+        if isinstance(error, errors.StorageError):
+            return error.lasts
+        return isinstance(error, errors.ClusterError) or (strict and isinstance(error, errors.InputError))
+
     if progress is not None:
         progress(done, schema.items)
-    workers = workers or execute.available_workers()
-    execute.run(
-        functools.partial(make_shard, maker, path, strict),
-        plan.spread(tasks, workers),
-        workers=workers,
-        finished=finished,
-    )
+    task_of = functools.partial(make_shard, job.maker, job.path, strict, job.identity)
+    attempts.complete(executor, task_of, tasks, finished=finished, stops=stops)
     return resumed
 
 
-def make_shard(maker: makers.Maker, path: str, strict: bool, task: plan.ShardTask) -> None:
-    """One task: make the items of a shard and store them."""
-    arrays = maker.make(task.items)
+def make_shard(maker: makers.Maker, path: str, strict: bool, identity: str, task: plan.ShardTask) -> None:
+    """One task: make the items of a shard and store them, if the dataset is still the one of this identity."""
+    writer.require_in_the_making(path, identity)
+    arrays = maker.make(task.made)
     if strict and schemas.VALID in arrays:
-        _refuse(maker, np.flatnonzero(arrays[schemas.VALID] == 0) + task.items.start)
-    writer.write_shard(path, maker.schema, task.shard, arrays)
+        _refuse(maker, np.flatnonzero(arrays[schemas.VALID] == 0) + task.made.start)
+    if task.kept:
+        arrays = growth.extended(path, maker.schema, task.items[: task.kept], arrays)
+    writer.write_shard(path, maker.schema, task.shard, arrays, identity)
 
 
-def _finish(maker: makers.Maker, path: str, strict: bool, complete: bool) -> tuple[provenance.Skipped, ...]:
+def _finish(job: jobs.Job, strict: bool) -> tuple[provenance.Skipped, ...]:
     """Put the reasons for left-out items on record and mark the dataset complete; gives all that was left out."""
-    if not complete:
+    maker, path = job.maker, job.path
+    if job.state is not jobs.State.COMPLETE:
+        writer.require_in_the_making(path, job.identity)
+        if job.state is jobs.State.GROW:
+            growth.extend(path, maker.schema, maker.record())
         has_flags = schemas.VALID in maker.schema.names
         invalid = writer.invalid_items(path) if has_flags else np.empty(0, np.int64)
+        new = invalid[invalid >= job.kept]  # what was left out of a dataset that grew is on record
         if strict:
-            _refuse(maker, invalid)
-        reasons = maker.skipped(invalid) if invalid.size else ()
+            _refuse(maker, new)
+        reasons = maker.skipped(new) if new.size else ()
         if len(invalid) == maker.schema.items:
             first = reasons[0]
             raise errors.InputError(f"Not one item could be made for {path}; the first, {first.name}: {first.reason}.")
         writer.finalise(path, maker.schema, reasons, len(invalid))
+    growth.end(path)
     stored = reader.stored_attributes(path)
     assert stored is not None, f"{path} vanished"
     return tuple(provenance.Skipped(**entry) for entry in stored["skipped"])

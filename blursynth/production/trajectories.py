@@ -1,7 +1,7 @@
 """Maker of trajectories datasets: n random paths and what drew them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import recipe_file
 from blursynth.kernels import trajectory
-from blursynth.storage import provenance, schema
+from blursynth.storage import provenance, reader, schema
 from blursynth.synthesis import motion, recipe
 
 PARAMETER_COLUMNS = {
@@ -22,16 +22,19 @@ PARAMETER_COLUMNS = {
 _UNITS = {"angle": "rad"}
 
 
-def motion_columns() -> list[schema.ArraySpec]:
+def motion_columns(request: recipe.Motion) -> list[schema.ArraySpec]:
     """Columns that say how each item's path was drawn; shared by everything that draws paths."""
+    draws = {name: getattr(request, name) for name in PARAMETER_COLUMNS if name != "angle"}
+    ranges = {name: (draw.minimum, draw.maximum) for name, draw in draws.items()} | {"angle": (0, 2 * np.pi)}
     parameters = [
-        schema.column(name, "float32", long_name=text, units=_UNITS.get(name, "1"))
+        schema.column(name, "float32", long_name=text, units=_UNITS.get(name, "1"), valid_range=ranges[name])
         for name, text in PARAMETER_COLUMNS.items()
     ]
+    lengths, turns = (request.length.minimum, request.length.maximum), (0, request.steps)
     return [
         *parameters,
-        schema.column("length", "float32", long_name="Lmax: arc length of the path", units="px"),
-        schema.column("impulses", "int32", long_name="sudden turns that fired", units="1"),
+        schema.column("length", "float32", long_name="Lmax: arc length of the path", units="px", valid_range=lengths),
+        schema.column("impulses", "int32", long_name="sudden turns that fired", units="1", valid_range=turns),
     ]
 
 
@@ -63,14 +66,26 @@ class TrajectoryMaker:
                 "origin": "start of the path",
             },
         )
-        return schema.sized("trajectories", self.recipe.n, [position, *motion_columns()], self.shard_length)
+        return schema.sized(
+            "trajectories", self.recipe.n, [position, *motion_columns(self.recipe.motion)], self.shard_length
+        )
 
     def record(self) -> provenance.Record:
-        return provenance.Record(recipe_toml=recipe_file.to_toml(self.recipe), seed=self.seed, command=self.command)
+        return provenance.Record(
+            recipe_toml=recipe_file.to_toml(self.recipe), seed=self.seed, command=self.command, maker="trajectories"
+        )
 
     def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
         motions = motion.simulate(self.recipe.motion, self.seed, np.arange(items.start, items.stop, dtype=np.int64))
         return {"position": motions.position_NMA, **motion_values(motions)}
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More paths can be added: path i is a function of (recipe, seed, i)."""
+        return frozenset({"recipe.n"})
+
+    def grown_from(self, there: reader.Dataset) -> "TrajectoryMaker":  # noqa: ARG002
+        return self
 
     def peak_bytes(self, items: int) -> int:
         """The stored positions, and the same again while they are encoded."""
@@ -78,3 +93,9 @@ class TrajectoryMaker:
 
     def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
         return []
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> TrajectoryMaker:  # noqa: ARG001
+    """The maker of a dataset with this record."""
+    request = recipe_file.parse(record.recipe_toml, recipe.Trajectories, "The recorded recipe")
+    return TrajectoryMaker(request, record.seed, record.command, shard_length)

@@ -1,8 +1,7 @@
 """Pairs that were averaged from frames: how far blurred and sharp differ, and the frames behind a pair."""
 
 import math
-import pathlib
-from collections.abc import Mapping
+import os
 
 import numpy as np
 from PIL import Image
@@ -10,7 +9,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.media import decode
 from blursynth.report import drawing
-from blursynth.sources import clips
+from blursynth.sources import clip_files, clips
 from blursynth.storage import reader
 from blursynth.synthesis import frames
 
@@ -33,8 +32,11 @@ class Clips:
 
     def __init__(self, dataset: reader.Dataset) -> None:
         self._dataset = dataset
-        self._paths: Mapping[str, str] = dataset.attributes.get("extra", {}).get("clips", {})
-        self._open: dict[str, clips.Clip | None] = {}
+        try:
+            self._paths = clips.locate(dataset.attributes["inputs"]["clips"].split(os.pathsep))
+        except errors.InputError:
+            self._paths = {}
+        self._open: dict[str, clip_files.Clip | None] = {}
 
     def caption(self, item: int) -> str:
         """M, which frames, and how far things move from one to the next."""
@@ -71,10 +73,10 @@ class Clips:
         columns = self._dataset.columns
         return int(columns["crop_y"][item]), int(columns["crop_x"][item]), height, width
 
-    def _clip(self, name: str) -> clips.Clip | None:
+    def _clip(self, name: str) -> clip_files.Clip | None:
         if name not in self._open:
             try:
-                self._open[name] = clips.one(name, pathlib.Path(self._paths[name]), hashed=False)
+                self._open[name] = clip_files.one(name, self._paths[name], hashed=False)
             except (KeyError, errors.InputError):
                 self._open[name] = None
         return self._open[name]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.media import decode, photos
-from blursynth.sources import clips
+from blursynth.sources import clip_files, clips
 from blursynth.synthesis import frames, frames_recipe, windows
 
 # The published folders, and the response that each was averaged with (README of the GOPRO set).
@@ -43,7 +43,7 @@ def compare(paths: Sequence[str], published: str, recipe: frames_recipe.AverageF
         yield from _folder(clip, cut, pathlib.Path(published) / folder, FOLDERS[folder], plan)
 
 
-def _frames(clip: clips.Clip, name: str, recipe: frames_recipe.AverageFrames) -> int:
+def _frames(clip: clip_files.Clip, name: str, recipe: frames_recipe.AverageFrames) -> int:
     """M: from the published folder's name, then the clip's, then the recipe."""
     if not recipe.frames_from_name:
         return recipe.frames[0]
@@ -51,7 +51,11 @@ def _frames(clip: clips.Clip, name: str, recipe: frames_recipe.AverageFrames) ->
 
 
 def _folder(
-    clip: clips.Clip, cut: windows.Windows, folder: pathlib.Path, transfer: str, recipe: frames_recipe.AverageFrames
+    clip: clip_files.Clip,
+    cut: windows.Windows,
+    folder: pathlib.Path,
+    transfer: str,
+    recipe: frames_recipe.AverageFrames,
 ) -> Iterator[str]:
     images = sorted(path for path in folder.iterdir() if path.suffix.lower() in photos.ENDINGS)
     yield f"{folder.name} ({transfer}): {len(images)} published images; share of values by difference in grey levels"

@@ -2,11 +2,22 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 from blursynth import errors
-from blursynth.sources import photos, scenes
+from blursynth.sources import photos, scenes, source
 
 SCENES = "scenes:"
+
+
+def recorded(text: str, listed: Sequence[source.Source], *, seed: int) -> source.Sources:
+    """The sources of a dataset that was made from `text` (see `parse`), in the order and state recorded of them.
+
+    Photos are looked for at `text`; raises InputError where there is nothing. Scenes are named by it and made again.
+    """
+    if text.startswith(SCENES):
+        return parse(text, seed=seed)
+    return photos.recorded(text, listed)
 
 
 def parse(

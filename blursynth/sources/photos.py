@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy
 import numpy.typing
@@ -23,6 +23,17 @@ class PhotoFolder:
     sources: tuple[source.Source, ...]
     skipped: tuple[source.Skipped, ...]
 
+    def changed(self, index: int) -> str | None:
+        """Whether photo number `index` is gone or another file than it was when its folder was scanned; None if not."""
+        expected = self.sources[index]
+        try:
+            digest = _digest(self.root / expected.name)
+        except FileNotFoundError:
+            return f"is gone from {self.root}"
+        except OSError as error:
+            return f"cannot be read any more: {error.strerror}"
+        return None if digest == expected.sha256 else "has changed since: its SHA-256 is another"
+
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
         """Photo number `index`: uint8 (height, width, 3), RGB, encoded light; see `media.photos.read`.
 
@@ -38,6 +49,17 @@ class PhotoFolder:
                 "listed; leave the photos unchanged while a dataset is made."
             )
         return pixels
+
+
+def recorded(path: str | pathlib.Path, sources: Sequence[source.Source]) -> PhotoFolder:
+    """The photos that a dataset was made from, at `path` (their folder, or the one photo), as they were then.
+
+    Raises InputError where there is nothing at `path`. Whether the photos still are what they were is for `changed`.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise errors.InputError(f"There is no file or folder {path}.")
+    return PhotoFolder(path if path.is_dir() else path.parent, tuple(sources), ())
 
 
 def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder:
@@ -113,10 +135,12 @@ def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Sk
 def _measure(root: pathlib.Path, name: str) -> source.Source:
     path = root / name
     height, width = photos.probe(path)
+    return source.Source(name, _digest(path), height, width, path.stat().st_size)
+
+
+def _digest(path: pathlib.Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-    return source.Source(name, digest, height, width, size)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _nothing_usable(path: pathlib.Path, skipped: list[source.Skipped]) -> str:

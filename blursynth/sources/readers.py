@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from blursynth.sources import clips
+from blursynth.sources import clip_files
 
 
 class Readers:
@@ -18,14 +18,14 @@ class Readers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[tuple[str, clips.Frames]] = []
+        self._idle: list[tuple[str, clip_files.Frames]] = []
         self._most = os.cpu_count() or 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Readers, ()
 
     @contextlib.contextmanager
-    def lent(self, clip: clips.Clip, first: int) -> Iterator[clips.Frames]:
+    def lent(self, clip: clip_files.Clip, first: int) -> Iterator[clip_files.Frames]:
         """A reader for frames of a clip from number `first`."""
         reader = self._near(clip.name, first) or clip.open()
         try:
@@ -37,7 +37,7 @@ class Readers:
             if surplus is not None:
                 surplus.close()
 
-    def _near(self, name: str, first: int) -> clips.Frames | None:
+    def _near(self, name: str, first: int) -> clip_files.Frames | None:
         """Take the idle reader that has the least to decode, if any comes from this side of the key frame."""
         with self._lock:
             near = [k for k, (of, reader) in enumerate(self._idle) if of == name and reader.can_go_on_to(first)]

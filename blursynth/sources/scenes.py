@@ -54,6 +54,9 @@ class Scenes:
         """Named scene-000000 and so on; the hash is of the text that determines the pixels."""
         return tuple(self._source(index) for index in range(self.count))
 
+    def changed(self, index: int) -> None:
+        """A scene is a function of its seed and number: nothing about it can change."""
+
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
         """Scene number `index`: uint8 (size, size, 3), RGB, encoded light (gamma 2.2)."""
         assert 0 <= index < self.count, index

@@ -41,6 +41,9 @@ class Sources(Protocol):
     def skipped(self) -> tuple[Skipped, ...]:
         """What was left out when the collection was made, by name."""
 
+    def changed(self, index: int) -> str | None:
+        """Why source number `index` is no longer what `sources` says of it, as it stands after its name; else None."""
+
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
         """Source number `index`: uint8 (height, width, 3), RGB, encoded light. Raises InputError."""
 

@@ -45,21 +45,37 @@ def context() -> ts.Context:
 
 def read_json(path: str, key: str) -> Any | None:
     """A JSON document, or None where there is none. Raises DatasetError where it is not JSON."""
-    with failures(path, f"read {key}"):
-        found = store(path).read(key).result()
-    if found.state != "value":
+    value = read_bytes(path, key)
+    if value is None:
         return None
     try:
-        return json.loads(found.value)
+        return json.loads(value)
     except ValueError as error:
         raise errors.DatasetError(f"{path}/{key} is damaged: not a JSON document ({error}).") from None
 
 
 def write_json(path: str, key: str, document: Any) -> None:
     """Write a JSON document as one object."""
-    text = json.dumps(document, indent=2, allow_nan=False)
+    write_bytes(path, key, json_bytes(document))
+
+
+def json_bytes(document: Any) -> bytes:
+    """The one way in which a JSON document is written here."""
+    return json.dumps(document, indent=2, allow_nan=False).encode()
+
+
+def write_bytes(path: str, key: str, value: bytes) -> None:
+    """Write one object; it appears whole or not at all."""
     with failures(path, f"write {key}"):
-        store(path).write(key, text.encode()).result()
+        store(path).write(key, value).result()
+
+
+def read_bytes(path: str, key: str) -> bytes | None:
+    """An object, or None where there is none."""
+    with failures(path, f"read {key}"):
+        found = store(path).read(key).result()
+    value: bytes | None = found.value if found.state == "value" else None
+    return value
 
 
 _RESUME = "Finished shards are kept: mend the cause and run the same command again to go on."
@@ -76,17 +92,23 @@ def failures(path: str, act: str, hint: str = _RESUME) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
         if isinstance(error, errors.BlursynthError):
             raise
-        raise errors.DatasetError(f"Could not {act} in {path}: {_reason(error)}. {hint}") from error
+        number = _number(error)
+        raise errors.StorageError(f"Could not {act} in {path}: {_reason(error, number)}. {hint}", number) from error
 
 
-def _reason(error: Exception) -> str:
-    """The system's own words where tensorstore passes its error number on, else the first words of its message."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+def _number(error: Exception) -> int | None:
+    """The system's error number, which tensorstore passes on in its message."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found.group(1)) if found else None
+
+
+def _reason(error: Exception, number: int | None) -> str:
+    """The system's own words where its error number is known, else the first words of the message."""
+    if number is not None:
+        return os.strerror(number)
     text = str(error)
-    number = re.search(r"os_error_code='(\d+)'", text)
-    if number:
-        return os.strerror(int(number.group(1)))
     return text if len(text) <= 300 else text[:300] + "..."
 
 
@@ -94,12 +116,32 @@ def _reason(error: Exception) -> str:
 
 
 def is_vacant(path: str) -> bool:
-    """Nothing there, or an empty folder, or one that holds only what a killed first write left behind."""
-    place = pathlib.Path(path)
-    if place.is_dir():
-        with failures(path, "list what is"):
-            return all(entry.name.endswith(_LEFTOVER) for entry in place.iterdir())
-    return not os.path.lexists(path)
+    """Nothing there, or folders without a file but what a killed first write left behind."""
+    if not pathlib.Path(path).is_dir():
+        return not os.path.lexists(path)
+    with failures(path, "list what is"):
+        for folder, folders, names in os.walk(path, onerror=_raise):
+            links = [name for name in folders if pathlib.Path(folder, name).is_symlink()]
+            if links or not all(name.endswith(_LEFTOVER) for name in names):
+                return False
+    return True
+
+
+def free_bytes(path: str) -> int:
+    """Space left for this user where a path is, or will be."""
+    place = next(folder for folder in (pathlib.Path(path), *pathlib.Path(path).parents) if folder.exists())
+    with failures(path, "ask for the free space"):
+        return shutil.disk_usage(place).free
+
+
+def size_of(path: str) -> int:
+    """Bytes of all files under a path."""
+    files = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
+    return sum(os.lstat(file).st_size for file in files)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def remove(path: str) -> None:

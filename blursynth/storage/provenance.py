@@ -13,7 +13,10 @@ import blursynth
 from blursynth.storage import schema as schemas
 
 # What may differ between the run that began a dataset and the one that continues it.
-_INCIDENTAL = frozenset({"command", "created", "versions", "complete", "skipped", "valid_items", "fingerprint"})
+_INCIDENTAL = frozenset(
+    {"command", "created", "inputs", "versions", "complete", "skipped", "valid_items", "fingerprint"}
+    | {"documents", "seal", "grown_from", "growth"}
+)
 _VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow", "av")
 
 
@@ -31,6 +34,8 @@ class Record:
 
     `sources`: one mapping a source, in the order that the column `source` counts (name, sha256, height, width,
     bytes). `splits`: the names that the column `split` counts. `skipped`: sources left out before work started.
+    `maker`: which of production's makers it was (a name in `production.registry`). `inputs`: where the sources lay, by
+    the name of what they are (photos, clips, trajectories); they may lie elsewhere when the dataset is made again.
     `extra`: whatever else makes the dataset what it is, as JSON; a pure function of the recipe and the inputs.
     `created`: UTC.
     """
@@ -44,6 +49,8 @@ class Record:
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     created: str = dataclasses.field(default_factory=lambda: now())
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    maker: str = ""
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def now() -> str:
@@ -60,6 +67,14 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def other_versions(recorded: Mapping[str, str]) -> list[str]:
+    """`pillow 11.1.0 then, 12.0.0 now` for every package that is not the one of the record."""
+    current = versions()
+    names = sorted({*recorded, *current})
+    pairs = [(name, recorded.get(name, "none"), current.get(name, "none")) for name in names]
+    return [f"{name} {then} then, {present} now" for name, then, present in pairs if then != present]
 
 
 def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
@@ -81,10 +96,29 @@ def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
         "splits": list(record.splits),
         "skipped": skipped_attribute(record.skipped),
         "extra": dict(record.extra),
+        "maker": record.maker,
+        "inputs": dict(record.inputs),
     }
     # As read back from disk (tuples become lists), so that a record equals its own stored form.
     stored: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
     return stored
+
+
+def recorded(attributes: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> Record:
+    """The record that these group attributes were made from; the list of sources is stored apart from them."""
+    return Record(
+        recipe_toml=attributes["recipe"],
+        seed=attributes["seed"],
+        command=attributes["command"],
+        sources=tuple(sources),
+        splits=tuple(attributes["splits"]),
+        skipped=tuple(Skipped(**entry) for entry in attributes["skipped"]),
+        versions=attributes["versions"],
+        created=attributes["created"],
+        extra=attributes["extra"],
+        maker=attributes["maker"],
+        inputs=attributes["inputs"],
+    )
 
 
 def sources_digest(sources: Sequence[Mapping[str, Any]]) -> str:
@@ -98,20 +132,36 @@ def skipped_attribute(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
     return [{"name": name, "reason": reason} for name, reason in once]
 
 
+def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (stored, wanted), None where it is absent, for all that makes the wanted dataset another one."""
+    left, right = _comparable(stored), _comparable(wanted)
+    pairs = {key: (left.get(key), right.get(key)) for key in sorted({*left, *right})}
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+
+
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """`recipe.motion.anxiety: 0.1 -> 0.2` for everything that makes the wanted dataset another one."""
-    left, right = _comparable(stored), _comparable(wanted)
-    absent = object()
     lines = []
-    for key in sorted({*left, *right}):
-        old, new = left.get(key, absent), right.get(key, absent)
-        if old == new:
-            continue
+    for key, (old, new) in differing(stored, wanted).items():
         if key == "sources_sha256":
             lines.append(f"sources: {stored.get('sources')} then, {wanted.get('sources')} now, not the same files")
         else:
-            lines.append(f"{key}: {'(none)' if old is absent else old} -> {'(none)' if new is absent else new}")
+            lines.append(f"{key}: {'(none)' if old is None else old} -> {'(none)' if new is None else new}")
     return lines
+
+
+def source_differences(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`b.png is gone`, `c.png has changed`, `d.png is new`: what became of the sources since."""
+    old, new = ({source["name"]: source["sha256"] for source in sources} for sources in (stored, wanted))
+    gone = [f"{name} is gone or cannot be used any more" for name in old if name not in new]
+    changed = [f"{name} has changed" for name in old if name in new and new[name] != old[name]]
+    added = [f"{name} is new" for name in new if name not in old]
+    return gone + changed + added
+
+
+def identity(attributes: Mapping[str, Any]) -> str:
+    """A digest of all that makes a dataset what it is: the same for runs that make the same bytes."""
+    return hashlib.sha256(json.dumps(_comparable(attributes), sort_keys=True).encode()).hexdigest()
 
 
 def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +173,7 @@ def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):  # an empty table is as if there were none
         for key, inner in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:

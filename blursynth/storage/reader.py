@@ -68,8 +68,13 @@ def require_known_version(path: str, attributes: Mapping[str, Any]) -> None:
         )
 
 
-def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
-    """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros."""
+def open_array(
+    path: str, name: str, context: ts.Context | None = None, document: Mapping[str, Any] | None = None
+) -> Any:
+    """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros.
+
+    `document`: take these metadata on trust instead of those stored.
+    """
     spec = {
         "driver": "zarr3",
         "kvstore": place.kvstore_spec(path, name),
@@ -77,17 +82,24 @@ def open_array(path: str, name: str, context: ts.Context | None = None) -> Any:
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
     }
+    if document is not None:
+        spec |= {"metadata": document, "assume_metadata": True}
     return ts.open(spec, read=True, context=context or place.context()).result()
 
 
-def digests(path: str, attributes: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Which shards are finished, bool (shards,), and their rows of digests, uint8 (shards, arrays, 32), else zero."""
+def digests(
+    path: str, attributes: Mapping[str, Any], document: Mapping[str, Any] | None = None
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Which shards are finished, bool (shards,), and their rows of digests, uint8 (shards, arrays, 32), else zero.
+
+    `document`: metadata of `digest` to take on trust instead of those stored.
+    """
     shards = -(-attributes["items"] // attributes["shard_length"])
     rows = np.zeros((shards, len(attributes["arrays"]), schemas.DIGEST_BYTES), np.uint8)
     finished = np.zeros(shards, np.bool_)
     with place.failures(path, "list the finished shards"):
         keys = {key.decode() for key in place.store(path).list(ts.KvStore.KeyRange(f"{schemas.DIGEST}/c/")).result()}
-        array = open_array(path, schemas.DIGEST)
+        array = open_array(path, schemas.DIGEST, document=document)
     listed = [shard for shard in range(shards) if schemas.digest_key(shard) in keys]
     for shard, reading in [(shard, array[shard].read()) for shard in listed]:
         try:

@@ -21,6 +21,7 @@ FEWEST_SHARDS = 16
 GROUP = "zarr.json"
 ATTRIBUTE = "blursynth"
 DIGEST = "digest"
+GROWTH = "digest/growth.json"  # what a dataset grows into, while it does; below an array, where no reader looks
 DIGEST_BYTES = 32
 VALID = "valid"
 SOURCE = "source"
@@ -119,9 +120,15 @@ class Schema:
         return "/".join([array.name, "c", str(shard), *("0" for _ in array.shape)])
 
 
-def column(name: str, dtype: str, long_name: str, units: str = "1") -> ArraySpec:
-    """A number an item, with its meaning and unit."""
-    return ArraySpec(name, dtype, attributes={"long_name": long_name, "units": units})
+def column(
+    name: str, dtype: str, long_name: str, units: str = "1", valid_range: tuple[float, float] | None = None
+) -> ArraySpec:
+    """A number an item, with its meaning and unit, and the least and greatest value that it can have (CF names)."""
+    attributes: dict[str, Any] = {"long_name": long_name, "units": units}
+    if valid_range is not None:
+        low, high = (np.asarray(bound).astype(dtype).item() for bound in valid_range)  # as values round to the dtype
+        attributes["valid_range"] = [low, high]
+    return ArraySpec(name, dtype, attributes=attributes)
 
 
 def sized(kind: str, items: int, arrays: Sequence[ArraySpec], shard_length: int | None = None) -> Schema:

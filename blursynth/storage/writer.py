@@ -4,6 +4,7 @@ A shard is encoded in memory and stored as one object an array, then its row of 
 run again: an object is there whole or not at all, and a shard without its row is made again.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -15,10 +16,12 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place, provenance, reader
+from blursynth.storage import place, provenance, reader, seal
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
+
+_NAMED = 10  # sources that a refusal names
 
 
 def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None:
@@ -32,8 +35,8 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
     if stored is None:
         place.write_json(path, schemas.GROUP, schemas.group_document(wanted))
     else:
-        _require_same(path, stored, wanted)
-    for name, document in _documents(schema, record).items():
+        require_same(path, stored, wanted, record.sources)
+    for name, document in documents(schema, record).items():
         key = f"{name}/zarr.json"
         existing = place.read_json(path, key) if stored is not None else None
         if existing is None:
@@ -45,26 +48,41 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
             )
 
 
-def _documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
+def documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
     """Each array's metadata; the long list of sources is an attribute of the column that counts them."""
-    documents = {array.name: schema.document(array) for array in schema.arrays}
-    assert not record.sources or schemas.SOURCE in documents, "sources are listed without a column `source`"
+    made = {array.name: schema.document(array) for array in schema.arrays}
+    assert not record.sources or schemas.SOURCE in made, "sources are listed without a column `source`"
     if record.sources:
-        documents[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
-    documents[schemas.DIGEST] = schema.digest_document()
+        made[schemas.SOURCE]["attributes"]["sources"] = [dict(source) for source in record.sources]
+    made[schemas.DIGEST] = schema.digest_document()
     # As read back from disk (tuples become lists), so that what is there can be compared with what would be written.
-    stored: dict[str, dict[str, Any]] = json.loads(json.dumps(documents, allow_nan=False))
+    stored: dict[str, dict[str, Any]] = json.loads(json.dumps(made, allow_nan=False))
     return stored
 
 
-def _require_same(path: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def require_same(
+    path: str,
+    stored: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    hint: str = "",
+) -> None:
+    """Raise DatasetError, which shows the difference, where the dataset that is there is not the wanted one.
+
+    `hint`: what else can be done. Other versions of packages are a warning.
+    """
     reader.require_known_version(path, stored)
     differences = provenance.differences(stored, wanted)
+    if "sources_sha256" in provenance.differing(stored, wanted):
+        named = provenance.source_differences(reader.Dataset(path, stored).sources, sources)
+        differences += [f"  {line}" for line in named[:_NAMED]]
+        differences += [f"  and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
         raise errors.DatasetError(
             f"{path} holds another dataset than the one asked for; it differs in (there -> asked for):\n{listed}\n"
-            "Ask for the same to go on with it, use --overwrite to replace it, or choose another place for the output."
+            f"Ask for the same to go on with it, {hint}use --overwrite to replace it, or choose another place for the "
+            "output."
         )
     for package, version in stored["versions"].items():
         current = wanted["versions"].get(package)
@@ -72,11 +90,32 @@ def _require_same(path: str, stored: Mapping[str, Any], wanted: Mapping[str, Any
             _log.warning("%s was begun with %s %s and goes on with %s.", path, package, version, current)
 
 
-def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def require_in_the_making(path: str, identity: str) -> None:
+    """Raise StorageError where the dataset of this identity is not, or no longer, what is being made at `path`."""
+    group = place.read_json(path, schemas.GROUP)
+    documents = [group["attributes"][schemas.ATTRIBUTE] if group else None, place.read_json(path, schemas.GROWTH)]
+    if identity in [provenance.identity(attributes) for attributes in documents if attributes is not None]:
+        return
+    what = "was replaced by another dataset" if group else "is gone: it was removed"
+    raise errors.StorageError(
+        f"{path} {what} while it was being made, or lies on a file system that not all workers share. "
+        "Run the command again to make what is missing.",
+        errno.ENOENT,
+    )
+
+
+def write_shard(
+    path: str,
+    schema: schemas.Schema,
+    shard: int,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    identity: str | None = None,
+) -> None:
     """Store all arrays' parts of one shard, then its row of digests.
 
     `arrays[name]` has shape (items of the shard, *item shape) and the array's dtype; all arrays of the schema, no
-    others. Raises DatasetError where they cannot be stored.
+    others. `identity`: of the dataset that they are for. Who was thought dead may write late: the same bytes, if the
+    dataset is still the same one, and else nothing. Raises StorageError where they cannot be stored.
     """
     items = schema.items_of(shard)
     assert set(arrays) == set(schema.names), f"made {sorted(arrays)}, the schema has {sorted(schema.names)}"
@@ -93,8 +132,39 @@ def write_shard(path: str, schema: schemas.Schema, shard: int, arrays: Mapping[s
     with place.failures(path, f"write shard {shard}"):
         for write in writes:
             write.result()
+    if identity is not None:
+        _require_still(path, identity, [schema.chunk_key(array, shard) for array in schema.arrays])
+    with place.failures(path, f"write shard {shard}"):
         _, write = _store(path, schemas.digest_key(shard), schema.digest_document(), digests, shard)
         write.result()
+
+
+def encode_shard(schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
+    """The bytes of each array's object of one shard, as `write_shard` stores them, by the array's name."""
+    start = schema.items_of(shard).start
+    encoded = {}
+    for array in schema.arrays:
+        key = schema.chunk_key(array, shard).partition("/")[2]
+        encoded[array.name] = _encode(schema.document(array), arrays[array.name], start, key)
+    return encoded
+
+
+def write_digests(path: str, schema: schemas.Schema, shard: int, digests: npt.NDArray[np.uint8]) -> None:
+    """Store a shard's row of digests anew, uint8 (arrays, 32)."""
+    key = schemas.digest_key(shard)
+    place.write_bytes(path, key, _encode(schema.digest_document(), digests[None], shard, key.partition("/")[2]))
+
+
+def _require_still(path: str, identity: str, written: Sequence[str]) -> None:
+    """As `require_in_the_making`; takes back what was written into a dataset that had been removed."""
+    try:
+        require_in_the_making(path, identity)
+    except errors.StorageError:
+        if place.read_json(path, schemas.GROUP) is None:
+            with place.failures(path, "take back a shard"):
+                for key in written:
+                    place.store(path).write(key, None).result()
+        raise
 
 
 def _store(
@@ -134,7 +204,7 @@ def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
     """Which shards are finished, bool (shards,): those with a whole row of digests."""
     attributes = reader.stored_attributes(path)
     assert attributes is not None, f"{path} vanished"
-    present, _ = reader.digests(path, attributes)
+    present, _ = reader.digests(path, attributes, schema.digest_document())
     assert len(present) == schema.shards, f"{path} has {len(present)} shards, not {schema.shards}"
     return present
 
@@ -170,4 +240,4 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
         "fingerprint": hashlib.sha256(rows.tobytes()).hexdigest(),
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
-    place.write_json(path, schemas.GROUP, schemas.group_document(attributes))
+    place.write_json(path, schemas.GROUP, schemas.group_document(seal.sealed(path, attributes)))

@@ -1,5 +1,6 @@
 """A window of successive frames -> a blurred/sharp pair."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -118,6 +119,19 @@ class Window:
         if frame.coding is None:
             return np.ascontiguousarray(frame.planes[0])
         return _average_planes([frame], frame.coding, (0, 0, *frame.size), 0, self._single).sharp
+
+
+def sharp(
+    frame: picture.Picture, light: Light, count: int, turns: int, box: Box, interpolate: int = 0
+) -> npt.NDArray[np.uint8]:
+    """The sharp image of a window of `count` frames from its target frame alone: uint8 (h, w, 3), RGB, encoded."""
+    window = Window([frame], light, 0, turns)
+    if frame.coding is None or interpolate:
+        return window.pair(box).sharp
+    table = dataclasses.replace(
+        light.tables(count), frames=1
+    )  # codes of one frame depend on its window's steps of light
+    return np.rot90(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp, turns)
 
 
 def _average_planes(

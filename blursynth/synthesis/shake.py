@@ -36,15 +36,15 @@ def with_margin(
 
     Returns uint8 (height + 2 margin, width + 2 margin, C). The edge pixel itself is not repeated (d c b | a b c d).
     """
-    rows = _reflected(np.arange(top - margin, top + height + margin), photo_HWC.shape[0])
-    columns = _reflected(np.arange(left - margin, left + width + margin), photo_HWC.shape[1])
-    return np.ascontiguousarray(photo_HWC[rows[:, None], columns[None, :]])
+    rows, above, below = _inside(top - margin, top + height + margin, photo_HWC.shape[0])
+    columns, before, after = _inside(left - margin, left + width + margin, photo_HWC.shape[1])
+    window_HWC = photo_HWC[rows, columns]
+    if above or below or before or after:
+        # What is cut is longer than what is missing, or the whole photo: its reflection is the photo's.
+        return np.pad(window_HWC, ((above, below), (before, after), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(window_HWC)
 
 
-def _reflected(index: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.intp]:
-    """Indices folded into [0, size) by reflection at the outermost samples, as often as it takes."""
-    if size == 1:
-        return np.zeros_like(index)
-    period = 2 * (size - 1)
-    folded = np.abs(index) % period
-    return np.where(folded < size, folded, period - folded)
+def _inside(start: int, stop: int, size: int) -> tuple[slice, int, int]:
+    """The part of [start, stop) that lies in [0, size), and how much is missing before and after it."""
+    return slice(max(start, 0), min(stop, size)), max(-start, 0), max(stop - size, 0)

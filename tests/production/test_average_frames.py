@@ -12,7 +12,7 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.media import decode, photos, picture
-from blursynth.production import average_frames, footage, run
+from blursynth.production import footage, run, window_columns
 from blursynth.report import published
 from blursynth.sources import clips
 from blursynth.storage import reader
@@ -77,7 +77,7 @@ def test_what_is_left_out_and_why(tmp_path: pathlib.Path) -> None:
     clip = clip_files.write(tmp_path / "a.mp4", codes, options=options, times=times)
     description = footage.maker([str(clip)], {"seed": 0, "frames": 5, "min_motion": 2, "max_step": 4, "stride": 5})
     reasons = description.make(range(8))["reason"].tolist()
-    R = average_frames.Reason
+    R = window_columns.Reason
     assert reasons == [R.STILL, R.STILL, R.NONE, R.NONE, R.STEP, R.STEP, R.NONE, R.UNEVEN]
     across = footage.maker([str(clip)], {"seed": 0, "frames": 11, "stride": 11}).make(range(3))["reason"].tolist()
     assert across == [R.CUT, R.CUT, R.CUT]

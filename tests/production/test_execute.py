@@ -1,19 +1,20 @@
-"""Tasks on Dask's threads: every one once, never more than `workers` at a time, and a clean stop."""
+"""Tasks on Dask's threads: every one once, never more than `workers` at a time, its error handed back, a clean stop."""
 
 import threading
 import time
 
 import pytest
 
+from blursynth import errors
 from blursynth.production import execute
 
 
 class Watch:
     """Counts what is under way; fails at the task that it is given as the `fails_at`-th."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
+    def __init__(self, fails_at: int | None = None, error: type[BaseException] = OSError) -> None:
         self.lock = threading.Lock()
-        self.fails_at = fails_at
+        self.fails_at, self.error = fails_at, error
         self.under_way = self.most = 0
         self.begun: list[int] = []
 
@@ -27,53 +28,70 @@ class Watch:
         with self.lock:
             self.under_way -= 1
         if fails:
-            raise OSError("no")
+            raise self.error("no")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_task_once_and_never_more_than_workers_under_way(workers: int) -> None:
-    watch, reported = Watch(), []
-    execute.run(watch, range(60), workers=workers, finished=reported.append)
+    watch, reported = Watch(), dict[int, Exception | None]()
+    execute.Threads(workers).run(watch, range(60), reported.__setitem__)
     assert sorted(watch.begun) == list(range(60))
-    assert sorted(reported) == list(range(60))
+    assert reported == dict.fromkeys(range(60))
     assert watch.most == workers
 
 
-def test_finished_is_called_in_the_calling_thread_while_others_work() -> None:
+def test_ended_is_called_in_the_calling_thread_while_others_work() -> None:
     threads, remaining = set(), []
     watch = Watch()
 
-    def finished(_: int) -> None:
+    def ended(_: int, __: Exception | None) -> None:
         threads.add(threading.current_thread())
         remaining.append(60 - len(watch.begun))
 
-    execute.run(watch, range(60), workers=2, finished=finished)
+    execute.Threads(2).run(watch, range(60), ended)
     assert threads == {threading.main_thread()}
     assert remaining[0] > 50
 
 
-def test_first_error_stops_and_nothing_is_left_running() -> None:
-    watch = Watch(fails_at=7)
-    with pytest.raises(OSError, match="no"):
-        execute.run(watch, range(1000), workers=3, finished=lambda _: None)
-    assert watch.under_way == 0
-    assert len(watch.begun) <= 7 + 2 * 3
+def test_an_error_is_handed_back_and_the_others_go_on() -> None:
+    watch, reported = Watch(fails_at=7), dict[int, Exception | None]()
+    execute.Threads(3).run(watch, range(40), reported.__setitem__)
+    failed = {task: error for task, error in reported.items() if error is not None}
+    assert [str(error) for error in failed.values()] == ["no"]
+    assert list(failed) == [watch.begun[6]]
+    assert len(reported) == 40
 
 
 def test_no_tasks_is_no_work() -> None:
-    execute.run(Watch(fails_at=1), [], workers=2, finished=lambda _: None)
+    execute.Threads(2).run(Watch(fails_at=1), [], lambda *_: None)
 
 
-def test_an_error_in_finished_stops_too() -> None:
-    def finished(_: int) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_error_in_ended_stops_and_nothing_is_left_running(error: type[BaseException]) -> None:
+    def ended(*_: object) -> None:
+        raise error
 
     watch = Watch()
-    with pytest.raises(KeyboardInterrupt):
-        execute.run(watch, range(1000), workers=2, finished=finished)
+    with pytest.raises(error):
+        execute.Threads(2).run(watch, range(1000), ended)
     assert watch.under_way == 0
     assert len(watch.begun) < 20
 
 
+def test_an_interrupt_in_a_task_stops() -> None:
+    watch = Watch(fails_at=7, error=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        execute.Threads(3).run(watch, range(1000), lambda *_: None)
+    assert watch.under_way == 0
+    assert len(watch.begun) <= 7 + 2 * 3
+
+
 def test_available_workers_are_at_least_one() -> None:
     assert execute.available_workers() >= 1
+
+
+def test_amounts_of_memory() -> None:
+    assert execute.parse_bytes("8GB") == 8_000_000_000
+    assert execute.parse_bytes("500 MiB") == 500 * 2**20
+    with pytest.raises(errors.RecipeError, match="lots is not an amount of memory"):
+        execute.parse_bytes("lots")

@@ -70,7 +70,7 @@ def test_disk_that_takes_no_more_is_one_sentence_and_the_run_is_continued(tmp_pa
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))"
     done = subprocess.run(fake_maker.script(maker, path, before=limit), capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("blursynth.errors.DatasetError: Could not write shard ")
+    assert last.startswith("blursynth.errors.StorageError: Could not write shard ")
     assert f"in {path}: File too large. Finished shards are kept: mend the cause and run the same command again" in last
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]
     run.produce(maker, path)
@@ -91,7 +91,7 @@ def test_no_permission_is_one_sentence(tmp_path: pathlib.Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     last = run_without_rights(closed / "f.zarr")
-    assert "DatasetError: Could not make the lock in " in last
+    assert "StorageError: Could not make the lock in " in last
     assert "Permission denied" in last
     assert list(closed.iterdir()) == []
 

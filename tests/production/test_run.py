@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import fake_maker
@@ -22,10 +23,11 @@ Skipped = provenance.Skipped
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:
-    """Every file below a folder, but for the moment of creation."""
+    """Every file below a folder, but for the moment of creation and the seal, which covers it."""
     files = {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
     group = json.loads(files["zarr.json"])
-    del group["attributes"]["blursynth"]["created"]
+    for moment in ("created", "seal"):
+        group["attributes"]["blursynth"].pop(moment, None)
     return files | {"zarr.json": json.dumps(group).encode()}
 
 
@@ -71,11 +73,11 @@ class Failing(fake_maker.Fake):
         return super().make(items)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, errors.InputError])
-def test_a_stopped_run_is_continued(error: type[BaseException], tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_stopped_run_is_continued(stop: type[BaseException], tmp_path: pathlib.Path) -> None:
     path = tmp_path / "f.zarr"
-    with pytest.raises(error, match="stop here"):
-        run.produce(Failing(error=error), path, workers=1)
+    with pytest.raises(stop, match="stop here"):
+        run.produce(Failing(error=stop), path, workers=1)
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]
     with pytest.raises(errors.DatasetError, match="not finished"):
         reader.open(path)
@@ -87,6 +89,53 @@ def test_a_stopped_run_is_continued(error: type[BaseException], tmp_path: pathli
     assert calls[-1] == 20
     run.produce(FAKE, tmp_path / "whole.zarr")
     assert contents(path) == contents(tmp_path / "whole.zarr")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, errors.InputError, MemoryError])
+def test_a_shard_that_cannot_be_made_does_not_stop_the_rest(error: type[Exception], tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "f.zarr"
+    with pytest.raises(
+        errors.DatasetError, match=r"1 shard could not be made(?s:.)*items 12 to 14: .*stop here"
+    ) as report:
+        run.produce(Failing(error=error), path, workers=2)
+    assert isinstance(report.value.__cause__, error)
+    outcome = run.produce(FAKE, path)
+    assert (outcome.made, outcome.resumed) == (3, 17)
+    run.produce(FAKE, tmp_path / "whole.zarr")
+    assert contents(path) == contents(tmp_path / "whole.zarr")
+
+
+@dataclasses.dataclass(frozen=True)
+class Vanishing(fake_maker.Fake):
+    """Its dataset is removed, or replaced, while its items 9 to 11 are made."""
+
+    path: str = ""
+    instead: fake_maker.Fake | None = None
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        if 9 in items:
+            shutil.rmtree(self.path)
+            if self.instead is not None:
+                writer.create(self.path, self.instead.schema, self.instead.record())
+        return super().make(items)
+
+
+def test_removed_in_the_middle_is_a_sentence_and_leaves_room_to_begin_anew(tmp_path: pathlib.Path) -> None:
+    path = place.normalise(tmp_path / "f.zarr")
+    with pytest.raises(errors.StorageError, match=r"f\.zarr is gone: it was removed while it was being made"):
+        run.produce(Vanishing(path=path), path, workers=1)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert run.produce(FAKE, path).made == 20
+    fake_maker.assert_holds(reader.open(path), FAKE)
+
+
+def test_a_late_writer_leaves_another_dataset_alone(tmp_path: pathlib.Path) -> None:
+    path, other = place.normalise(tmp_path / "f.zarr"), fake_maker.Fake(seed=7)
+    with pytest.raises(errors.StorageError, match="was replaced by another dataset while it was being made"):
+        run.produce(Vanishing(path=path, instead=other), path, workers=1)
+    assert not writer.finished(path, other.schema).any()
+    run.produce(other, path)
+    fake_maker.assert_holds(reader.open(path), other)
 
 
 class Killed(BaseException):
@@ -170,7 +219,7 @@ class TestOutputExists:
     def test_sources_changed_since_are_refused(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run.produce(FAKE, tmp_path / "f.zarr")
         monkeypatch.setattr(fake_maker, "SOURCES", ({"name": "a.png", "sha256": "77"}, *fake_maker.SOURCES[1:]))
-        with pytest.raises(errors.DatasetError, match="sources: 2 then, 2 now, not the same files"):
+        with pytest.raises(errors.DatasetError, match=r"sources: 2 then, 2 now, .*\n +a.png has changed\n"):
             run.produce(FAKE, tmp_path / "f.zarr")
 
     def test_newer_format_is_refused_until_overwritten(self, tmp_path: pathlib.Path) -> None:

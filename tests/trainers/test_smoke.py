@@ -1,4 +1,8 @@
-"""Every smoke recipe trains: its content loss falls by 30 % at least, and it restores images, not grey."""
+"""Every smoke recipe trains: its content loss falls by 30 % at least, and it restores images, not grey.
+
+A recipe on a pixel loss alone begins near the identity, thanks to the global skip, so its loss has no 30 % to fall:
+it has to restore held-out images better than it found them instead.
+"""
 
 import json
 import pathlib
@@ -29,7 +33,11 @@ def test_smoke_recipe_learns(path: pathlib.Path, tmp_path: pathlib.Path) -> None
     assert terminal.exit_code(run.main, arguments) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     content = [sum(line["loss"].get(term, 0.0) for term in CONTENT) for line in lines if line["kind"] == "train"]
-    assert np.mean(content[-5:]) <= 0.7 * content[0]
+    if "perceptual" in lines[0]["loss"]:
+        assert np.mean(content[-5:]) <= 0.7 * content[0]
+    else:
+        last = [line for line in lines if line["kind"] == "validation"][-1]
+        assert last["psnr"] >= last["blurred_psnr"] + 0.5
     network = restoring.load(tmp_path / "run" / "last.safetensors", torch.device("cpu"))
     for blurred in reader.open(data).read("blurred", range(4)):
         restored = validation.restore(network, blurred, torch.device("cpu"))

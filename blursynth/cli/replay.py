@@ -1,0 +1,72 @@
+"""`blursynth replay`."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from blursynth.cli import inspection
+
+
+@click.command("replay")
+@click.argument("dataset", metavar="DATASET")
+@click.argument("index", type=click.IntRange(0))
+@click.option("--out", "-o", type=click.Path(path_type=pathlib.Path), help="Folder for the pair made again, as PNGs.")
+@inspection.moved
+def command(dataset: str, index: int, out: pathlib.Path | None, **given: Any) -> int:
+    """Make item INDEX of DATASET again from its record, and compare it with what is stored.
+
+    Items are numbered as they are stored and as `blursynth verify` names them; those left out keep their number.
+    Prints the item's columns and where it came from. Exit code 0: equal to the bit; 1: not.
+
+    \b
+    Examples:
+      blursynth replay pairs.zarr 17
+      blursynth replay pairs.zarr 17 --out pair-17/
+    """
+    from blursynth.production import replay
+
+    found = replay.replay(dataset, index, moved=inspection.moved_inputs(given))
+    click.echo(_in_words(found))
+    if out is not None:
+        for path in _write(found, out):
+            click.echo(path)
+    return 0 if found.equal else 1
+
+
+def _in_words(found: Any) -> str:
+    lines = [f"item {found.item} of {found.path}, in shard {found.shard}"]
+    if found.source is not None:
+        source = found.source
+        lines.append(
+            f"  from      {source['name']}, {source['width']}x{source['height']} px, SHA-256 {source['sha256']}"
+        )
+    if found.split is not None:
+        lines.append(f"  split     {found.split}")
+    columns = [name for name, values in found.stored.items() if not values.shape and name not in ("valid", "split")]
+    for name in columns:
+        units = "" if found.units[name] == "1" else f" {found.units[name]}"
+        lines.append(f"  {name:<10}{found.stored[name]}{units}")
+    if found.equal:
+        return "\n".join([*lines, "made again, it is equal to the bit"])
+    lines += [f"{name} {words}" for name, words in found.differences.items()]
+    if found.versions:
+        lines.append(f"Other versions may explain it: {'; '.join(found.versions)}.")
+    return "\n".join(lines)
+
+
+def _write(found: Any, folder: pathlib.Path) -> list[pathlib.Path]:
+    """The images made again and, where they are not equal, also those stored."""
+    from blursynth import errors
+    from blursynth.media import photos
+
+    images = [name for name in ("blurred", "sharp") if name in found.made]
+    if not images:
+        raise errors.DatasetError(f"--out writes images, and {found.path} holds {found.kind}; leave it out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {folder / f"item-{found.item:06d}-{name}.png": found.made[name] for name in images}
+    for name in set(images) & set(found.differences):
+        written[folder / f"item-{found.item:06d}-{name}-stored.png"] = found.stored[name]
+    for path, pixels in written.items():
+        photos.write_png(path, pixels)
+    return list(written)

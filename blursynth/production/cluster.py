@@ -1,0 +1,253 @@
+"""Running tasks on a Dask cluster: an existing one, or one of processes on this machine."""
+
+import contextlib
+import functools
+import itertools
+import logging
+import pickle
+import queue
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import distributed
+
+from blursynth import errors
+from blursynth.production import execute, machine
+
+_log = logging.getLogger(__name__)
+
+Task = TypeVar("Task")
+
+LOCAL = "local"
+CONNECT_SECONDS = 30
+# Tasks handed to the scheduler for each thread of the cluster: one to work on and one to go on with at once. So the
+# scheduler holds a few tasks at a time, however many there are.
+AHEAD = 2
+_TICK = 1.0  # seconds between looks at whether the cluster is there and how large it is
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int | None = None) -> Iterator["Cluster"]:
+    """The executor for a scheduler's address, or for `local`: `workers` processes (one a CPU) on this machine.
+
+    Raises ClusterError where no scheduler answers, where it has no workers, or where a worker has another version
+    of anything that decides what is in a dataset.
+    """
+    with contextlib.ExitStack() as stack:
+        if address == LOCAL:
+            address = stack.enter_context(_quiet(_local(workers or execute.available_workers()))).scheduler_address
+        client = stack.enter_context(_quiet(_client(address)))
+        cluster = Cluster(client, address)
+        cluster.require_alike()
+        yield cluster
+
+
+@contextlib.contextmanager
+def _quiet(resource: Any) -> Iterator[Any]:
+    """Close the resource at the end, without Dask's warnings on what it loses then; they frighten and mean nothing."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with resource:
+            yield resource
+    finally:
+        logger.setLevel(before)
+
+
+def _local(workers: int) -> distributed.LocalCluster:
+    """Processes of one thread each. Dask's own limits on memory are off: what a task needs is known beforehand."""
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _client(address: str) -> distributed.Client:
+    """A connection to the scheduler, with at least one worker behind it."""
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, ImportError, TimeoutError) as error:
+        raise errors.ClusterError(
+            f"No Dask scheduler answers at {address} ({_first_line(error)}). Start one with `dask scheduler` and give "
+            "the address that it prints, such as tcp://10.0.0.1:8786; or give `local`."
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        client.close()
+        raise errors.ClusterError(
+            f"The Dask scheduler at {address} has no workers. Start some with `dask worker {address}`."
+        ) from None
+    return client
+
+
+class Cluster:
+    """An executor (see `execute.Executor`) whose tasks run on the workers of a Dask cluster."""
+
+    def __init__(self, client: distributed.Client, address: str) -> None:
+        self._client = client
+        self._address = address
+
+    @property
+    def dashboard(self) -> str:
+        """Where the scheduler shows what goes on, for a browser."""
+        return str(self._client.dashboard_link)
+
+    @property
+    def workers(self) -> int:
+        return max(1, sum(self._threads().values()))
+
+    @property
+    def memory(self) -> dict[str, tuple[int, int]]:
+        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        return {name: (worker["nthreads"], worker["memory_limit"] or 2**63) for name, worker in known.items()}
+
+    def require_alike(self) -> None:
+        """Raise ClusterError where a worker would make other data than this process, or none at all."""
+        ours = machine.versions()
+        found = self._client.run(_probe(ours))
+        wrong = {name: theirs for name, theirs in found.items() if theirs != ours}
+        if wrong:
+            lines = "\n".join(f"  {name}: {_difference(ours, theirs)}" for name, theirs in wrong.items())
+            raise errors.ClusterError(
+                f"{len(wrong)} of {len(found)} workers differ from this machine in what decides a dataset's bytes:\n"
+                f"{lines}\nInstall the same versions there, or close these workers."
+            )
+
+    def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: execute.Ended[Task]) -> None:
+        """See `execute.Executor`. Raises ClusterError when the scheduler is lost.
+
+        When it is stopped, tasks that have begun on workers go on to their end: what they store is what is missing.
+        """
+        run = uuid.uuid4().hex
+        # As a task of its own: sent once, kept by the workers, and made again from its bytes when they are lost.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dask finds a list of half a million photos large
+            shared = self._client.submit(_itself, function, key=f"blursynth-{run}-job", pure=False)
+        attempt = functools.partial(_attempt, machine.versions())
+        done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        pending: dict[str, tuple[Task, Any]] = {}
+        numbered = enumerate(tasks)
+        most = AHEAD * self.workers
+        try:
+            while True:
+                for number, task in itertools.islice(numbered, max(0, most - len(pending))):
+                    key = f"blursynth-{run}-{number}"
+                    future = self._client.submit(attempt, shared, task, key=key, pure=False)
+                    pending[key] = task, future
+                    future.add_done_callback(lambda future: done.put(str(future.key)))
+                if not pending:
+                    return
+                try:
+                    task, future = pending.pop(done.get(timeout=_TICK))
+                except queue.Empty:
+                    self._require_connected()
+                    most = max(1, AHEAD * self.workers)
+                    continue
+                ended(task, self._error_of(future))
+        finally:
+            with contextlib.suppress(Exception):  # nothing to cancel where the scheduler is gone
+                self._client.cancel([future for _, future in pending.values()], force=True)
+
+    def _error_of(self, future: Any) -> Exception | None:
+        """What a task raised; None for success."""
+        if future.status == "finished":
+            return None
+        if future.status == "error":
+            error: Exception = future.exception()
+            return error
+        self._require_connected()
+        return errors.ClusterError(f"Its task was {future.status} by somebody else on the cluster at {self._address}")
+
+    def _threads(self) -> Mapping[str, int]:
+        try:
+            threads: Mapping[str, int] = self._client.nthreads()
+        except (OSError, ValueError, TimeoutError) as error:
+            raise self._lost() from error
+        return threads
+
+    def _require_connected(self) -> None:
+        if self._client.status != "running":
+            raise self._lost()
+        if not self._threads():
+            _log.warning("The cluster at %s has no workers; waiting for some.", self._address)
+
+    def _lost(self) -> errors.ClusterError:
+        return errors.ClusterError(
+            f"The Dask scheduler at {self._address} is lost. Finished shards are kept: start it again and run the same "
+            "command to go on."
+        )
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _attempt(expected: dict[str, str], function: Callable[[Task], None], task: Task) -> None:
+    """One task, on a worker. A worker that joined later is checked here, before it makes anything."""
+    machine.prepare_process()
+    if machine.versions() != expected:
+        worker = distributed.get_worker().address
+        raise errors.ClusterError(
+            f"The worker {worker} has joined with another version: {_difference(expected, machine.versions())}. "
+            "Install the same versions there, or close it."
+        )
+    try:
+        function(task)
+    except Exception as error:
+        raise _portable(error) from None
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as it can be sent to another machine: with its traceback as text, where a user is not its reader."""
+    if not isinstance(error, errors.BlursynthError | OSError):
+        error.add_note("On the worker:\n" + "".join(traceback.format_tb(error.__traceback__)))
+    error.__cause__ = error.__context__ = None
+    try:
+        same: Exception = pickle.loads(pickle.dumps(error))
+    except Exception:  # an error of a class that cannot be sent
+        same = RuntimeError(f"{type(error).__name__}: {error}")
+    return same
+
+
+def _probe(ours: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+    """What a worker says of its versions. Sent by value: it has to run where this package is another or missing."""
+    names = tuple(ours)
+
+    def probe() -> dict[str, str]:
+        try:
+            from blursynth.production import machine as theirs
+
+            found = theirs.versions()
+        except (ImportError, AttributeError):
+            try:
+                import blursynth
+            except ImportError:
+                return {"blursynth": "(not installed)"}
+            return {"blursynth": blursynth.__version__}
+        return {name: found.get(name, "(none)") for name in names}
+
+    return probe
+
+
+def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """`numpy 2.1.0, here 2.4.6`, for each that differs."""
+    return ", ".join(
+        f"{name} {version}, here {ours.get(name, '(none)')}"
+        for name, version in theirs.items()
+        if version != ours.get(name)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

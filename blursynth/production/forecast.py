@@ -1,0 +1,85 @@
+"""What a run would do and cost, in words: the answer to --dry-run. Touches nothing."""
+
+import dataclasses
+import math
+
+from blursynth.production import calibration, capacity, execute, jobs, machine
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """Of one run. Sizes in bytes, times in seconds of wall time."""
+
+    job: jobs.Job
+    workers: int
+    shards: int
+    items: int
+    free: int
+    task_bytes: int
+    memory_bytes: int
+    calibration: calibration.Calibration | None
+
+    @property
+    def disk_bytes(self) -> int:
+        return round(self.items * self.calibration.bytes_per_item) if self.calibration else 0
+
+    @property
+    def seconds(self) -> float:
+        """Whole shards, as many at a time as there are workers."""
+        if self.calibration is None:
+            return 0.0
+        rounds = math.ceil(self.shards / self.workers)
+        return rounds * self.items / self.shards * self.calibration.seconds_per_item
+
+
+def forecast(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Forecast:
+    """Look ahead. Raises what the run would raise: a plan that does not fit memory or disk is refused."""
+    tasks = job.tasks()
+    if tasks:
+        capacity.require_fits(job, executor, memory)
+    processes = len(executor.memory)
+    each = capacity.task_bytes(job.maker)
+    return Forecast(
+        job=job,
+        workers=executor.workers,
+        shards=len(tasks),
+        items=capacity.missing_items(tasks),
+        free=capacity.free_bytes(job),
+        task_bytes=each,
+        memory_bytes=processes * machine.BASE_BYTES + executor.workers * each,
+        calibration=calibration.measure(job.maker, tasks, executor.workers) if tasks else None,
+    )
+
+
+def describe(found: Forecast, unit: str) -> str:
+    """The forecast and the resolved recipe, as printed."""
+    schema = found.job.maker.schema
+    record = found.job.maker.record()
+    lines = [
+        f"{found.job.path}: {found.job.state.value}; nothing is written now.",
+        f"  items    {schema.items} {unit} in {schema.shards} shards of {schema.shard_length}; "
+        f"to make: {found.items} in {found.shards}",
+    ]
+    if found.calibration is not None:
+        rate = 1 / found.calibration.seconds_per_item
+        lines += [
+            f"  disk     about {capacity.words(found.disk_bytes)} "
+            f"({capacity.words(found.calibration.bytes_per_item)} an item), {capacity.words(found.free)} free",
+            f"  memory   {capacity.words(found.memory_bytes)} at most: {capacity.words(found.task_bytes)} a task, "
+            f"{found.workers} at a time, and the programs",
+            f"  time     about {duration(found.seconds)} ({rate:.0f} {unit}/s and worker, measured here on "
+            f"{found.calibration.items}; without waiting for the disk)",
+        ]
+    lines += [f"  seed     {record.seed}", "  recipe", *(f"    {line}" for line in record.recipe_toml.splitlines())]
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `5.5 h`, `3.2 days`."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"

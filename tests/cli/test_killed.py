@@ -1,0 +1,134 @@
+"""Every command that makes a dataset is killed at random moments and run again: the result is that of one run."""
+
+import importlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blursynth.cli import main
+from blursynth.storage import reader
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "trajectories": ["--n", "3000", "--shard-length", "40"],
+    "psfs": ["paths.zarr", "--exposures", "0.1,1", "--size", "63", "--shard-length", "60"],
+    "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
+}
+KILLS, DATASETS = 2, 10  # twenty moments a command
+
+
+def blursynth(folder: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "blursynth", *arguments, "--quiet"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(folder: pathlib.Path, *arguments: str) -> str:
+    with blursynth(folder, *arguments) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert isinstance(out, str)
+    return out
+
+
+@pytest.fixture
+def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "photos").mkdir()
+    draws = np.random.default_rng(0)
+    for k in range(8):
+        Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
+    whole = (tmp_path / "photos" / "7.png").read_bytes()
+    (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
+    finish(tmp_path, "trajectories", "--n", "1500", "--out", "paths.zarr")
+    return tmp_path
+
+
+def test_every_making_command_is_here() -> None:
+    commands = {
+        name: importlib.import_module(f"blursynth.cli.{name.replace('-', '_')}").command for name in main.COMMANDS
+    }
+    making = {name for name, command in commands.items() if "append" in {option.name for option in command.params}}
+    assert making == set(COMMANDS)
+
+
+def same(one: pathlib.Path, other: pathlib.Path) -> None:
+    left, right = reader.open(one), reader.open(other)
+    assert len(left) == len(right) > 0
+    for name in right.names:
+        np.testing.assert_array_equal(left.read(name, range(len(left))), right.read(name, range(len(right))))
+    for name, values in right.columns.items():
+        np.testing.assert_array_equal(left.columns[name], values)
+    assert left.fingerprint == right.fingerprint
+    assert left.attributes["skipped"] == right.attributes["skipped"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed_at_twenty_moments(command: str, inputs: pathlib.Path) -> None:
+    began = time.monotonic()
+    finish(inputs, command, *COMMANDS[command], "--out", "whole.zarr", "--workers", "2")
+    length = time.monotonic() - began
+    moments = random.Random(command)
+    struck = 0
+    for dataset in range(DATASETS):
+        out = f"{dataset}.zarr"
+        for _ in range(KILLS):
+            with blursynth(inputs, command, *COMMANDS[command], "--out", out, "--workers", "2") as process:
+                time.sleep(moments.uniform(0.3 * length, 0.9 * length))
+                process.kill()
+            struck += process.returncode == -signal.SIGKILL
+        finish(inputs, command, *COMMANDS[command], "--out", out)
+        same(inputs / out, inputs / "whole.zarr")
+        assert not list((inputs / out).rglob("*__lock"))
+    assert struck >= KILLS * DATASETS // 2, "most came too late"
+    assert not list(inputs.glob("*.lock"))
+
+
+@pytest.mark.slow
+def test_an_append_killed_at_twenty_moments(inputs: pathlib.Path) -> None:
+    """Between the kills the dataset is the short one, whole, or unfinished for an instant; at the end the long one."""
+    more = ["trajectories", "--n", "3000", "--append", "--workers", "2", "--out"]
+    began = time.monotonic()
+    finish(inputs, "trajectories", "--n", "3000", "--shard-length", "40", "--out", "whole.zarr")
+    length = time.monotonic() - began
+    moments = random.Random("append")
+    for dataset in range(DATASETS):
+        out = f"{dataset}.zarr"
+        finish(inputs, "trajectories", "--n", "1010", "--shard-length", "40", "--out", out)
+        for _ in range(KILLS):
+            with blursynth(inputs, *more, out) as process:
+                time.sleep(moments.uniform(0.3 * length, 0.9 * length))
+                process.kill()
+            stored = reader.stored_attributes(str(inputs / out))
+            assert stored is not None
+            assert (stored["items"], stored["complete"]) in ((1010, True), (3000, False), (3000, True))
+        finish(inputs, *more, out)
+        same(inputs / out, inputs / "whole.zarr")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_said_and_leaves_a_resumable_dataset(number: signal.Signals, tmp_path: pathlib.Path) -> None:
+    arguments = ["trajectories", "--n", "200000", "--shard-length", "50", "--out", "f.zarr"]
+    with blursynth(tmp_path, *arguments) as process:
+        while not list(tmp_path.glob("f.zarr/digest/c/*/0/0")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.strip() == "blursynth: Interrupted. What is finished is kept: run the same command again to go on."
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]
+    assert 0 < len(reader.open(tmp_path / "f.zarr", incomplete=True)) < 200_000

@@ -1,0 +1,56 @@
+"""A small dataset of every kind, as its command would make it."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from blursynth import recipe_file
+from blursynth.production import convolve, maker, psfs, run, trajectories
+from blursynth.synthesis import recipe
+
+SMALL = {"steps": 200, "length": "5:20"}
+PAIRS: dict[str, Any] = {"seed": 4, "size": 24, "per_photo": 3, "exposure": "0.1,0.5,1", "shard_length": 4, **SMALL}
+KINDS = ("trajectories", "psfs", "psfs by box", "photos", "photos resized", "photos with paths", "scenes")
+
+
+def photos(folder: pathlib.Path) -> pathlib.Path:
+    """Seven photos of noise and one whose header is whole and whose pixels are not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draws = np.random.default_rng(0)
+    for k in range(7):
+        Image.fromarray(draws.integers(0, 256, (40 + k, 50 - k, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+    (folder / "cut.png").write_bytes((folder / "6.png").read_bytes()[:1500])
+    return folder
+
+
+def paths(folder: pathlib.Path) -> str:
+    """A dataset of trajectories."""
+    out = folder / "paths.zarr"
+    run.produce(trajectory_maker(), out)
+    return str(out)
+
+
+def trajectory_maker() -> trajectories.TrajectoryMaker:
+    request = recipe_file.build({"n": 30, "motion": SMALL}, recipe.Trajectories)
+    return trajectories.TrajectoryMaker(request, 4, "blursynth trajectories --n 30", 8)
+
+
+def make(kind: str, folder: pathlib.Path) -> maker.Maker:
+    """The maker of a small dataset of this kind, whose inputs lie in `folder`."""
+    if kind == "trajectories":
+        return trajectory_maker()
+    if kind.startswith("psfs"):
+        centring = "bounding-box" if "box" in kind else "centroid"
+        return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
+    if kind == "scenes":
+        return convolve.maker("scenes:5", PAIRS)
+    changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
+    changes |= {"fit": "resize"} if "resized" in kind else {}
+    return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
+
+
+def contents(path: pathlib.Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
