@@ -264,16 +264,10 @@ class AverageFramesMaker:
             counts[name].update(verdict.reason for verdict in verdicts)
             lost[name] += verdicts[0].lost
         return [
-            provenance.Skipped(
-                name, f"{_pairs(found)} left out: {window_columns.WORDS[reason].format(lost=lost[name])}"
-            )
+            provenance.Skipped(name, window_columns.sentence(reason, found, lost[name]))
             for name, reasons in counts.items()
             for reason, found in sorted(reasons.items())
         ]
-
-
-def _pairs(count: int) -> str:
-    return f"{count} pair{'' if count == 1 else 's'}"
 
 
 def split_of_folder(name: str) -> int:

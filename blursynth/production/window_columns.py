@@ -21,7 +21,7 @@ class Reason(enum.IntEnum):
     STILL = 6
 
 
-WORDS = {
+_WORDS = {
     Reason.NONE: "could not be made when the dataset was, but can be now",
     Reason.CUT: "the scene changes within them",
     Reason.DAMAGED: "{lost} of their frames could not be decoded, or are built on such",
@@ -31,6 +31,11 @@ WORDS = {
     Reason.STILL: "less moves than --min-motion",
 }
 OF_LOSS = {decode.Loss.DAMAGED: Reason.DAMAGED, decode.Loss.CHANGED: Reason.CHANGED}
+
+
+def sentence(reason: Reason, pairs: int, lost: int) -> str:
+    """Why so many pairs of a clip were left out, `lost` of whose frames could not be used."""
+    return f"{pairs} pair{'' if pairs == 1 else 's'} left out: {_WORDS[reason].format(lost=lost)}"
 
 
 def columns(recipe: frames_recipe.AverageFrames, clips: Sequence[clip_files.Clip]) -> list[schema.ArraySpec]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.media import decode, photos, picture
-from blursynth.production import footage, run, window_columns
+from blursynth.production import footage, repair, replay, run, verify, window_columns
 from blursynth.report import published
 from blursynth.sources import clips
 from blursynth.storage import reader
@@ -219,3 +219,45 @@ def _upright(frame: picture.Picture, turns: int) -> npt.NDArray[np.float64]:
     assert coding is not None
     rgb = reference.planes_to_rgb(frame.planes, coding.matrix, coding.full_range, coding.bits, coding.centred)
     return np.rot90(rgb, turns)
+
+
+def test_verify_repair_replay_and_growth(tmp_path: pathlib.Path) -> None:
+    options = {"crf": "20", "preset": "veryfast", "g": "10"}
+    footage_ = tmp_path / "footage"
+    folder_of(footage_ / "b", clip_files.moving(30, seed=1))
+    clip_files.write(footage_ / "c.mp4", clip_files.moving(40), options=options, rotation=90)
+    clip_files.write(footage_ / "d.mp4", clip_files.moving(40, seed=4), options=options)
+    asked = {"frames": "3-7", "size": 40, "per_window": 2, "shard_length": 5, "splits": "train=0.5,val=0.5"}
+    out = tmp_path / "a.zarr"
+    dataset, _ = made([str(footage_)], out, **asked)
+    report = verify.verify(out)
+    assert report.sound, report.findings
+    assert report.compared == dataset.items
+    for item in (0, dataset.items // 2, dataset.items - 1):
+        assert replay.replay(out, int(dataset.item_numbers[item])).equal
+    before = {name: dataset.read(name, range(dataset.items)) for name in ("blurred", "sharp")}
+    shard = out / "blurred" / "c" / "2" / "0" / "0" / "0"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert not verify.verify(out).sound
+    repair.repair(out)
+    assert verify.verify(out).sound
+    moved = footage_.rename(tmp_path / "elsewhere")
+    assert "--clips" in verify.verify(out).findings[0].problem
+    assert verify.verify(out, moved={"clips": str(moved)}).sound
+    moved.rename(footage_)
+    clip_files.write(footage_ / "a.mp4", clip_files.moving(25, seed=7), options=options)
+    grown = footage.maker([str(footage_)], {"seed": 3} | asked)
+    run.produce(grown, out, append=True)
+    longer = reader.open(out)
+    assert longer.items > dataset.items
+    assert longer.sources[-1]["name"] == "a.mp4"
+    for name, values in before.items():
+        assert np.array_equal(longer.read(name, range(len(values))), values)
+    assert verify.verify(out).sound
+    clip_files.write(footage_ / "d.mp4", clip_files.moving(40, seed=5), options=options)
+    findings = verify.verify(out).findings
+    assert any("SHA-256" in finding.problem for finding in findings), findings
+    (footage_ / "d.mp4").unlink()
+    assert any("gone" in finding.problem for finding in verify.verify(out).findings)
