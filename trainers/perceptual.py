@@ -202,7 +202,7 @@ def _digest(path: pathlib.Path, network: Network, expected: str) -> str:
         raise errors.InputError(
             f"The perceptual loss needs {network}'s ImageNet weights, and there is no file {path}. Fetch "
             f"{published.file_name} from {published.address} and put it at {hub_path(network)}, or name its path "
-            f'as perceptual.weights in the recipe; "{RANDOM}" there runs without it, for trying things out.'
+            f'as method.perceptual.weights in the recipe; "{RANDOM}" there runs without it, for trying things out.'
         ) from None
     except OSError as error:
         raise errors.InputError(f"The {network} weights {path} cannot be read: {error.strerror}.") from None

@@ -50,7 +50,8 @@ def pairs(pairs_as_made: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def mend(path: pathlib.Path) -> repair.Outcome:
-    return repair.repair(path, moved={"photos": str(path.parent / "photos")}, workers=2)
+    photos = path.parent / "photos"
+    return repair.repair(path, moved={"photos": str(photos)} if photos.exists() else {}, workers=2)
 
 
 def flip(path: pathlib.Path, draws: random.Random, objects: list[str]) -> str:
@@ -174,7 +175,7 @@ def test_lost_digests_need_no_inputs(pairs: pathlib.Path) -> None:
     shutil.rmtree(pairs.parent / "photos")
     (pairs / "digest/c/0/0/0").unlink()
     (pairs / "digest/c/3/0/0").write_bytes(b"?")
-    assert mend(pairs).shards == 0
+    assert repair.repair(pairs, moved={"photos": str(pairs.parent / "photos")}).shards == 0
     assert kinds.contents(pairs) == whole
 
 
