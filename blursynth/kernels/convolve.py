@@ -76,7 +76,7 @@ def _taps(
 
 
 @jit.inline
-def _add_taps(
+def add_taps(
     flat: npt.NDArray[np.float32],
     base: int,
     offsets: npt.NDArray[np.int64],
@@ -114,7 +114,7 @@ def _uniform(
     for left in range(0, values, TILE):
         width = min(TILE, values - left)
         for row in range(height):
-            _add_taps(flat, row * window.shape[1] + left, offsets, weights, total, width)
+            add_taps(flat, row * window.shape[1] + left, offsets, weights, total, width)
             for j in range(width):
                 result[row, left + j] = total[j]
 
@@ -138,6 +138,6 @@ def _uniform_encoded(
     for left in range(0, values, TILE):
         width = min(TILE, values - left)
         for row in range(height):
-            _add_taps(flat, row * codes.shape[1] + left, offsets, weights, total, width)
+            add_taps(flat, row * codes.shape[1] + left, offsets, weights, total, width)
             for j in range(width):
                 result[row, left + j] = response.encode_value(total[j], code, step)

@@ -83,7 +83,7 @@ def _uniform(word: np.uint64) -> np.float32:
 
 
 @jit.inline
-def _normals(word_0: np.uint64, word_1: np.uint64) -> tuple[np.float32, np.float32]:
+def normals(word_0: np.uint64, word_1: np.uint64) -> tuple[np.float32, np.float32]:
     """Two standard normal float32 from two words (Box and Muller 1958); at most 6.7 in magnitude."""
     positive = (np.float32(np.int32(word_0 >> TOP_31)) + HALF) * PER_31
     radius = np.sqrt(MINUS_TWO * elementary.log(positive))
@@ -93,27 +93,35 @@ def _normals(word_0: np.uint64, word_1: np.uint64) -> tuple[np.float32, np.float
 
 @jit.inline
 def _draw(
-    state: State, items: npt.NDArray[np.uint64], step: np.uint64, seed_low: np.uint64, seed_high: np.uint64
+    state: State,
+    items: npt.NDArray[np.uint64],
+    stream: np.uint64,
+    step: np.uint64,
+    seed_low: np.uint64,
+    seed_high: np.uint64,
 ) -> None:
     """This step's draws of every lane: two uniform, two normal."""
-    stream = np.uint64(random.Stream.MOTION)
     for lane in range(LANES):
         low, high = items[lane] & random.WORD, items[lane] >> random.WORD_BITS
         words = random.philox_inline(step, stream, low, high, seed_low, seed_high)
         state[SHAKE, lane], state[ANGLE, lane] = _uniform(words[0]), _uniform(words[1])
-        state[N_X, lane], state[N_Y, lane] = _normals(words[2], words[3])
+        state[N_X, lane], state[N_Y, lane] = normals(words[2], words[3])
 
 
 @jit.inline
 def _draw_normal_impulses(
-    state: State, items: npt.NDArray[np.uint64], step: np.uint64, seed_low: np.uint64, seed_high: np.uint64
+    state: State,
+    items: npt.NDArray[np.uint64],
+    stream: np.uint64,
+    step: np.uint64,
+    seed_low: np.uint64,
+    seed_high: np.uint64,
 ) -> None:
     """Put standard normal draws in place of the impulse's two uniform ones."""
-    stream = np.uint64(random.Stream.MOTION)
     for lane in range(LANES):
         low, high = items[lane] & random.WORD, items[lane] >> random.WORD_BITS
         words = random.philox_inline(step | EXTRA_DRAWS, stream, low, high, seed_low, seed_high)
-        state[SHAKE, lane], state[ANGLE, lane] = _normals(words[0], words[1])
+        state[SHAKE, lane], state[ANGLE, lane] = normals(words[0], words[1])
 
 
 @jit.inline
@@ -161,6 +169,7 @@ def _start(state: State, prepared: npt.NDArray[np.float32], first: int) -> None:
 def simulate(
     seed_low: np.uint64,
     seed_high: np.uint64,
+    stream: np.uint64,
     items: npt.NDArray[np.uint64],
     prepared: npt.NDArray[np.float32],
     per_px: np.float32,
@@ -171,7 +180,7 @@ def simulate(
 ) -> None:
     """Fill position (N, M, 2) with coordinates times `per_px`, rounded if asked, and impulses (N,).
 
-    items: uint64 (N,). prepared: (N, 6), the columns above.
+    stream: where the draws come from. items: uint64 (N,). prepared: (N, 6), the columns above.
     """
     count, steps = position.shape[0], position.shape[1]
     state = np.empty((ROWS, LANES), np.float32)
@@ -186,9 +195,9 @@ def simulate(
         for lane in range(used):
             position[first + lane, 0, 0], position[first + lane, 0, 1] = ZERO, ZERO
         for step in range(1, steps):
-            _draw(state, lane_items, np.uint64(step - 1), seed_low, seed_high)
+            _draw(state, lane_items, stream, np.uint64(step - 1), seed_low, seed_high)
             if as_printed:
-                _draw_normal_impulses(state, lane_items, np.uint64(step - 1), seed_low, seed_high)
+                _draw_normal_impulses(state, lane_items, stream, np.uint64(step - 1), seed_low, seed_high)
             _kick(state, lane_impulses)
             _move(state, as_printed)
             for lane in range(used):

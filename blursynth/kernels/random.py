@@ -34,6 +34,12 @@ class Stream(enum.IntEnum):
     TRAJECTORY_CHOICE = 4
     SCENE = 5
     SPLIT = 6
+    FIELD_PARAMETERS = 16
+    FIELD_MOTION = 17
+    CAMERA_PARAMETERS = 18
+    CAMERA_TURN = 19
+    CAMERA_ROLL = 20
+    CAMERA_SHIFT = 21
 
 
 def philox(

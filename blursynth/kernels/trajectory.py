@@ -21,7 +21,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import motion
+from blursynth.kernels import motion, random
 
 STEPS = 2000
 LENGTH = 60.0
@@ -65,19 +65,27 @@ def scale_factor(length: float) -> float:
 
 
 def simulate(
-    seed: int, items: npt.ArrayLike, parameters: npt.ArrayLike, *, steps: int, length: npt.ArrayLike, dynamics: str
+    seed: int,
+    items: npt.ArrayLike,
+    parameters: npt.ArrayLike,
+    *,
+    steps: int,
+    length: npt.ArrayLike,
+    dynamics: str,
+    stream: random.Stream = random.Stream.MOTION,
 ) -> Paths:
     """Draw trajectories; row i is a function of seed, items[i], parameters[i] and the options alone.
 
     seed: 0 <= seed < 2**63. items: int64 (N,), >= 0. parameters: float32 (N, 5), columns `PARAMETERS`: anxiety >= 0
     (p_s), inertia (I, 1/px), impulse >= 0 (p_b), gaussian (p_g), angle of the first velocity (phi, radians).
     steps: positions of a path, M >= 2. length: L > 0, px, one for all or float (N,). dynamics: one of `DYNAMICS`.
+    stream: where the draws come from, for items that have several paths.
     Source: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; DeblurGAN,
     Algorithm 1. Differs from both in float32 arithmetic (the position with compensated sums), and in that an anxiety
     below 1e-12 is a straight line for either dynamics. The same bytes come out on every processor.
     """
     position = np.empty((np.size(items), steps, 2), np.float32)
-    impulses = _fill(seed, items, parameters, length, dynamics, 1.0, position)
+    impulses = _fill(seed, stream, items, parameters, length, dynamics, 1.0, position)
     return Paths(position, impulses)
 
 
@@ -94,7 +102,7 @@ def simulate_rounded(
     """The paths of `simulate`, each coordinate as the nearest whole number of `scale` px (see `scale_factor`)."""
     assert np.size(items) == 0 or scale >= scale_factor(float(np.max(length))), "positions would overflow int16"
     position = np.empty((np.size(items), steps, 2), np.int16)
-    impulses = _fill(seed, items, parameters, length, dynamics, 1.0 / scale, position)
+    impulses = _fill(seed, random.Stream.MOTION, items, parameters, length, dynamics, 1.0 / scale, position)
     return RoundedPaths(position, impulses)
 
 
@@ -152,6 +160,7 @@ def _prepare(parameters: npt.NDArray[np.float64], unit: npt.ArrayLike, dynamics:
 
 def _fill(
     seed: int,
+    stream: random.Stream,
     items: npt.ArrayLike,
     parameters: npt.ArrayLike,
     length: npt.ArrayLike,
@@ -174,6 +183,7 @@ def _fill(
     motion.simulate(
         np.uint64(seed & 0xFFFFFFFF),
         np.uint64(seed >> 32),
+        np.uint64(stream),
         np.ascontiguousarray(numbers.astype(np.uint64)),
         np.ascontiguousarray(np.stack(columns, axis=1).astype(np.float32)),
         np.float32(per_px),
