@@ -1,7 +1,7 @@
 """Every smoke recipe trains: its content loss falls by 30 % at least, and it restores images, not grey.
 
-A recipe on a pixel loss alone begins near the identity, thanks to the global skip, so that its loss has no 30 % to fall:
-it has to restore held-out images better than it found them instead.
+A recipe on a pixel loss alone begins near the identity, thanks to the global skip, so that its loss has no 30 % to
+fall: it has to restore held-out images better than it found them instead.
 """
 
 import json
