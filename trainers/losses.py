@@ -1,9 +1,9 @@
-"""Adversarial terms and the gradient penalty, each a mean over images (content terms: `perceptual`, and torch).
+"""Adversarial terms, the gradient penalty and the content of a pyramid, each a mean over images (also: `perceptual`).
 
 Legend of tensor names: N images, C channels, H rows, W columns; scores_NCHW are a critic's, one for each patch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -11,6 +11,8 @@ from torch.nn import functional
 
 Penalty = Literal["per-sample", "per-pixel"]
 Critic = Callable[[torch.Tensor], torch.Tensor]
+Content = Literal["mse", "l1"]
+LevelSum = Literal["half-mean", "sum"]
 
 
 def wasserstein_critic(sharp_scores_NCHW: torch.Tensor, restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
@@ -41,6 +43,29 @@ def gan_generator(restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
     Equation 2 as printed gives log(1 - D), whose slope vanishes while the critic is sure.
     """
     return functional.softplus(-restored_scores_NCHW).mean()
+
+
+def gan_generator_saturating(restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+    """E[log(1 - D(restored))], minimised by the generator: equation 5 of Nah et al. (2 of Kupyn et al.) as printed.
+
+    Never above 0; nearly flat while the critic is sure. Scores are taken before the sigmoid.
+    """
+    return -functional.softplus(restored_scores_NCHW).mean()
+
+
+def pyramid_content(
+    restored_pyramid: Sequence[torch.Tensor], sharp_pyramid: Sequence[torch.Tensor], kind: Content, over: LevelSum
+) -> torch.Tensor:
+    """The multi-scale content loss of two pyramids with K levels each, (N, C, H, W).
+
+    "mse" and "half-mean" are equation 4 of Nah et al. 2017: each level's mean squared difference, summed and divided
+    by 2K. "l1" and "sum" are DeepDeblur-PyTorch: mean absolute differences, summed over the levels alone, so that the
+    same adversarial weight means 2K times less (6 for three levels).
+    """
+    measure = functional.mse_loss if kind == "mse" else functional.l1_loss
+    levels = [measure(restored, sharp) for restored, sharp in zip(restored_pyramid, sharp_pyramid, strict=True)]
+    total = torch.stack(levels).sum()
+    return total / (2 * len(levels)) if over == "half-mean" else total
 
 
 def gradient_penalty(

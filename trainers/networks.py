@@ -24,19 +24,22 @@ _LEAK = 0.2
 
 
 class ResidualBlock(nn.Module):
-    """x + F(x), F a chain of 3x3 convolutions of equal width, each normalised, ReLU and dropout after the first.
+    """x + F(x), F a chain of convolutions of equal width, each normalised, ReLU and dropout after the first.
 
     With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout.
     """
 
-    def __init__(self, width: int, convolutions: int, norm: Norm, padding: Padding, dropout: float) -> None:
+    def __init__(
+        self, width: int, convolutions: int, norm: Norm, padding: Padding, dropout: float, kernel: int = 3
+    ) -> None:
         super().__init__()
         assert convolutions in (1, 2)
-        layers: list[nn.Module] = [_convolution(width, width, 3, padding), *_norm(norm, width), nn.ReLU(inplace=True)]
+        first = _convolution(width, width, kernel, padding)
+        layers: list[nn.Module] = [first, *_norm(norm, width), nn.ReLU(inplace=True)]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         if convolutions == 2:
-            layers += [_convolution(width, width, 3, padding), *_norm(norm, width)]
+            layers += [_convolution(width, width, kernel, padding), *_norm(norm, width)]
         self.residual = nn.Sequential(*layers)
 
     @property

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import math
 import pathlib
-import pickle
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from blursynth import errors, recipe_file
+from trainers import torch_files
 
 Network = Literal["vgg16", "vgg19"]
 Reduction = Literal["channel-sum", "mean"]
@@ -138,7 +138,7 @@ def load(config: Config) -> Loaded:
         return Loaded(features, f"random (seed {config.seed}), not trained")
     path = hub_path(network) if config.weights == HUB else pathlib.Path(config.weights).expanduser()
     digest = _digest(path, network, config.sha256 or PUBLISHED[network].sha256_start)
-    _fill(features, _state(path), path, network)
+    _fill(features, torch_files.read(path), path, network)
     return Loaded(features, f"{path.name} (sha256 {digest[:8]})")
 
 
@@ -213,18 +213,6 @@ def _digest(path: pathlib.Path, network: Network, expected: str) -> str:
             f"perceptual.sha256 to {digest[:8]} if these weights are meant."
         )
     return digest
-
-
-def _state(path: pathlib.Path) -> Mapping[str, torch.Tensor]:
-    """The tensors in a file that torch.save wrote; nothing in the file is executed."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
-        raise errors.InputError(f"{path} cannot be read as a file of weights: {reason} Fetch it again.") from None
-    if not isinstance(state, Mapping):
-        raise errors.InputError(f"{path} holds a {type(state).__name__}, expected a state dict of name -> tensor.")
-    return state
 
 
 def _fill(features: Features, state: Mapping[str, torch.Tensor], path: pathlib.Path, network: Network) -> None:

@@ -32,12 +32,42 @@ def test_gan_terms_equal_their_equations() -> None:
     expected = 0.5 * (sum(real) / len(real) + sum(fake) / len(fake))
     assert float(losses.gan_critic(sharp, restored)) == pytest.approx(expected, abs=1e-9)
     assert float(losses.gan_generator(restored)) == pytest.approx(sum(fooling) / len(fooling), abs=1e-9)
+    assert float(losses.gan_generator_saturating(restored)) == pytest.approx(-sum(fake) / len(fake), abs=1e-9)
 
 
 def test_gan_terms_do_not_overflow() -> None:
     sure = torch.full((1, 1, 1, 1), 500.0)
     assert float(losses.gan_critic(-sure, sure)) == pytest.approx(500.0)
     assert float(losses.gan_generator(-sure)) == pytest.approx(500.0)
+    assert float(losses.gan_generator_saturating(sure)) == pytest.approx(-500.0)
+
+
+def test_the_saturating_term_is_flat_where_the_critic_is_sure_and_the_other_steep() -> None:
+    slopes = []
+    for term in (losses.gan_generator_saturating, losses.gan_generator):
+        scores = torch.full((1, 1, 1, 1), -10.0, requires_grad=True)
+        (slope,) = torch.autograd.grad(term(scores), scores)
+        slopes.append(float(slope))
+    assert -1e-4 < slopes[0] < 0
+    assert slopes[1] == pytest.approx(-1, abs=1e-3)
+
+
+def test_content_of_a_pyramid_equals_its_equation() -> None:
+    rng = np.random.default_rng(8)
+    shapes = [(2, 3, 8, 12), (2, 3, 4, 6), (2, 3, 2, 3)]
+    restored, sharp = ([rng.random(shape) for shape in shapes] for _ in range(2))
+    squared, absolute = 0.0, 0.0
+    for level, wanted in zip(restored, sharp, strict=True):
+        images, *one = level.shape
+        for number in range(images):
+            difference = level[number] - wanted[number]
+            squared += float((difference**2).sum()) / math.prod(one) / images
+            absolute += float(np.abs(difference).sum()) / math.prod(one) / images
+    pyramids = [[torch.from_numpy(level) for level in pyramid] for pyramid in (restored, sharp)]
+    assert losses.pyramid_content(*pyramids, "mse", "half-mean").item() == pytest.approx(squared / 6, abs=1e-12)
+    assert losses.pyramid_content(*pyramids, "l1", "sum").item() == pytest.approx(absolute, abs=1e-12)
+    with pytest.raises(ValueError, match="shorter"):
+        losses.pyramid_content(pyramids[0], pyramids[1][:2], "mse", "sum")
 
 
 class Linear(nn.Module):

@@ -1,12 +1,14 @@
 """Training recipes: strict, changed by flags, and every shipped one loads."""
 
 import pathlib
+import re
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from blursynth import errors, recipe_file
-from trainers import recipe
+from trainers import methods, recipe, session
 
 SHIPPED = sorted(
     path for folder in ("training", "smoke") for path in (recipe_file.shipped_folder() / folder).glob("*.toml")
@@ -121,3 +123,55 @@ def test_schedule_is_flat_then_linear_to_zero() -> None:
 def test_schedule_drops_multiply() -> None:
     schedule = recipe.Schedule(clock="images", flat=100, drops=(40, 80), drop_factor=0.5)
     assert [schedule.factor(seen, 7) for seen in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("deblurgan", {}),
+        ("deblurgan-wild", {}),
+        ("deblurgan-comb", {}),
+        ("deblurgan-release", {"variant": "release"}),
+        ("deepdeblur", {}),
+        ("deepdeblur-k1", {"scales": 1}),
+        ("deepdeblur-k2", {"scales": 2}),
+        ("deepdeblur-release", {"variant": "release"}),
+    ],
+)
+def test_published_settings_spell_out_what_their_variant_is(name: str, differs: dict[str, object]) -> None:
+    section = recipe.load(name).method.model_dump()
+    kind = methods.find(str(section["name"]))
+    assert section == recipe_file.build(differs, kind.Config).model_dump()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_shipped_recipe_can_be_described(path: pathlib.Path) -> None:
+    said = session.describe(recipe.load(path), torch.device("cpu"))
+    assert re.search(r"generator: [\d,]+ convolutions, [\d,]+ parameters", said)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_published_setting_has_a_smoke_twin_of_the_same_kind(path: pathlib.Path) -> None:
+    twin = recipe_file.shipped_folder() / "smoke" / path.name
+    published, small = recipe.load(path), recipe.load(twin)
+    assert small.method_name == published.method_name
+    for setting in ("variant", "scales", "upconvolution", "content", "content_sum", "adversarial", "convolutions"):
+        assert getattr(small.method, setting, None) == getattr(published.method, setting, None)
+    assert [each.weight for each in small.data.train] == [each.weight for each in published.data.train]
+
+
+def test_schedules_are_those_of_the_papers() -> None:
+    iterations = {0: 1.0, 299_999: 1.0, 300_000: 0.1, 899_999: 0.1}
+    paper = recipe.load("deepdeblur")
+    images = paper.schedule.images(2_103)
+    assert images == 900_000 * paper.data.batch
+    for iteration, factor in iterations.items():
+        assert paper.schedule.factor(iteration * paper.data.batch, 2_103) == pytest.approx(factor)
+    release = recipe.load("deepdeblur-release").schedule
+    epochs = {0: 1, 499: 1, 500: 0.5, 750: 0.25, 900: 0.125, 999: 0.125}
+    for epoch, factor in epochs.items():
+        assert release.factor(epoch * 2_103, 2_103) == pytest.approx(factor)
+    for name in ("deblurgan", "deblurgan-wild", "deblurgan-comb", "deblurgan-release"):
+        assert (recipe.load(name).schedule.flat, recipe.load(name).schedule.linear) == (150, 150)
+    assert [each.weight for each in recipe.load("deblurgan-comb").data.train] == [2, 1]
+    assert recipe.load("deblurgan-wild").data.limit == 1000

@@ -8,7 +8,12 @@ from types import MappingProxyType
 from blursynth import errors
 from trainers.methods import method
 
-CLASSES: Mapping[str, str] = MappingProxyType({"deblurgan": "trainers.methods.deblurgan:DeblurGAN"})
+CLASSES: Mapping[str, str] = MappingProxyType(
+    {
+        "deblurgan": "trainers.methods.deblurgan:DeblurGAN",
+        "deepdeblur": "trainers.methods.deepdeblur:DeepDeblur",
+    }
+)
 """Where each method's class is, as "module:class"."""
 
 

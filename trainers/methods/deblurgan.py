@@ -112,7 +112,7 @@ class DeblurGANConfig(recipe_file.Model):
     @classmethod
     def _follow_variant(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("variant") == "release":
-            return _over(RELEASE, values)
+            return method.overlay(RELEASE, values)
         return values
 
     @pydantic.model_validator(mode="after")
@@ -126,16 +126,6 @@ class DeblurGANConfig(recipe_file.Model):
                 "content_weight, pixel_weight and adversarial_weight are all 0, so nothing is left to train on"
             )
         return self
-
-
-def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` laid over `defaults`, table by table."""
-    merged = dict(defaults)
-    for key, value in values.items():
-        default = merged.get(key)
-        nested = isinstance(default, Mapping) and isinstance(value, Mapping)
-        merged[key] = _over(default, value) if nested else value  # type: ignore[arg-type]
-    return merged
 
 
 class DeblurGAN(method.Method):
@@ -245,7 +235,7 @@ class DeblurGAN(method.Method):
             else:
                 penalty = losses.gradient_penalty(critic, sharp_NCHW, restored_NCHW, config.penalty)
                 terms = {"critic": losses.wasserstein_critic(*scores), "penalty": config.penalty_weight * penalty}
-            _update(optimiser, terms)
+            method.update(optimiser, terms)
             for name, term in terms.items():
                 seen.setdefault(name, []).append(term.detach())
         return {name: torch.stack(values).mean() for name, values in seen.items()}
@@ -267,7 +257,7 @@ class DeblurGAN(method.Method):
             plain = config.critic.loss == "gan"
             loss = losses.gan_generator(scores_NCHW) if plain else losses.wasserstein_generator(scores_NCHW)
             terms["adversarial"] = config.adversarial_weight * loss
-        _update(self.optimisers["generator"], terms)
+        method.update(self.optimisers["generator"], terms)
         if self.critic is not None:
             self.critic.requires_grad_(True)
         return {name: term.detach() for name, term in terms.items()}
@@ -304,10 +294,3 @@ def _critic(config: CriticConfig) -> networks.PatchCritic:
     network = networks.PatchCritic(config.width, config.norm, config.norm_first)
     networks.initialise(network)
     return network
-
-
-def _update(optimiser: torch.optim.Optimizer, terms: Mapping[str, torch.Tensor]) -> None:
-    """One step down the sum of the terms."""
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(torch.stack(list(terms.values())).sum())
-    optimiser.step()

@@ -5,7 +5,7 @@ Legend of tensor names: N images, C = 3 channels (R, G, B), H rows, W columns.
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -73,3 +73,20 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> str:
         """Lines for a person: variant, networks with their layers and parameters, losses with their weights."""
+
+
+def overlay(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` laid over `defaults`, table by table: how a variant fills in what a recipe does not say."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        default = merged.get(key)
+        nested = isinstance(default, Mapping) and isinstance(value, Mapping)
+        merged[key] = overlay(default, value) if nested else value  # type: ignore[arg-type]
+    return merged
+
+
+def update(optimiser: torch.optim.Optimizer, terms: Mapping[str, torch.Tensor]) -> None:
+    """One step down the sum of the terms."""
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    optimiser.step()

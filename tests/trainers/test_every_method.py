@@ -1,0 +1,88 @@
+"""What holds for every method alike: its loss curve stays what it was, and a run continues exactly."""
+
+import json
+import os
+import pathlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import golden_curves
+import pytest
+import tomli_w
+import torch
+
+from trainers import checkpoint, loop, methods, recipe, run_folder, session
+
+CPU = torch.device("cpu")
+TIMINGS = ("images_per_second", "data_wait")
+TOLERANCE = 1e-4
+"""Of a curve's largest value. Measured: 5e-6 between a processor's vector units and none (they draw other random VGG
+weights, in float32), beside 5e-4 for ten times Adam's epsilon and 1e-2 for twice a norm's."""
+
+
+def test_every_method_has_a_golden_curve() -> None:
+    assert {table["name"] for table in golden_curves.SETTINGS.values()} == set(methods.CLASSES)
+
+
+@pytest.mark.parametrize("setting", golden_curves.SETTINGS)
+def test_twenty_steps_give_the_golden_curve(setting: str) -> None:
+    expected = json.loads(golden_curves.FILE.read_text())[setting]
+    found = golden_curves.curve(setting)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert len(values) == golden_curves.STEPS
+        largest = max(abs(value) for value in values)
+        assert found[name] == pytest.approx(values, rel=0, abs=TOLERANCE * largest), name
+
+
+def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int) -> str:
+    """A recipe of six steps of two pairs a batch."""
+    images = 6 * 2 * batches
+    table = {"dropout": 0.4} if "deblurgan" in setting else {}
+    sections: dict[str, Any] = {
+        "name": "test",
+        "data": {"train": [{"path": str(data)}], "batch": 2, "crop": 8, "flip_horizontal": True},
+        "method": golden_curves.SETTINGS[setting] | table,
+        "schedule": {"clock": "images", "flat": images / 2, "linear": images / 2},
+        "validation": {"every": images // 3, "images": 2},
+        "output": {"folder": str(folder), "log_every": images // 3, "checkpoint_every": images // 2, "sheet": 0},
+    }
+    return tomli_w.dumps(sections)
+
+
+@pytest.mark.parametrize("setting", golden_curves.SETTINGS)
+def test_stopped_and_resumed_is_the_same_to_the_bit(
+    setting: str, make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_pairs(tmp_path / "pairs.zarr")
+    batches = golden_curves.prepared(setting).batches_per_step
+
+    def start(folder: str) -> session.Session:
+        wanted = recipe.parse(written(setting, data, tmp_path / folder, batches))
+        run_folder.create(wanted.folder, wanted)
+        return session.start(wanted, CPU)
+
+    def result(folder: str) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+        lines = [json.loads(line) for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
+        kept = [{key: value for key, value in line.items() if key not in TIMINGS} for line in lines]
+        return kept, checkpoint._read(tmp_path / folder / checkpoint.LAST)
+
+    assert loop.train(start("whole"), tmp_path / "whole").finished
+    for stop in range(1, 6):
+        folder = f"stopped-{stop}"
+        stopped = start(folder)
+        step, made = stopped.method.step, iter(range(1, 7))
+
+        def interrupted(given: Any, step: Any = step, made: Any = made, stop: int = stop) -> dict[str, torch.Tensor]:
+            if next(made) == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(given)
+
+        monkeypatch.setattr(stopped.method, "step", interrupted)
+        assert loop.train(stopped, tmp_path / folder).signal == signal.SIGTERM
+        assert loop.train(start(folder), tmp_path / folder).finished
+        (log, tensors), (log_whole, tensors_whole) = result(folder), result("whole")
+        assert log == log_whole
+        assert tensors.keys() == tensors_whole.keys()
+        assert [name for name in tensors if not torch.equal(tensors[name], tensors_whole[name])] == []

@@ -1,0 +1,168 @@
+"""Weights that other projects publish, as checkpoints of ours: whose they are, their layers under our names, a recipe.
+
+Known layouts: DeblurGAN's `latest_net_G.pth` (Kupyn et al.), with one or two convolutions a block, and
+DeepDeblur-PyTorch's `model-1000.pt` (Nah et al.). Files are read without executing anything in them.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from blursynth import errors, recipe_file
+from trainers import checkpoint, methods, recipe, torch_files
+from trainers.methods import method
+
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+
+State = Mapping[str, torch.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What a state dict was found to be: the shipped recipe of the code it comes from, what that recipe has to change
+    to build the same network, and for each of our generator's layers the name of theirs."""
+
+    words: str
+    recipe: str
+    changes: tuple[str, ...]
+    layers: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A restoring network with the file's weights, and the recipe and words that go into its checkpoint."""
+
+    recipe: recipe.Recipe
+    network: method.Method
+    provenance: dict[str, str]
+
+
+def convert(path: pathlib.Path, changes: Sequence[str] = ()) -> Converted:
+    """The network in a published file.
+
+    `changes` ("key.path=value") are for what a file does not tell, such as method.peak for a DeepDeblur trained with
+    another rgb_range than 255. Raises InputError where the file cannot be read, is of no known layout, or has tensors
+    too many, too few or of other shapes.
+    """
+    state = _state(torch_files.read(path), path)
+    found = recognise(state, path)
+    wanted = recipe.load(found.recipe, [*found.changes, *changes])
+    kind = methods.find(wanted.method_name)
+    network = kind(kind.for_restoring(wanted.method), torch.device("cpu"))
+    _fill(network.networks["generator"], state, found, path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    provenance = dict(network.provenance) | {"converted from": f"{path.name} (sha256 {digest[:8]}): {found.words}"}
+    return Converted(wanted, network, provenance)
+
+
+def save(converted: Converted, out: pathlib.Path) -> None:
+    """Write a checkpoint for `trainers.deblur`; it says that nothing was trained here."""
+    about = checkpoint.About(
+        recipe=recipe_file.to_toml(converted.recipe),
+        method=converted.recipe.method_name,
+        variant=str(converted.recipe.method.model_dump()["variant"]),
+        step=0,
+        images_seen=0,
+        datasets=[],
+        provenance=converted.provenance,
+        metrics={},
+        progress={},
+    )
+    checkpoint.save(out, about, converted.network)
+
+
+def recognise(state: State, path: pathlib.Path) -> Layout:
+    """Whose state dict it is; InputError where it is nobody's that is known."""
+    for layout in (_deblurgan, _deepdeblur):
+        found = layout(state)
+        if found is not None:
+            return found
+    names = ", ".join(sorted(state)[:3]) or "none"
+    raise errors.InputError(
+        f"{path} is of no known layout (its first tensors: {names}); expected DeblurGAN's latest_net_G.pth or "
+        "DeepDeblur-PyTorch's model-N.pt, the generator's weights."
+    )
+
+
+def _deblurgan(state: State) -> Layout | None:
+    """A plain numbered sequence: 7x7, two down, blocks of "conv_block", two up, 7x7, paddings and norms counted.
+
+    The norms' running statistics are left out: the public code never calls eval(), so that it never uses them. A
+    second convolution is numbered 6 after a dropout layer and 5 where there is none; with one convolution nothing
+    tells, and the code's default, dropout, is taken.
+    """
+    blocks = len({name.split(".")[1] for name in state if re.match(r"model\.\d+\.conv_block\.", name)})
+    first = state.get("model.1.weight")
+    if not blocks or first is None:
+        return None
+    layers = {"head.0": "model.1", "down.0": "model.4", "down.3": "model.7"}
+    second = next((place for place in (5, 6) if f"model.10.conv_block.{place}.weight" in state), None)
+    for block in range(blocks):
+        theirs = f"model.{10 + block}.conv_block"
+        layers[f"blocks.{block}.residual.0"] = f"{theirs}.1"
+        if second is not None:
+            layers[f"blocks.{block}.residual.{second - 2}"] = f"{theirs}.{second}"
+    layers |= {"up.0": f"model.{10 + blocks}", "up.3": f"model.{13 + blocks}", "tail.0": f"model.{17 + blocks}"}
+    convolutions = 1 if second is None else 2
+    changes = [f"method.convolutions={convolutions}", f"method.blocks={blocks}", f"method.width={len(first)}"]
+    if second == 5:
+        changes += ["method.dropout=0.0", "method.test_time_dropout=false"]
+    words = f"DeblurGAN's public layout, {convolutions} convolution{'s' if second else ''} a block"
+    if any(name.endswith("running_mean") for name in state):
+        words += ", running statistics left out"
+    return Layout(words, "deblurgan-release", tuple(changes), layers)
+
+
+def _deepdeblur(state: State) -> Layout | None:
+    """Bodies from the finest scale on, and from the second one the way up to the scale before."""
+    places = [match.groups() for name in state if (match := re.match(r"body_models\.(\d+)\.body\.(\d+)\.", name))]
+    first = state.get("body_models.0.body.0.weight")
+    if not places or first is None:
+        return None
+    scales = 1 + max(int(scale) for scale, _ in places)
+    last = max(int(place) for _, place in places)
+    layers: dict[str, str] = {}
+    for scale in range(scales):
+        ours, theirs = f"levels.{scale}", f"body_models.{scale}.body"
+        layers |= {f"{ours}.{end}": f"{theirs}.{end}" for end in (0, last)}
+        for block in range(1, last):
+            layers |= {f"{ours}.{block}.residual.{place}": f"{theirs}.{block}.body.{place}" for place in (0, 2)}
+    layers |= {f"up.{scale - 1}.0": f"conv_end_models.{scale}.uppath.0" for scale in range(1, scales)}
+    changes = (f"method.scales={scales}", f"method.blocks={last - 1}", f"method.width={len(first)}")
+    return Layout(f"DeepDeblur-PyTorch's layout, K = {scales}", "deepdeblur-release", changes, layers)
+
+
+def _state(found: Mapping[str, Any], path: pathlib.Path) -> State:
+    """The generator's tensors by name: "G" of several networks, without the "module." of a parallel wrapper."""
+    inner = found.get("G", found)
+    if not isinstance(inner, Mapping) or not all(isinstance(value, torch.Tensor) for value in inner.values()):
+        raise errors.InputError(f"{path} holds no state dict of name -> tensor, nor one under the name G.")
+    return {str(name).removeprefix("module."): value for name, value in inner.items()}
+
+
+def _fill(network: torch.nn.Module, state: State, found: Layout, path: pathlib.Path) -> None:
+    """Copy every weight and bias; InputError names the first that is missing, left over or of another shape."""
+    theirs = {f"{ours}.{kind}": f"{name}.{kind}" for ours, name in found.layers.items() for kind in ("weight", "bias")}
+    renamed = {}
+    for ours, expected in network.state_dict().items():
+        name = theirs.get(ours, f"a place for our {ours}")
+        tensor = state.get(name)
+        if tensor is None or tensor.shape != expected.shape:
+            what = "no" if tensor is None else f"shape {tuple(tensor.shape)} of"
+            raise errors.InputError(
+                f"{path} looks like {found.words}, but has {what} {name}; expected {tuple(expected.shape)}."
+            )
+        renamed[ours] = tensor.float()
+    left = sorted(name for name in state if name not in theirs.values() and name.split(".")[-1] not in _RUNNING)
+    if left:
+        raise errors.InputError(
+            f"{path} looks like {found.words}, but has {len(left)} tensors that it should not have, the first being "
+            f"{left[0]}: its network has other layers (batch norm, for example), which cannot be converted."
+        )
+    network.load_state_dict(renamed)
