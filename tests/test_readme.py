@@ -30,7 +30,7 @@ def test_every_block_runs(tmp_path: pathlib.Path) -> None:
         Image.fromarray(np.asarray(getattr(skimage_data, name)())).save(tmp_path / "photos" / f"{name}.png")
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    for name, arguments in (("python", ""), ("blursynth", " -m blursynth")):
+    for name, arguments in (("python", ""), ("blursynth", " -m blursynth"), ("dask", " -m dask")):
         script = binaries / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
         script.chmod(0o755)

@@ -7,6 +7,8 @@ from blursynth.production import calibration, execute, jobs, machine, plan
 from blursynth.production import maker as makers
 from blursynth.storage import place
 
+_BLOCK = 4096  # of most file systems
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,12 +66,18 @@ def _require_disk(job: jobs.Job, workers: int) -> None:
     free = free_bytes(job)
     if not items or items * job.maker.schema.bytes_per_item <= free:
         return
-    needed = round(items * calibration.measure(job.maker, tasks, workers).bytes_per_item)
+    needed = disk_bytes(job.maker, len(tasks), items, calibration.measure(job.maker, tasks, workers))
     if needed > free:
         raise errors.DatasetError(
             f"The plan does not fit on the disk: {items} items need about {words(needed)}, and {words(free)} are free "
             f"at {job.path}. Free some space, choose another place with --out, or make fewer items."
         )
+
+
+def disk_bytes(maker: makers.Maker, shards: int, items: int, cost: calibration.Calibration) -> int:
+    """What these shards take on a disk whose files are whole blocks: half a block is lost in each, on average."""
+    files = shards * (len(maker.schema.arrays) + 1)
+    return round(items * cost.bytes_per_item) + files * _BLOCK // 2
 
 
 def free_bytes(job: jobs.Job) -> int:

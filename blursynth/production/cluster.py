@@ -26,6 +26,8 @@ CONNECT_SECONDS = 30
 # Tasks handed to the scheduler for each thread of the cluster: one to work on and one to go on with at once. So the
 # scheduler holds a few tasks at a time, however many there are.
 AHEAD = 2
+# A terminal sends Ctrl-C to every process; ours heeds it and then ends the workers, which are to say nothing.
+_UNHEEDING = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 _TICK = 1.0  # seconds between looks at whether the cluster is there and how large it is
 
 
@@ -68,6 +70,7 @@ def _local(workers: int) -> distributed.LocalCluster:
         dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs=logging.CRITICAL,
+        preload=[_UNHEEDING],
     )
 
 

@@ -14,6 +14,9 @@ from blursynth import errors
 from blursynth.production import machine
 
 Task = TypeVar("Task")
+# Tasks in one graph. What Dask spends on a task grows with its graph: 0.2 ms in one of 2,000, 0.6 ms in one of 30,000.
+GRAPH = 2000
+
 Ended = Callable[[Task, Exception | None], None]
 
 
@@ -69,6 +72,17 @@ class Threads:
         Dask's scheduler hands a thread its next task when it has ended one: nothing piles up.
         """
         machine.prepare_process()
+        with concurrent.futures.ThreadPoolExecutor(self.workers, "blursynth") as pool:
+            for first in range(0, len(tasks), GRAPH):
+                self._run(function, tasks[first : first + GRAPH], ended, pool)
+
+    def _run(
+        self,
+        function: Callable[[Task], None],
+        tasks: Sequence[Task],
+        ended: Ended[Task],
+        pool: concurrent.futures.Executor,
+    ) -> None:
         # They take the last name first. Begun in the order given, videos are cheaper to read.
         names = [f"shard-{number:09d}" for number in reversed(range(len(tasks)))]
         by_name = dict(zip(names, tasks, strict=True))
@@ -80,7 +94,7 @@ class Threads:
                 ended(by_name[key], error)
 
         progress = dask.callbacks.Callback(posttask=after)
-        with concurrent.futures.ThreadPoolExecutor(self.workers, "blursynth") as pool, progress:
+        with progress:
             dask.compute(  # type: ignore[attr-defined,no-untyped-call]
                 *calls, scheduler="threads", pool=pool, optimize_graph=False
             )

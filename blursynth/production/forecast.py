@@ -21,7 +21,9 @@ class Forecast:
 
     @property
     def disk_bytes(self) -> int:
-        return round(self.items * self.calibration.bytes_per_item) if self.calibration else 0
+        if self.calibration is None:
+            return 0
+        return capacity.disk_bytes(self.job.maker, self.shards, self.items, self.calibration)
 
     @property
     def seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import pathlib
 import shutil
 import signal
@@ -264,6 +265,31 @@ def test_an_interrupt_leaves_a_dataset_that_threads_go_on_with(
         outcome = run.produce(dataclasses.replace(FAKE, pause=0), path)
     assert 30 <= outcome.resumed < 60
     fake_maker.assert_holds(reader.open(path), FAKE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_of_all_processes_is_one_sentence(number: signal.Signals, tmp_path: pathlib.Path) -> None:
+    """A terminal sends Ctrl-C to the workers of a local cluster as well, a batch system its SIGTERM to the command."""
+    command = ["trajectories", "--n", "200000", "--shard-length", "100", "--quiet", "--out", str(tmp_path / "f.zarr")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "blursynth", *command, "--scheduler", "local", "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cluster_processes.ROOT,
+        start_new_session=True,
+    ) as process:
+        while not list(tmp_path.glob("f.zarr/digest/c/*/0/0")):
+            time.sleep(0.05)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    lines = [line for line in err.splitlines() if line and "dashboard" not in line]
+    assert lines == ["blursynth: Interrupted. What is finished is kept: run the same command again to go on."]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]
 
 
 @pytest.mark.slow
