@@ -32,9 +32,12 @@ def paths(folder: pathlib.Path) -> str:
     return str(out)
 
 
+def trajectory_recipe(paths: int) -> recipe.Trajectories:
+    return recipe_file.build({"n": paths, "motion": SMALL}, recipe.Trajectories)
+
+
 def trajectory_maker() -> trajectories.TrajectoryMaker:
-    request = recipe_file.build({"n": 30, "motion": SMALL}, recipe.Trajectories)
-    return trajectories.TrajectoryMaker(request, 4, "blursynth trajectories --n 30", 8)
+    return trajectories.TrajectoryMaker(trajectory_recipe(30), 4, "blursynth trajectories --n 30", 8)
 
 
 def make(kind: str, folder: pathlib.Path) -> maker.Maker:

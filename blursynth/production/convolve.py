@@ -14,7 +14,7 @@ from blursynth.media import photos
 from blursynth.production import pairs, psfs, selection, trajectories
 from blursynth.sources import scenes
 from blursynth.sources import source as sources_
-from blursynth.storage import place, provenance, reader, schema
+from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import motion, recipe, shake
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -139,9 +139,11 @@ class ConvolveMaker:
             position = motions.pixels()
         else:
             assert self.trajectories is not None
+            assert self.recipe.trajectories is not None
             dataset = psfs.open_trajectories(self.trajectories, self.recipe.trajectories)
-            columns["trajectory"] = item % dataset.items
-            position = psfs.positions(dataset, item % dataset.items)
+            path = item % growth.lengths(dataset)[self.recipe.trajectories]  # taken in turn; it may have grown since
+            columns["trajectory"] = path
+            position = psfs.positions(dataset, path)
         return columns, psf.rasterise(position, psfs.from_start(exposure), self.recipe.psf_size)
 
     def _blur_photo(
@@ -196,7 +198,11 @@ class ConvolveMaker:
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths, and the largest photo in 8-bit."""
-        steps = self.recipe.motion.steps if self.recipe.motion is not None else 2000
+        if self.recipe.motion is not None:
+            steps = self.recipe.motion.steps
+        else:
+            assert self.trajectories is not None
+            steps = reader.open(self.trajectories).shape_of("position")[0]
         largest = max(self.photos.sources[k].height * self.photos.sources[k].width * 3 for k in self.used)
         return 2 * items * self.schema.bytes_per_item + items * steps * 12 + 2 * largest
 

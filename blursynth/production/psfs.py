@@ -53,8 +53,7 @@ class PsfMaker:
         """Raises DatasetError where the paths are not those of the dataset that is there, and more."""
         begun = recipe_file.parse(there.attributes["recipe"], recipe.Psfs, "The recorded recipe").trajectories
         now = reader.open(self.trajectories)
-        before = [shorter["fingerprint"] for shorter in now.attributes.get(growth.GROWN_FROM, [])]
-        if begun not in (now.fingerprint, *before):
+        if begun not in growth.lengths(now):
             raise errors.DatasetError(
                 f"{self.trajectories} holds other paths than those that {there.path} was made from, or has not grown "
                 "out of them by --append; so nothing can be added to it."
@@ -139,13 +138,13 @@ def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[st
 
 
 def open_trajectories(path: str, fingerprint: str | None = None) -> reader.Dataset:
-    """A complete trajectories dataset, with this fingerprint where one is given, or DatasetError."""
+    """A complete trajectories dataset, or DatasetError; with a fingerprint, one that has it, or had it and grew."""
     dataset = reader.open(path)
     if dataset.kind != "trajectories":
         raise errors.DatasetError(
             f"{path} holds {dataset.kind}, not trajectories. Make some with `blursynth trajectories --n 1000`."
         )
-    if fingerprint is not None and dataset.fingerprint != fingerprint:
+    if fingerprint is not None and fingerprint not in growth.lengths(dataset):
         raise errors.DatasetError(
             f"{path} holds other trajectories than those that this dataset is made from (fingerprint "
             f"{dataset.fingerprint[:12]} instead of {fingerprint[:12]}); name theirs with --trajectories."

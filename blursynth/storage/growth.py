@@ -37,6 +37,12 @@ def kept_items(growing: Mapping[str, Any]) -> int:
     return int(growing[_GROWTH]["kept"])
 
 
+def lengths(dataset: reader.Dataset) -> dict[str, int]:
+    """Items by fingerprint: of the finished dataset as it is, and of each shorter one that it has grown from."""
+    shorter = {before["fingerprint"]: int(before["items"]) for before in dataset.attributes.get(GROWN_FROM, [])}
+    return shorter | {dataset.fingerprint: dataset.items}
+
+
 def begin(path: str, stored: Mapping[str, Any], schema: schemas.Schema, record: provenance.Record) -> None:
     """Note what the finished dataset with these attributes grows into, unless that is noted already.
 

@@ -24,31 +24,6 @@ FAKE = fake_maker.Fake()
 FLIPS = 200
 
 
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.MAKERS, "fake", fake_maker.from_record)
-
-
-@pytest.fixture
-def fake(tmp_path: pathlib.Path) -> pathlib.Path:
-    run.produce(FAKE, tmp_path / "f.zarr")
-    return tmp_path / "f.zarr"
-
-
-@pytest.fixture(scope="module")
-def pairs_as_made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("pairs")
-    run.produce(kinds.make("photos", folder), folder / "pairs.zarr")
-    return folder
-
-
-@pytest.fixture
-def pairs(pairs_as_made: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Pairs of eight photos, the last of which cannot be read, beside a copy of the photos."""
-    shutil.copytree(pairs_as_made, tmp_path / "made")
-    return tmp_path / "made" / "pairs.zarr"
-
-
 def mend(path: pathlib.Path) -> repair.Outcome:
     photos = path.parent / "photos"
     return repair.repair(path, moved={"photos": str(photos)} if photos.exists() else {}, workers=2)
@@ -135,6 +110,7 @@ def test_what_was_deleted_is_made_again_to_the_byte(kind: str, tmp_path: pathlib
     assert [entry.name for entry in tmp_path.iterdir() if "lock" in entry.name] == []
 
 
+@pytest.mark.usefixtures("known")
 @hypothesis.settings(max_examples=20)
 @hypothesis.given(data=st.data())
 def test_exactly_what_is_damaged_is_written(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -222,6 +198,20 @@ def test_other_paths_than_those_recorded_are_refused(tmp_path: pathlib.Path) -> 
     outcome = repair.repair(tmp_path / "a.zarr", moved={"trajectories": str(tmp_path / "moved.zarr")})
     assert outcome.unhealed == ()
     assert verify.verify(tmp_path / "a.zarr").sound
+
+
+@pytest.mark.parametrize("kind", ["psfs", "photos with paths"])
+def test_paths_that_have_grown_since_are_those_recorded(kind: str, tmp_path: pathlib.Path) -> None:
+    run.produce(kinds.make(kind, tmp_path), tmp_path / "a.zarr")
+    before = kinds.contents(tmp_path / "a.zarr")
+    longer = dataclasses.replace(kinds.trajectory_maker(), recipe=kinds.trajectory_recipe(47))
+    run.produce(longer, tmp_path / "paths.zarr", append=True)
+    assert verify.verify(tmp_path / "a.zarr").sound
+    for key in list(before):
+        if key.startswith(("psf/c/", "trajectory/c/")):
+            (tmp_path / "a.zarr" / key).unlink()
+    assert repair.repair(tmp_path / "a.zarr").unhealed == ()
+    assert kinds.contents(tmp_path / "a.zarr") == before
 
 
 def record_versions(path: pathlib.Path, **versions: str) -> None:
@@ -320,6 +310,7 @@ def test_a_record_that_only_looks_otherwise_is_written_as_it_was(fake: pathlib.P
     assert kinds.contents(fake) == whole
 
 
+@pytest.mark.usefixtures("known")
 def test_no_dataset_and_no_maker_are_errors(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(errors.DatasetError, match="There is no dataset at"):
         repair.repair(tmp_path / "no" / "where")

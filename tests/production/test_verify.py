@@ -14,37 +14,12 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.production import convolve, registry, run, verify
+from blursynth.production import convolve, run, verify
 from blursynth.production import maker as makers
 from blursynth.storage import place, reader, seal
 from blursynth.storage import schema as schemas
 
 FAKE = fake_maker.Fake()
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.MAKERS, "fake", fake_maker.from_record)
-
-
-@pytest.fixture
-def fake(tmp_path: pathlib.Path) -> pathlib.Path:
-    run.produce(FAKE, tmp_path / "f.zarr")
-    return tmp_path / "f.zarr"
-
-
-@pytest.fixture(scope="module")
-def pairs_as_made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("pairs")
-    run.produce(kinds.make("photos", folder), folder / "pairs.zarr")
-    return folder
-
-
-@pytest.fixture
-def pairs(pairs_as_made: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Pairs of eight photos, the last of which cannot be read, beside a copy of the photos."""
-    shutil.copytree(pairs_as_made, tmp_path / "made")
-    return tmp_path / "made" / "pairs.zarr"
 
 
 def found(path: pathlib.Path, **options: Any) -> dict[str, str]:
