@@ -25,6 +25,9 @@ _HALVED = {"420": (True, True), "422": (False, True), "444": (False, False)}
 _MATRIX = {0: "", 1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 _FULL_RANGE = 2
+# What FFmpeg plays as well: letters on a terminal, and a lone picture (besides its *_pipe formats).
+_PICTURE = "a single picture"
+_NOT_CLIPS = {"tty": "text", "image2": _PICTURE}
 
 # Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
 _UNTAGGED = "bt601"
@@ -134,6 +137,11 @@ def opened(path: pathlib.Path) -> Iterator[tuple[av.container.InputContainer, av
             "Copy it again from the camera, or repair it first."
         ) from None
     with container:
+        if container.format.name in _NOT_CLIPS or container.format.name.endswith("_pipe"):
+            raise errors.InputError(
+                f"{path} is {_NOT_CLIPS.get(container.format.name, _PICTURE)}, not a video. Give a video file, "
+                "or a folder of numbered frames."
+            )
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         stream = max(streams, key=_area, default=None)
         if stream is None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference_frames
+from PIL import Image
 
 from blursynth import errors
 from blursynth.kernels import frames as kernel
@@ -184,6 +185,17 @@ def test_not_a_video(tmp_path: pathlib.Path, content: bytes) -> None:
         video.index(path)
     with pytest.raises(errors.InputError, match="No such file"):
         video.index(tmp_path / "none.mp4")
+
+
+def test_letters_and_pictures_are_not_clips(tmp_path: pathlib.Path) -> None:
+    """FFmpeg plays both: text as on a terminal, a picture as a clip of one frame."""
+    (tmp_path / "a.txt").write_text("Words.\n" * 100, encoding="utf-8")
+    with pytest.raises(errors.InputError, match="is text, not a video"):
+        video.index(tmp_path / "a.txt")
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (16, 16)).save(tmp_path / name)
+        with pytest.raises(errors.InputError, match="is a single picture, not a video"):
+            video.index(tmp_path / name)
 
 
 def test_sound_alone(tmp_path: pathlib.Path) -> None:
