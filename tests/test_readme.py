@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import clip_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,6 +29,7 @@ def test_every_block_runs(tmp_path: pathlib.Path) -> None:
     (tmp_path / "photos").mkdir()
     for name in ("astronaut", "coffee", "chelsea", "rocket"):
         Image.fromarray(np.asarray(getattr(skimage_data, name)())).save(tmp_path / "photos" / f"{name}.png")
+    clip_files.write(tmp_path / "video.mp4", clip_files.moving(99, 128, 160))
     binaries = tmp_path / "bin"
     binaries.mkdir()
     for name, arguments in (("python", ""), ("blursynth", " -m blursynth"), ("dask", " -m dask")):

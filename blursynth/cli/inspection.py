@@ -5,12 +5,14 @@ from typing import Any, TypeVar
 
 import click
 
+INPUTS = ("photos", "clips", "trajectories")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def moved(command: Command) -> Command:
-    """--photos and --trajectories: where inputs lie now."""
-    for name in ("trajectories", "photos"):
+    """--photos, --clips and --trajectories: where inputs lie now."""
+    for name in reversed(INPUTS):
         text = f"Where the {name} lie now, if not where they did when the dataset was made."
         command = click.option(f"--{name}", metavar="PATH", help=text)(command)
     return command
@@ -18,7 +20,7 @@ def moved(command: Command) -> Command:
 
 def moved_inputs(given: dict[str, Any]) -> dict[str, str]:
     """The inputs that `moved` was given places of."""
-    return {name: given[name] for name in ("photos", "trajectories") if given[name] is not None}
+    return {name: given[name] for name in INPUTS if given[name] is not None}
 
 
 def finding(found: Any) -> str:

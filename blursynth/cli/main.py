@@ -6,11 +6,13 @@ import click
 
 import blursynth as package
 
-# command -> (one line for --help). The module of a command is blursynth.cli.COMMAND, its function `command`.
+# command -> (one line for --help). The module of a command is blursynth.cli.COMMAND (with _ for -), its function
+# `command`.
 COMMANDS = {
     "trajectories": "Random camera trajectories (Boracchi-Foi; DeblurGAN's Algorithm 1).",
     "psfs": "Sub-pixel blur kernels from a trajectories dataset.",
     "convolve": "Blurred/sharp pairs from a folder of photos.",
+    "average-frames": "Blurred/sharp pairs from 240 fps video.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
     "verify": "Whether a dataset still is what was made.",
@@ -28,7 +30,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"blursynth.cli.{cmd_name}").command
+        command = importlib.import_module(f"blursynth.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

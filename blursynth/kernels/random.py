@@ -34,6 +34,7 @@ class Stream(enum.IntEnum):
     TRAJECTORY_CHOICE = 4
     SCENE = 5
     SPLIT = 6
+    FRAMES = 7
     FIELD_PARAMETERS = 16
     FIELD_MOTION = 17
     CAMERA_PARAMETERS = 18

@@ -62,7 +62,7 @@ def encode(linear: npt.NDArray[np.float32], transfer: str) -> npt.NDArray[np.uin
 @functools.cache
 def encode_table(transfer: str) -> EncodeTable:
     """The tables behind `encode` and `encode_value`."""
-    exact = _to_linear((np.arange(1, 256) - 0.5) / 255, transfer)
+    exact = to_linear((np.arange(1, 256) - 0.5) / 255, transfer)
     steps = exact.astype(np.float32)
     steps = np.where(steps < exact, np.nextafter(steps, ONE), steps)  # the first float32 that is not below
     bucket = _bucket_of(steps)
@@ -75,12 +75,16 @@ def encode_table(transfer: str) -> EncodeTable:
 
 @functools.cache
 def _decode_table(transfer: str) -> npt.NDArray[np.float32]:
-    table = _to_linear(np.arange(256) / 255, transfer).astype(np.float32)
+    table = to_linear(np.arange(256) / 255, transfer).astype(np.float32)
     table.setflags(write=False)
     return table
 
 
-def _to_linear(encoded: npt.NDArray[np.float64], transfer: str) -> npt.NDArray[np.float64]:
+def to_linear(encoded: npt.NDArray[np.float64], transfer: str) -> npt.NDArray[np.float64]:
+    """Encoded values, float64 in [0, 1], any shape, to linear light: the curves themselves, without a table.
+
+    Raises InputError for a transfer function that is not one of `TRANSFER_FUNCTIONS`.
+    """
     if transfer == "gamma2.2":
         return encoded**2.2
     if transfer == "srgb":

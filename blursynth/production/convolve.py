@@ -11,13 +11,12 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file, sources
 from blursynth.kernels import psf, random
 from blursynth.media import photos
-from blursynth.production import psfs, selection, trajectories
+from blursynth.production import pairs, psfs, selection, trajectories
 from blursynth.sources import scenes
 from blursynth.sources import source as sources_
 from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import motion, recipe, shake
 
-ArraySpec = schema.ArraySpec  # the maker's own `schema` shadows the module in annotations
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 
@@ -61,22 +60,11 @@ class ConvolveMaker:
     def schema(self) -> schema.Schema:
         height, width = self.frame
         items = len(self.used) * self.recipe.per_photo
-        arrays = [self._image("blurred", height, width), self._image("sharp", height, width)]
+        arrays = pairs.image_arrays(height, width, self.recipe.transfer)
         if self.recipe.store_psf:
             arrays.append(psfs.psf_array(self.recipe.psf_size))
         arrays += [
-            schema.column("valid", "uint8", long_name="1 where the item could be made", valid_range=(0, 1)),
-            schema.column(
-                "split",
-                "uint8",
-                long_name="index into the dataset's splits",
-                valid_range=(0, len(selection.SPLITS) - 1),
-            ),
-            schema.column(
-                "source", "int64", long_name="index into this array's sources", valid_range=(0, len(self.used) - 1)
-            ),
-            schema.column("crop_y", "int32", long_name="top row of the crop in the photo", units="px"),
-            schema.column("crop_x", "int32", long_name="left column of the crop in the photo", units="px"),
+            *pairs.columns(len(self.used), "photo"),
             psfs.exposure_column(self.recipe.exposure.minimum, self.recipe.exposure.maximum),
         ]
         if self.recipe.motion is not None:
@@ -84,21 +72,6 @@ class ConvolveMaker:
         else:
             arrays.append(psfs.trajectory_column(items))  # paths are taken in turn: no number above the item's own
         return schema.sized("pairs", items, arrays, self.shard_length)
-
-    def _image(self, name: str, height: int, width: int) -> ArraySpec:
-        """A patch is one chunk; a full frame is cut so that a crop reads only what it needs."""
-        return schema.ArraySpec(
-            name=name,
-            dtype="uint8",
-            shape=(height, width, 3),
-            dimensions=("y", "x", "channel"),
-            chunk=(min(height, 256), min(width, 256), 3),
-            attributes={
-                "long_name": f"{name} RGB image",
-                "units": "1",
-                "transfer_function": self.recipe.transfer,
-            },
-        )
 
     def record(self) -> provenance.Record:
         inputs = {"photos": self.origin}
@@ -109,7 +82,7 @@ class ConvolveMaker:
             seed=self.seed,
             command=self.command,
             sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
-            splits=selection.SPLITS,
+            splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             maker="convolve",
             extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
@@ -128,18 +101,10 @@ class ConvolveMaker:
         """
         listed = there.sources[: there.attributes["sources"]]
         now = {self.photos.sources[k].name: k for k in self.used}
-        lost = provenance.source_differences(listed, [dataclasses.asdict(self.photos.sources[k]) for k in self.used])
-        lost = [line for line in lost if not line.endswith(" is new")]
-        if lost:
-            more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
-            raise errors.InputError(
-                f"Photos that {there.path} was made from are not what they were: {'; '.join(lost[:5])}{more}. Nothing "
-                "can be added until they are."
-            )
-        old = [now.pop(source["name"]) for source in listed]
-        used = (*old, *now.values())
-        begun = there.attributes["extra"].get("generations", [len(old)])
-        generations = (*(count for count in begun if count <= len(old) and count < len(used)), len(used))
+        found = [dataclasses.asdict(self.photos.sources[k]) for k in self.used]
+        selection.require_unchanged(there.path, listed, found, "Photos")
+        used = (*(now.pop(source["name"]) for source in listed), *now.values())
+        generations = selection.generations(there, len(listed), len(used))
         return dataclasses.replace(self, used=used, generations=generations)
 
     def make(self, items: range) -> Arrays:
@@ -310,7 +275,7 @@ def _request(options: Mapping[str, Any]) -> recipe.Convolve:
     """The resolved recipe: the PSF's size follows from the longest path unless it is given."""
     values = _given(options, ("size", "fit", "per_photo", "transfer", "exposure", "psf_size"))
     values["store_psf"] = not options.get("no_psf", False)
-    values["splits"] = _parse_splits(options.get("splits", "train=0.9,val=0.1"))
+    values["splits"] = pairs.parse_splits(options.get("splits", "train=0.9,val=0.1"))
     if options.get("trajectories"):
         dataset = psfs.open_trajectories(options["trajectories"])
         values["trajectories"] = dataset.fingerprint
@@ -337,16 +302,3 @@ def _given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 class _Exposure(recipe_file.Model):
     draw: recipe.Exposure
-
-
-def _parse_splits(text: str) -> dict[str, float]:
-    shares: dict[str, float] = dict.fromkeys(selection.SPLITS, 0.0)
-    for part in text.split(","):
-        name, _, share = part.partition("=")
-        try:
-            shares[name.strip()] = float(share)
-        except ValueError:
-            raise errors.RecipeError(
-                f"--splits {text} is not understood: give shares such as train=0.8,val=0.1,test=0.1."
-            ) from None
-    return shares

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import convolve, psfs, trajectories
+from blursynth.production import convolve, footage, psfs, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -15,6 +15,7 @@ MAKERS: dict[str, FromRecord] = {
     "trajectories": trajectories.from_record,
     "psfs": psfs.from_record,
     "convolve": convolve.from_record,
+    "average-frames": footage.from_record,
 }
 
 
@@ -23,7 +24,7 @@ def rebuild(
 ) -> makers.Maker:
     """The maker of the dataset with these group attributes and this list of sources (empty where it is lost).
 
-    `moved`: where inputs lie now, by name (photos, trajectories), if not where the record has them. Raises
+    `moved`: where inputs lie now, by name (photos, clips, trajectories), if not where the record has them. Raises
     DatasetError where this version has no such maker or would make another dataset, and whatever the maker raises
     where an input is gone.
     """

@@ -1,15 +1,15 @@
 """Which photos become pairs, and in which split each one is."""
 
-import collections
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from blursynth import errors
+from blursynth.production import pairs
 from blursynth.sources import source as sources_
 from blursynth.sources import splits
+from blursynth.storage import provenance, reader
 from blursynth.synthesis import recipe
-
-SPLITS = ("train", "val", "test")
 
 
 def usable(found: sources_.Sources, request: recipe.Convolve, strict: bool) -> tuple[list[int], list[sources_.Skipped]]:
@@ -29,22 +29,12 @@ def usable(found: sources_.Sources, request: recipe.Convolve, strict: bool) -> t
         shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
         raise errors.InputError(f"None of the {len(left_out)} photos can be used ({shown}).")
     if request.size is None:
-        _check_one_size([found.sources[k] for k in used])
+        pairs.check_one_size("photos", [found.sources[k] for k in used])
     return used, left_out
 
 
-def _check_one_size(photos: Sequence[sources_.Source]) -> None:
-    sizes = collections.Counter((photo.width, photo.height) for photo in photos)
-    if len(sizes) > 1:
-        shown = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(4))
-        raise errors.InputError(
-            f"The photos have {len(sizes)} sizes: {shown}. A dataset of whole photos has one size; give --size to cut "
-            "crops, or a folder of photos of one size."
-        )
-
-
 def split(photos: Sequence[sources_.Source], generations: Sequence[int], seed: int, shares: recipe.Splits) -> list[int]:
-    """One of SPLITS per photo. Each generation is divided by itself, but for copies of photos of an earlier one."""
+    """One of pairs.SPLITS per photo. Each generation is divided by itself, but for copies of earlier photos."""
     by_name = {"train": shares.train, "val": shares.val, "test": shares.test}
     known: dict[str, int] = {}
     for first, stop in itertools.pairwise((0, *generations)):
@@ -52,3 +42,22 @@ def split(photos: Sequence[sources_.Source], generations: Sequence[int], seed: i
         assigned = splits.assign(fresh, seed, by_name).tolist()
         known |= {photo.sha256: split for photo, split in zip(fresh, assigned, strict=True)}
     return [known[photo.sha256] for photo in photos]
+
+
+def require_unchanged(
+    path: str, listed: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], things: str
+) -> None:
+    """Raise InputError where sources of the dataset at `path` are gone or have changed, so that it cannot grow."""
+    lost = [line for line in provenance.source_differences(listed, now) if not line.endswith(" is new")]
+    if lost:
+        more = f"; and {len(lost) - 5} more" if len(lost) > 5 else ""
+        raise errors.InputError(
+            f"{things} that {path} was made from are not what they were: {'; '.join(lost[:5])}{more}. Nothing can be "
+            "added until they are."
+        )
+
+
+def generations(there: reader.Dataset, before: int, now: int) -> tuple[int, ...]:
+    """How many sources there were each time that a dataset grew, when it grows from `before` to `now` of them."""
+    begun = there.attributes["extra"].get("generations", [before])
+    return (*(count for count in begun if count <= before and count < now), now)

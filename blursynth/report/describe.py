@@ -1,14 +1,16 @@
 """What a dataset holds, in words."""
 
 import collections
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from blursynth.storage import reader
 
-COUNTED = ("split", "valid", "source", "trajectory")  # columns shown as counts or not at all
+COUNTED = ("split", "valid", "source", "trajectory", "reason")  # columns shown as counts or not at all
 SKIPPED_SHOWN = 10
+_BINS, _BAR = 8, 40  # of a histogram, and characters of its longest bar
 
 
 def describe(dataset: reader.Dataset) -> str:
@@ -16,6 +18,8 @@ def describe(dataset: reader.Dataset) -> str:
     lines = [*_heading(dataset), "", *_arrays(dataset)]
     if dataset.items:
         lines += ["", *_columns(dataset)]
+        if "first_frame" in dataset.columns:
+            lines += ["", *_windows(dataset)]
     return "\n".join([*lines, "", *_provenance(dataset)])
 
 
@@ -51,6 +55,26 @@ def _columns(dataset: reader.Dataset) -> Iterator[str]:
             low, middle, high = np.min(values), np.median(values), np.max(values)
             units = dataset.attributes_of(name).get("units", "1")
             yield f"  {name:<12}{low:>10.4g}{middle:>10.4g}{high:>10.4g}{'' if units == '1' else ' ' + units}"
+
+
+def _windows(dataset: reader.Dataset) -> Iterator[str]:
+    """How M and motion are distributed."""
+    columns = dataset.columns
+    counts, items = np.unique(columns["frames"], return_counts=True)
+    yield "frames in a window (M)"
+    yield from (_bar(f"{count}", number, items.max()) for count, number in zip(counts, items, strict=True))
+    for name, title in (("step_px", "largest step between frames"), ("motion_px", "motion over the window")):
+        values = columns[name]
+        if not len(values) or np.isnan(values).any():
+            continue
+        numbers, edges = np.histogram(values, _BINS, (0, max(float(values.max()), 1.0)))
+        yield f"{title}, px"
+        labels = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+        yield from (_bar(label, number, numbers.max()) for label, number in zip(labels, numbers, strict=True))
+
+
+def _bar(label: str, number: int, most: int) -> str:
+    return f"  {label:<18}{number:>8} {'#' * round(_BAR * number / most)}"
 
 
 def _provenance(dataset: reader.Dataset) -> Iterator[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
-from blursynth.report import drawing
+from blursynth.report import averaged, drawing
 from blursynth.storage import reader
 from blursynth.synthesis import motion, recipe
 
@@ -16,7 +16,8 @@ PATH_POINTS = 400  # a path is drawn through at most this many of its samples
 def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.Picture:
     """`count` items spread evenly over the dataset, as uint8 RGB (H, W, 3).
 
-    Pairs: a row an item with sharp, blurred, kernel (where stored) and path (where it was drawn for the item).
+    Pairs: a row an item with sharp, blurred, kernel (where stored) and path (where it was drawn for the item); of
+    averaged frames, sharp, blurred, their difference and the frames used.
     Trajectories and PSFs: a grid. Raises DatasetError for a dataset that cannot be shown.
     """
     if dataset.items == 0:
@@ -35,7 +36,8 @@ def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.P
 def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, title: str) -> drawing.Picture:
     sharp_NHWC, blurred_NHWC = dataset.read("sharp", items), dataset.read("blurred", items)
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
-    paths = _drawn_paths(dataset, items)
+    paths = _drawn_paths(dataset, items) if "anxiety" in dataset.columns else None
+    windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
     names = [source["name"] for source in dataset.sources]
     split_names = dataset.attributes["splits"]
     cells, captions = [], []
@@ -51,6 +53,12 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
             shown = paths[k][: max(2, math.ceil(len(paths[k]) * float(dataset.columns["exposure"][item])))]
             cells.append(drawing.path(_thinned(shown), cell, _extent(shown)))
             captions.append(f"path, {_extent(shown):.0f} px across, anxiety {dataset.columns['anxiety'][item]:.3f}")
+        if windows is not None:
+            cells += [
+                drawing.photo(averaged.difference(blurred_NHWC[k], sharp_NHWC[k]), cell),
+                windows.cell(item, cell),
+            ]
+            captions += ["difference x 4", windows.caption(item)]
     return drawing.grid(cells, captions, columns=len(cells) // len(items), title=title)
 
 

@@ -17,7 +17,7 @@ _INCIDENTAL = frozenset(
     {"command", "created", "inputs", "versions", "complete", "skipped", "valid_items", "fingerprint"}
     | {"documents", "seal", "grown_from", "growth"}
 )
-_VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow")
+_VERSION_OF = ("numpy", "numba", "tensorstore", "opencv-python", "pillow", "av")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Record:
     `sources`: one mapping a source, in the order that the column `source` counts (name, sha256, height, width,
     bytes). `splits`: the names that the column `split` counts. `skipped`: sources left out before work started.
     `maker`: which of production's makers it was (a name in `production.registry`). `inputs`: where the sources lay, by
-    the name of what they are (photos, trajectories); they may lie elsewhere when the dataset is made again.
+    the name of what they are (photos, clips, trajectories); they may lie elsewhere when the dataset is made again.
     `extra`: whatever else makes the dataset what it is, as JSON; a pure function of the recipe and the inputs.
     `created`: UTC.
     """

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import clip_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMANDS = {
     "trajectories": ["--n", "3000", "--shard-length", "40"],
     "psfs": ["paths.zarr", "--exposures", "0.1,1", "--size", "63", "--shard-length", "60"],
+    "average-frames": ["clips", "--frames", "3-7", "--size", "64", "--per-window", "4", "--shard-length", "7"],
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
 }
 KILLS, DATASETS = 2, 10  # twenty moments a command
@@ -52,6 +54,10 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
         Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
     whole = (tmp_path / "photos" / "7.png").read_bytes()
     (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
+    (tmp_path / "clips").mkdir()
+    options = {"crf": "20", "preset": "veryfast", "g": "25"}
+    for k in range(3):
+        clip_files.write(tmp_path / "clips" / f"{k}.mp4", clip_files.moving(220, 96, 128, seed=k), options=options)
     finish(tmp_path, "trajectories", "--n", "1500", "--out", "paths.zarr")
     return tmp_path
 

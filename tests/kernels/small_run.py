@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
-from blursynth.kernels import convolve, psf, random, response, trajectory
+from blursynth.kernels import convolve, frames, psf, random, response, trajectory
 
 # What a fused multiply-add may change in its last bits; everything else is the same to the bit.
 FUSED = ("uniform",)
@@ -34,6 +34,16 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     result["uniform"] = convolve.uniform(window, result["psf centroid"][0])
     codes = (window * 256).astype(np.uint8)
     result["uniform_encoded"] = convolve.uniform_encoded(codes, result["psf centroid"][1], "srgb")
+    planes = [(window[:, :, c] * 256).astype(np.uint8).reshape(1, 22, 23) for c in range(3)]
+    weights = frames.coefficients("bt709", False, 8)
+    table = frames.tables(frames.curve("srgb"), 1)
+    mean = frames.average_planes(tuple(planes), weights, (False, False), False, 0, table)
+    result["planes"] = mean.blurred
+    small = (planes[0], planes[1][:, :11, :12], planes[2][:, :11, :12])
+    result["small planes"] = frames.average_planes(small, weights, (True, True), True, 0, table).sharp
+    total = np.zeros(codes.shape, np.int32)
+    frames.accumulate(total, codes, table)
+    result["total"] = frames.encode(total, table)
     result["encode"] = response.encode(window, "gamma2.2")
     return result
 

@@ -4,13 +4,14 @@ import pathlib
 import pickle
 from typing import Any
 
+import clip_files
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import convolve, maker, psfs, run, trajectories
+from blursynth.production import convolve, footage, maker, psfs, run, trajectories
 from blursynth.storage import reader
 from blursynth.synthesis import recipe
 
@@ -40,8 +41,26 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture(params=["trajectories", "psfs", "convolve", "convolve with paths", "convolve scenes"])
-def made_by(request: pytest.FixtureRequest, paths: str, photos: str) -> Any:
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A clip of many key frames, one that is damaged in the middle, and a folder of frames."""
+    folder = tmp_path_factory.mktemp("clips")
+    options = {"crf": "20", "preset": "veryfast", "g": "10", "bf": "2"}
+    whole = clip_files.write(folder / "a.mp4", clip_files.moving(70, 60, 80), options=options)
+    data = bytearray(whole.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 60] = bytes(60)
+    (folder / "b.mp4").write_bytes(data)
+    (folder / "c").mkdir()
+    for k, frame in enumerate(clip_files.moving(30, 60, 80, seed=1)):
+        Image.fromarray(frame).save(folder / "c" / f"{k:06d}.png")
+    return str(folder)
+
+
+KINDS = ["trajectories", "psfs", "convolve", "convolve with paths", "convolve scenes", "average-frames"]
+
+
+@pytest.fixture(params=KINDS)
+def made_by(request: pytest.FixtureRequest, paths: str, photos: str, clips: str) -> Any:
     """A function from a shard length to each kind of maker."""
 
     def make(shard_length: int | None = None) -> maker.Maker:
@@ -50,6 +69,9 @@ def made_by(request: pytest.FixtureRequest, paths: str, photos: str) -> Any:
             return trajectory_maker(shard_length=shard_length)
         if request.param == "psfs":
             return psfs.maker(paths, "0.1,1", 33, "centroid", 4, shard_length=shard_length)
+        if request.param == "average-frames":
+            asked = {"frames": "3-7", "size": 48, "per_window": 2, "splits": "train=0.5,val=0.5"}
+            return footage.maker([clips], {"seed": 4, "shard_length": shard_length, **asked})
         if request.param == "convolve with paths":
             return convolve.maker(photos, options | {"trajectories": paths})
         return convolve.maker("scenes:9" if "scenes" in request.param else photos, options)

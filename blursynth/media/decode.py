@@ -1,0 +1,253 @@
+"""Frames of an indexed clip, decoded in parts that begin at its key frames.
+
+Every part is decoded on its own: the decoder is emptied between them. So a frame does not depend on where reading
+began, and a clip can be divided among workers.
+
+After a frame that cannot be decoded, frames that were coded later in the same part may be built on it and show its
+damage without saying so. They count as lost, too: a frame is handed out only when every frame coded before it in its
+part has come out whole.
+"""
+
+import contextlib
+import enum
+from collections.abc import Iterator
+
+import av
+import av.container
+import av.error
+import numpy
+import numpy.typing
+
+from blursynth.media import picture, video
+
+
+class Loss(enum.Enum):
+    """Why a frame cannot be used."""
+
+    DAMAGED = "could not be decoded"
+    CHANGED = "has another size or format than the first"
+
+
+class Reader:
+    """Reads ranges of frames. One after the other is fast; going back begins at a key frame again.
+
+    Not for several threads at once. `close` it, or let it go.
+    """
+
+    def __init__(self, index: video.Index) -> None:
+        self.index = index
+        self._file = contextlib.ExitStack()
+        self._container: av.container.InputContainer | None = None
+        self._part = -1
+        self._frames: Iterator[picture.Picture | Loss] = iter(())
+        self._next = 0  # number of the frame that _frames gives next
+        self._demuxed: Iterator[video.Packet] = iter(())
+        self._position = -1  # place in the order of decoding of the packet that comes next; -1: not known
+
+    def close(self) -> None:
+        self._file.close()
+        self._container = None
+        self._part, self._next, self._position = -1, 0, -1
+        # The generators refer to this object: without them it is freed, with the decoder's frames, when it is let go.
+        self._frames, self._demuxed = iter(()), iter(())
+
+    def can_go_on_to(self, number: int) -> bool:
+        """Whether frame `number` comes without going back, and no key frame lies between here and there."""
+        part = self._part_of(number)
+        return self._stands_in(part, number) or self._next == self.index.keys[part] > 0
+
+    def _stands_in(self, part: int, number: int) -> bool:
+        return self._container is not None and self._part == part and self._next <= number
+
+    @property
+    def position(self) -> int:
+        """Number of the frame that comes next."""
+        return self._next
+
+    def frames(self, first: int, stop: int) -> Iterator[picture.Picture | Loss]:
+        """Frames first .. stop - 1 as stored (not rotated), in order, each a Picture or the reason that it is none."""
+        assert 0 <= first <= stop <= self.index.frames, (first, stop, self.index.frames)
+        number = first
+        while number < stop:
+            part = self._part_of(number)
+            if not self._stands_in(part, number):
+                self._frames = self._decode(part)
+                self._part, self._next = part, int(self.index.keys[part])
+            for frame in self._frames:
+                self._next += 1
+                if self._next > number:
+                    number += 1
+                    yield frame
+                    break
+
+    def _part_of(self, number: int) -> int:
+        return int(numpy.searchsorted(self.index.keys, number, side="right")) - 1
+
+    def _decode(self, part: int) -> Iterator[picture.Picture | Loss]:
+        """All frames of the part that begins at key frame number `part`, in order."""
+        bounds = [*self.index.keys.tolist(), self.index.frames]
+        first, stop = bounds[part], bounds[part + 1]
+        order = self.index.order[first:stop]
+        begin, end = int(order.min()), int(order.max()) + 1
+        self._go_to(begin, first)
+        codec = self._stream.codec_context
+        held = _Held(order)
+        # Frames after the next key frame that are shown before it belong to this part, and need that key frame.
+        for packet in self._packets(begin, end):
+            for frame in _decoded(codec, packet):
+                number = self._number_of(frame, first + held.seen)
+                if first <= number < stop:
+                    held.arrive(number - first, self._checked(frame))
+            yield from held.ready()
+        held.end()
+        yield from held.ready()
+
+    def _packets(self, begin: int, end: int) -> Iterator[video.Packet | None]:
+        """Packets begin .. end - 1 in the order of decoding, then None, which empties the decoder."""
+        for position in range(begin, end):
+            packet = next(self._demuxed, None)
+            if packet is None:
+                self._position = -1
+                break
+            self._position = position + 1
+            yield packet
+        yield None
+
+    def _go_to(self, position: int, number: int) -> None:
+        """Make packet `position`, which begins the part of frame `number`, the next one to be read."""
+        if self._container is None:
+            self._reopen()
+        if self._position != position and not self._seek(position, number):
+            self._reopen()
+            for _ in range(position):
+                next(self._demuxed, None)
+        if self._stream.codec_context.is_open:
+            self._stream.codec_context.flush_buffers()  # nothing of the last part goes into this one
+
+    def _seek(self, position: int, number: int) -> bool:
+        """Try to jump; files without a good index of their own land elsewhere."""
+        if not self.index.timed or self._container is None:
+            return False
+        try:
+            self._container.seek(int(self.index.stamps[number]), stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        self._demuxed = video.pictures(self._container, self._stream)
+        packet = next(self._demuxed, None)
+        landed = self._place_of(packet)
+        if packet is None or landed is None or landed > position:
+            return False
+        while landed != position:
+            packet = next(self._demuxed, None)
+            landed = self._place_of(packet)
+            if packet is None or landed is None:
+                return False
+        self._demuxed = _joined(packet, self._demuxed)
+        return True
+
+    def _reopen(self) -> None:
+        self._file.close()
+        self._container, self._stream = self._file.enter_context(video.opened(self.index.path))
+        self._demuxed = video.pictures(self._container, self._stream)
+        self._position = 0
+
+    def _place_of(self, packet: video.Packet | None) -> int | None:
+        """Place of a packet in the order of decoding."""
+        if packet is None or packet.pts is None:
+            return None
+        number = self._number_at(packet.pts)
+        return None if number < 0 else int(self.index.order[number])
+
+    def _number_of(self, frame: av.VideoFrame, counted: int) -> int:
+        """Number of a decoded frame, -1 where it is none of the index's."""
+        if not self.index.timed:
+            return counted
+        return -1 if frame.pts is None else self._number_at(frame.pts)
+
+    def _number_at(self, stamp: int) -> int:
+        number = int(numpy.searchsorted(self.index.stamps, stamp))
+        found = number < self.index.frames and int(self.index.stamps[number]) == stamp
+        return number if found else -1
+
+    def _checked(self, frame: av.VideoFrame) -> picture.Picture | Loss:
+        if (frame.height, frame.width) != self.index.stored_size or frame.format.name != self.index.format:
+            return Loss.CHANGED
+        if frame.is_corrupt:
+            return Loss.DAMAGED
+        stored = video.planar(frame)
+        planes = tuple(_plane(plane, stored) for plane in stored.planes)
+        return picture.Picture(planes, self.index.coding)
+
+
+class _Held:
+    """Frames of one part on their way out: in order, and each only when what it may be built on is known to be whole.
+
+    order: places in the order of decoding of the part's frames, (n,).
+    """
+
+    def __init__(self, order: numpy.typing.NDArray[numpy.int64]) -> None:
+        self._by_place = numpy.argsort(order).tolist()
+        self._rank = {frame: rank for rank, frame in enumerate(self._by_place)}
+        self._came: dict[int, picture.Picture | Loss] = {}
+        self._whole = 0  # so many frames, in the order of decoding, have come or are known to be lost
+        self._first_loss = len(order)
+        self._next = 0
+        self.seen = 0
+
+    def arrive(self, frame: int, found: picture.Picture | Loss) -> None:
+        """Frame `frame` of the part came out of the decoder, which keeps their order: those left out are lost."""
+        for missing in range(self.seen, frame):
+            self._came[missing] = Loss.DAMAGED
+        self._came[frame] = found
+        self.seen = max(self.seen, frame + 1)
+        self._advance()
+
+    def end(self) -> None:
+        """The decoder is empty: what has not come is lost."""
+        for missing in range(self.seen, len(self._by_place)):
+            self._came[missing] = Loss.DAMAGED
+        self.seen = len(self._by_place)
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._whole < len(self._by_place) and self._by_place[self._whole] < self.seen:
+            if isinstance(self._came.get(self._by_place[self._whole]), Loss):
+                self._first_loss = min(self._first_loss, self._whole)
+            self._whole += 1
+
+    def ready(self) -> Iterator[picture.Picture | Loss]:
+        """The next frames that nothing is left to be known of."""
+        while self._next < self.seen and self._rank[self._next] < self._whole:
+            found = self._came.pop(self._next)
+            damaged = self._rank[self._next] > self._first_loss and isinstance(found, picture.Picture)
+            self._next += 1
+            yield Loss.DAMAGED if damaged else found
+
+
+def _decoded(codec: av.VideoCodecContext, packet: video.Packet | None) -> list[av.VideoFrame]:
+    """What the decoder gives for a packet: nothing for a damaged one."""
+    try:
+        return codec.decode(packet)
+    except av.error.FFmpegError:
+        return []
+    except EOFError:
+        return []
+
+
+def _joined(first: video.Packet, rest: Iterator[video.Packet]) -> Iterator[video.Packet]:
+    yield first
+    yield from rest
+
+
+def _plane(plane: av.video.plane.VideoPlane, frame: av.VideoFrame) -> picture.Plane:
+    """A plane's samples without the padding of its rows: a view of the decoder's memory."""
+    if frame.format.name == "rgb24":
+        rgb = _samples(plane, numpy.uint8)[:, : 3 * frame.width]
+        return rgb.reshape(frame.height, frame.width, 3)
+    deep = frame.format.components[0].bits > 8
+    return _samples(plane, numpy.uint16 if deep else numpy.uint8)[:, : plane.width]
+
+
+def _samples(plane: av.video.plane.VideoPlane, dtype: type[numpy.generic]) -> picture.Plane:
+    """A plane with its rows' padding."""
+    return numpy.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)

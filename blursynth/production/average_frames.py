@@ -1,0 +1,282 @@
+"""Maker of pairs datasets from video: windows of successive frames, averaged in linear light."""
+
+import collections
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors, recipe_file
+from blursynth.kernels import random
+from blursynth.media import decode, picture, video
+from blursynth.production import pairs, selection, window_columns
+from blursynth.sources import clip_files
+from blursynth.sources import readers as readers_
+from blursynth.sources import source as sources_
+from blursynth.storage import place, provenance, reader, schema
+from blursynth.synthesis import flow, frames, frames_recipe, windows
+
+SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
+
+Arrays = dict[str, npt.NDArray[Any]]
+Items = Sequence[int] | npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Verdict:
+    """What is known of an item once its window is decoded."""
+
+    reason: window_columns.Reason
+    step: float = 0.0
+    motion: float = 0.0
+    box: frames.Box | None = None
+    lost: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class AverageFramesMaker:
+    """Makes items of `blursynth average-frames`: item = window * pairs of a window + which of them.
+
+    clips: in the order in which items count them. generations: how many of them there were each time that the dataset
+    grew; the last counts all. left_out: clips known to be unusable, and losses known, before anything is decoded.
+    origin: the paths that the clips were found in.
+    """
+
+    recipe: frames_recipe.AverageFrames
+    seed: int
+    clips: tuple[clip_files.Clip, ...]
+    generations: tuple[int, ...]
+    left_out: tuple[sources_.Skipped, ...]
+    origin: tuple[str, ...]
+    command: str = ""
+    shard_length: int | None = None
+    readers: readers_.Readers = dataclasses.field(default_factory=readers_.Readers, compare=False)
+
+    @functools.cached_property
+    def frame(self) -> tuple[int, int]:
+        """Height and width of every image in the dataset."""
+        size = self.recipe.size
+        return (size, size) if size is not None else (self.clips[0].height, self.clips[0].width)
+
+    @functools.cached_property
+    def windows(self) -> windows.Windows:
+        return windows.plan(self.recipe, self.seed, [(clip.stem, clip.frames) for clip in self.clips])
+
+    @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of pairs.SPLITS per clip, as an index: by shares, or by the folder that it lies in."""
+        if self.recipe.split_by == "folder":
+            return tuple(split_of_folder(clip.name) for clip in self.clips)
+        sources = [clip.source for clip in self.clips]
+        return tuple(selection.split(sources, self.generations, self.seed, self.recipe.splits))
+
+    @functools.cached_property
+    def tiles(self) -> tuple[tuple[int, int], ...]:
+        """With a grid, the rows and columns of crops in each clip; else empty."""
+        if self.recipe.crop != "grid":
+            return ()
+        height, width = self.frame
+        return tuple((clip.height // height, clip.width // width) for clip in self.clips)
+
+    @functools.cached_property
+    def _begin(self) -> npt.NDArray[np.int64]:
+        """The first item of each window, and the number of items: int64 (windows + 1,)."""
+        per_clip = [rows * columns for rows, columns in self.tiles] or [self.recipe.per_window] * len(self.clips)
+        return np.concatenate([[0], np.cumsum(np.asarray(per_clip, np.int64)[self.windows.clip])])
+
+    @functools.cached_property
+    def _light(self) -> frames.Light:
+        return frames.Light(self.recipe.transfer, self.recipe.response, self.recipe.rounding)
+
+    @functools.cached_property
+    def schema(self) -> schema.Schema:
+        height, width = self.frame
+        arrays = pairs.image_arrays(height, width, self.recipe.transfer)
+        arrays += pairs.columns(len(self.clips), "upright frame")
+        arrays += window_columns.columns(self.recipe, self.clips)
+        items = int(self._begin[-1])
+        usual = schema.shard_length_for(items, tuple(arrays))
+        small = max(1, min(usual, SHARD_BYTES // (height * width * 3)))
+        return schema.sized("pairs", items, arrays, self.shard_length or small)
+
+    def record(self) -> provenance.Record:
+        return provenance.Record(
+            recipe_toml=recipe_file.to_toml(self.recipe),
+            seed=self.seed,
+            command=self.command,
+            sources=tuple(clip.record for clip in self.clips),
+            splits=pairs.SPLITS,
+            skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
+            maker="average-frames",
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            inputs={"clips": os.pathsep.join(place.normalise(path) for path in self.origin)},
+        )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More clips can be added. More pairs of a window cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> "AverageFramesMaker":
+        """Clips that are there keep their numbers, windows and splits; those that are new follow.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        selection.require_unchanged(there.path, listed, [clip.record for clip in self.clips], "Clips")
+        now = {clip.name: clip for clip in self.clips}
+        clips = (*(now.pop(source["name"]) for source in listed), *now.values())
+        generations = selection.generations(there, len(listed), len(clips))
+        return dataclasses.replace(self, clips=clips, generations=generations)
+
+    def changed(self, items: Items) -> list[provenance.Skipped]:
+        """Clips behind these items that are gone or are other files than when the dataset was begun."""
+        window = np.searchsorted(self._begin, np.asarray(items), side="right") - 1
+        involved = [self.clips[source] for source in np.unique(self.windows.clip[window]).tolist()]
+        reasons = [(clip.name, clip.changed()) for clip in involved]
+        return [provenance.Skipped(name, reason) for name, reason in reasons if reason is not None]
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The crop of the frame that each row's columns name, in the order of frames."""
+        height, width = self.frame
+        between = self.recipe.interpolate
+        for row in rows[np.lexsort((columns["target_frame"][rows], columns["source"][rows]))].tolist():
+            clip, number = self.clips[columns["source"][row]], int(columns["target_frame"][row])
+            box = int(columns["crop_y"][row]), int(columns["crop_x"][row]), height, width
+            with self.readers.lent(clip, number) as frames_:
+                found = next(iter(frames_.frames(number, number + 1)))
+            if isinstance(found, picture.Picture):
+                count = int(columns["frames"][row])
+                yield row, frames.sharp(found, self._light, count, clip.turns, box, between)
+
+    def peak_bytes(self, items: int) -> int:
+        """The items twice (made, and while encoded), and the largest window decoded and stacked."""
+        largest = max(clip.height * clip.width for clip in self.clips)
+        held = largest * int(self.windows.frames.max()) * 6 + (largest * 64 if self.recipe.interpolate else 0)
+        return 2 * items * self.schema.bytes_per_item + held
+
+    def make(self, items: range) -> Arrays:
+        item = np.arange(items.start, items.stop, dtype=np.int64)
+        window = np.searchsorted(self._begin, item, side="right") - 1
+        source, first, count = (
+            column[window] for column in (self.windows.clip, self.windows.first, self.windows.frames)
+        )
+        target = first + np.array([self.recipe.target_of(int(each)) for each in count])
+        height, width = self.frame
+        made: Arrays = {
+            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
+            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "valid": np.zeros(len(item), np.uint8),
+            "split": np.asarray(self.split, np.uint8)[source],
+            "source": source,
+            "crop_y": np.zeros(len(item), np.int32),
+            "crop_x": np.zeros(len(item), np.int32),
+            "frames": count.astype(np.int32),
+            "first_frame": first,
+            "target_frame": target,
+            "time_s": np.array([self.clips[s].seconds[t] for s, t in zip(source, target, strict=True)], np.float64),
+            "interpolated": np.full(len(item), self.recipe.interpolate, np.int32),
+            "step_px": np.zeros(len(item), np.float32),
+            "motion_px": np.zeros(len(item), np.float32),
+            "reason": np.zeros(len(item), np.uint8),
+        }
+        for wanted in np.unique(window):
+            rows = np.flatnonzero(window == wanted)
+            found, verdicts = self._judge(int(wanted), item[rows])
+            for row, verdict in zip(rows, verdicts, strict=True):
+                made["reason"][row], made["step_px"][row], made["motion_px"][row] = (
+                    verdict.reason,
+                    verdict.step,
+                    verdict.motion,
+                )
+                if verdict.box is not None:
+                    made["crop_y"][row], made["crop_x"][row] = verdict.box[:2]
+                if found is not None and verdict.reason is window_columns.Reason.NONE:
+                    pair = found.pair(verdict.box)
+                    made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
+                    made["valid"][row] = 1
+        return made
+
+    def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[_Verdict]]:
+        """The decoded window, None where it cannot be used, and what becomes of these of its items."""
+        clip = self.clips[int(self.windows.clip[window])]
+        first, count = int(self.windows.first[window]), int(self.windows.frames[window])
+        if not video.is_even(clip.seconds[first : first + count], clip.interval):
+            return None, [_Verdict(window_columns.Reason.UNEVEN)] * len(items)
+        pictures: list[picture.Picture] = []
+        lost: list[decode.Loss] = []
+        with self.readers.lent(clip, first) as reader:
+            for each in reader.frames(first, first + count):
+                if isinstance(each, decode.Loss):
+                    lost.append(each)
+                else:
+                    pictures.append(each)
+        if lost:
+            return None, [_Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(items)
+        found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
+        shrunk = flow.shrink(pictures, opencv=self.recipe.motion)
+        if flow.has_cut(shrunk):
+            return found, [_Verdict(window_columns.Reason.CUT)] * len(items)
+        steps = flow.measure(shrunk) if self.recipe.motion else None
+        boxes = self._boxes(window, clip, items)
+        return found, [self._verdict(found, steps, box) for box in boxes]
+
+    def _verdict(self, window: frames.Window, steps: flow.Steps | None, box: frames.Box) -> _Verdict:
+        if steps is None:
+            return _Verdict(window_columns.Reason.NONE, math.nan, math.nan, box)
+        largest = steps.largest(*window.stored_box(box))
+        step, motion = float(largest.max()), float(largest.sum())
+        limit, least = self.recipe.max_step, self.recipe.min_motion
+        reason = window_columns.Reason.NONE
+        if limit is not None and step / (self.recipe.interpolate + 1) > limit:
+            reason = window_columns.Reason.STEP
+        elif least is not None and motion < least:
+            reason = window_columns.Reason.STILL
+        return _Verdict(reason, step, motion, box)
+
+    def _boxes(self, window: int, clip: clip_files.Clip, items: npt.NDArray[np.int64]) -> list[frames.Box]:
+        """Where these items of a window lie in the upright frame."""
+        height, width = self.frame
+        if self.tiles:
+            _, columns = self.tiles[int(self.windows.clip[window])]
+            tile = (items - self._begin[window]).tolist()
+            return [(k // columns * height, k % columns * width, height, width) for k in tile]
+        uniform = random.uniforms(self.seed, random.Stream.CROP, items, 2)
+        tops = (uniform[:, 0] * (clip.height - height + 1)).astype(int).tolist()
+        lefts = (uniform[:, 1] * (clip.width - width + 1)).astype(int).tolist()
+        return [(top, left, height, width) for top, left in zip(tops, lefts, strict=True)]
+
+    def skipped(self, invalid: Items) -> list[provenance.Skipped]:
+        """Why these items were left out: their windows are looked at again."""
+        numbers = np.asarray(invalid, np.int64)
+        window = np.searchsorted(self._begin, numbers, side="right") - 1
+        counts: dict[str, collections.Counter[window_columns.Reason]] = collections.defaultdict(collections.Counter)
+        lost: collections.Counter[str] = collections.Counter()
+        for wanted in np.unique(window):
+            name = self.clips[int(self.windows.clip[wanted])].name
+            _, verdicts = self._judge(int(wanted), numbers[window == wanted])
+            counts[name].update(verdict.reason for verdict in verdicts)
+            lost[name] += verdicts[0].lost
+        return [
+            provenance.Skipped(name, window_columns.sentence(reason, found, lost[name]))
+            for name, reasons in counts.items()
+            for reason, found in sorted(reasons.items())
+        ]
+
+
+def split_of_folder(name: str) -> int:
+    """The split of a clip by the folder named train, val or test that it lies in. Raises InputError without one."""
+    for part in name.split("/")[:-1]:
+        if part in pairs.SPLITS:
+            return pairs.SPLITS.index(part)
+    raise errors.InputError(
+        f"{name} lies in no folder named {', '.join(pairs.SPLITS)}, so --splits folder does not know its split. Give "
+        "the folder above those, or shares such as train=0.9,val=0.1."
+    )

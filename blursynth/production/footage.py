@@ -1,0 +1,173 @@
+"""From clips and options to the maker of averaged frames: what can be used, what is left out, and why."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from blursynth import errors, recipe_file
+from blursynth.media import video
+from blursynth.production import average_frames, pairs
+from blursynth.sources import clip_files, clips, source
+from blursynth.storage import provenance
+from blursynth.synthesis import flow, frames_recipe, windows
+
+SLOWEST = 200.0  # frames per second below which successive frames show as copies
+SHOWN = 5
+
+_OPTIONS = tuple(name for name in frames_recipe.AverageFrames.model_fields if name not in ("splits", "response"))
+
+
+def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -> average_frames.AverageFramesMaker:
+    """Scan clips and check the request; see `frames_recipe.AverageFrames` for what `options` may hold.
+
+    Beside it: seed, workers, shard_length; gamma (1, 2.2 or another power) or response (a file) instead of transfer;
+    allow_fps, strict. Raises RecipeError for values out of range, InputError where no clip can be used, where whole
+    frames differ in size, and, with options["strict"], at the first clip that cannot be used; MissingPackageError
+    where motion is to be measured and OpenCV cannot be loaded.
+    """
+    recipe = request(options)
+    if recipe.motion or recipe.interpolate:
+        flow.load_opencv()
+    found = clips.scan(paths, matrix=recipe.matrix, workers=options.get("workers"))
+    used, left_out = _usable(found, recipe, bool(options.get("allow_fps")), bool(options.get("strict")))
+    if recipe.split_by == "folder":
+        for clip in used:
+            average_frames.split_of_folder(clip.name)
+    if recipe.size is None:
+        pairs.check_one_size("clips", used)
+    return average_frames.AverageFramesMaker(
+        recipe=recipe,
+        seed=options["seed"],
+        clips=tuple(used),
+        generations=(len(used),),
+        left_out=tuple(left_out),
+        origin=tuple(map(str, paths)),
+        command=command,
+        shard_length=options.get("shard_length"),
+    )
+
+
+def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
+    """The resolved recipe."""
+    values = {name: options[name] for name in _OPTIONS if options.get(name) is not None}
+    if options.get("splits"):
+        if options["splits"] == "folder":
+            values["split_by"] = "folder"
+        else:
+            values["splits"] = pairs.parse_splits(options["splits"])
+    given = [name for name in ("gamma", "transfer", "response") if options.get(name) is not None]
+    if len(given) > 1:
+        shown = " and ".join(f"--{name}" for name in given)
+        raise errors.RecipeError(f"{shown} both say how codes relate to light; give one.")
+    if options.get("gamma") is not None:
+        values |= _gamma(float(options["gamma"]))
+    if options.get("response") is not None:
+        values |= {"transfer": "table", "response": response_table(options["response"])}
+    return recipe_file.build(values, frames_recipe.AverageFrames, "The command")
+
+
+def _gamma(power: float) -> dict[str, Any]:
+    """g^-1(x) = x^power: the two powers that have a name, or a table."""
+    if not 0.2 <= power <= 5:
+        raise errors.RecipeError(f"--gamma {power:g} is no display's or camera's power; expected 0.2 to 5 (1: none).")
+    named = {1.0: "linear", 2.2: "gamma2.2"}.get(power)
+    if named is not None:
+        return {"transfer": named}
+    return {"transfer": "table", "response": ((np.arange(256) / 255) ** power).tolist()}
+
+
+def response_table(path: str | pathlib.Path) -> list[float]:
+    """The measured light of each 8-bit code from a text file: 256 rows of one number, or of three (red, green, blue).
+
+    Gives 256 numbers, or 3 x 256, one channel after the other. Raises InputError for anything else.
+    """
+    try:
+        table = np.loadtxt(path, delimiter="," if "," in pathlib.Path(path).read_text() else None, ndmin=2)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise errors.InputError(f"{path} cannot be read as a response table: {reason}.") from None
+    if table.shape not in ((256, 1), (256, 3)):
+        raise errors.InputError(
+            f"{path} has {table.shape[0]} rows of {table.shape[1]} numbers; a response table has 256 rows, one "
+            "for each 8-bit code, of one number or three."
+        )
+    if not (np.isfinite(table).all() and (np.diff(table, axis=0) > 0).all()):
+        raise errors.InputError(f"{path} does not grow from each code to the next; a response table has to.")
+    return [float(value) for value in table.T.reshape(-1)]
+
+
+def _usable(
+    found: clips.Clips, recipe: frames_recipe.AverageFrames, allow_fps: bool, strict: bool
+) -> tuple[list[clip_files.Clip], list[source.Skipped]]:
+    """Clips that can be used, and what is left out with the reason."""
+    left_out, used = list(found.skipped), []
+    for clip in found.clips:
+        reason = _unusable(clip, recipe, allow_fps)
+        if reason is None:
+            used.append(clip)
+        else:
+            left_out.append(source.Skipped(clip.name, reason))
+    if not used and len(left_out) == 1:
+        raise errors.InputError(left_out[0].reason)
+    if strict and left_out:
+        raise errors.InputError(f"{left_out[0].reason} Without --strict the clip is left out.")
+    if not used:
+        shown = "\n".join(f"  {left.name}: {left.reason}" for left in left_out[:SHOWN])
+        raise errors.InputError(f"None of the {len(left_out)} clips can be used:\n{shown}")
+    cut_off = [
+        source.Skipped(clip.name, f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off")
+        for clip in used
+        if clip.missing
+    ]
+    return used, left_out + cut_off
+
+
+def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
+    """Why a clip cannot be used, if so."""
+    least = min(windows.choices(recipe, clip.stem))
+    size = recipe.size
+    if clip.frames < least:
+        return f"{clip.name} has {clip.frames} frames, fewer than the {least} that one average takes."
+    if size is not None and min(clip.height, clip.width) < size:
+        return f"{clip.name} is {clip.width}x{clip.height} px, smaller than the crop of {size}x{size}."
+    if round(clip.rate, 1) < SLOWEST and not allow_fps:
+        return (
+            f"{clip.name} has {clip.rate:.4g} frames per second, and averaging needs {SLOWEST:g} or more: what moves "
+            "several pixels from frame to frame would show as a row of copies instead of blur. Give --allow-fps if it "
+            "was recorded faster than it plays or if you mean it, and --interpolate K to fill the gaps."
+        )
+    even = np.abs(np.diff(clip.seconds) - clip.interval) <= video.EVEN * clip.interval
+    if even.size and even.mean() < 0.5:
+        return (
+            f"{clip.name} has a variable frame rate: fewer than half of its frames follow one another at the usual "
+            f"{clip.interval * 1000:.3g} ms. Averages would not be of equal parts of time; record at a constant rate."
+        )
+    return None
+
+
+def from_record(
+    record: provenance.Record, shard_length: int, inputs: Mapping[str, str]
+) -> average_frames.AverageFramesMaker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
+
+    Raises InputError where there are no clips at inputs["clips"] any more.
+    """
+    recipe = recipe_file.parse(record.recipe_toml, frames_recipe.AverageFrames, "The recorded recipe")
+    paths = inputs["clips"].split(os.pathsep)
+    if record.sources:
+        used = clips.recorded(paths, record.sources, recipe.matrix)
+    else:  # its list is lost: the clips that are there now may be the same
+        used, _ = _usable(clips.scan(paths, matrix=recipe.matrix), recipe, allow_fps=True, strict=False)
+    return average_frames.AverageFramesMaker(
+        recipe=recipe,
+        seed=record.seed,
+        clips=tuple(used),
+        generations=tuple(record.extra.get("generations", (len(used),))),
+        left_out=tuple(source.Skipped(left.name, left.reason) for left in record.skipped),
+        origin=tuple(paths),
+        command=record.command,
+        shard_length=shard_length,
+    )

@@ -1,0 +1,124 @@
+"""Clips to average: found in files and folders, in a fixed order, or as a dataset lists them."""
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from blursynth import errors
+from blursynth.media import photos
+from blursynth.sources import clip_files, source
+
+# File name endings (lower case) that a folder is searched for; a file named by itself may have any.
+ENDINGS = frozenset(
+    {".3gp", ".avi", ".flv", ".h264", ".hevc", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".ts", ".webm", ".wmv"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """Clips sorted by name, and what looks like one and cannot be used."""
+
+    clips: tuple[clip_files.Clip, ...]
+    skipped: tuple[source.Skipped, ...]
+
+
+def scan(
+    paths: Sequence[str | pathlib.Path], *, matrix: str = "auto", hashed: bool = True, workers: int | None = None
+) -> Clips:
+    """Find, index and hash the clips that `paths` name: video files, folders of frames, folders of either.
+
+    matrix: see `media.video.index`. hashed: see `clip_files.one`. Raises InputError where a path does not exist,
+    where the only clip cannot be used, or where nothing can be.
+    """
+    found = locate(paths)
+    names = sorted(found)
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+        measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], matrix, hashed), names))
+    usable = tuple(each for each in measured if isinstance(each, clip_files.Clip))
+    skipped = tuple(each for each in measured if isinstance(each, source.Skipped))
+    if not usable:
+        shown = "\n".join(each.reason for each in skipped[:5])
+        raise errors.InputError(shown if len(skipped) == 1 else f"None of {len(skipped)} clips can be used:\n{shown}")
+    return Clips(usable, skipped)
+
+
+def locate(paths: Sequence[str | pathlib.Path]) -> dict[str, pathlib.Path]:
+    """Names of the clips in `paths`, and where they are; none is opened. Raises InputError where there is none."""
+    found: dict[str, pathlib.Path] = {}
+    for path in map(pathlib.Path, paths):
+        if not path.exists():
+            raise errors.InputError(f"There is no file or folder {path}.")
+        several = len(paths) > 1 and path.is_dir()
+        for clip in sorted(_walk(path)) if path.is_dir() else [path]:
+            inside = clip.relative_to(path).as_posix() if clip != path else path.resolve().name
+            name = f"{path.resolve().name}/{inside}" if several and clip != path else inside
+            found[name if name not in found else clip.as_posix()] = clip
+    if not found:
+        raise errors.InputError(
+            f"{', '.join(map(str, paths))} has no video file and no folder of frames; expected videos "
+            f"({' '.join(sorted(ENDINGS))}) or folders of numbered images such as 000001.png."
+        )
+    return found
+
+
+def recorded(
+    paths: Sequence[str | pathlib.Path], listed: Sequence[Mapping[str, Any]], matrix: str
+) -> list[clip_files.Clip]:
+    """The clips that a dataset lists as its sources, looked for in `paths`, in that order and as it describes them.
+
+    One that is gone, or has another number of frames or size now, can be planned with but not read.
+    """
+    found = locate(paths)
+    return [_recorded(found.get(str(entry["name"])), entry, matrix) for entry in listed]
+
+
+def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], matrix: str) -> clip_files.Clip:
+    fields = {field.name for field in dataclasses.fields(source.Source)}
+    described = source.Source(**{key: value for key, value in listed.items() if key in fields})
+    about = {key: value for key, value in listed.items() if key not in fields}
+    frames = int(listed["frames"])
+    try:
+        if path is None:
+            raise errors.InputError(f"{described.name} is gone.")
+        clip = clip_files.one(described.name, path, matrix, hashed=False)
+        if (clip.frames, clip.height, clip.width) != (frames, described.height, described.width):
+            raise errors.InputError(f"{path} is another clip than the dataset was made from.")
+    except errors.InputError as error:
+        seconds = numpy.zeros(frames)
+        lost = pathlib.Path(path or described.name)
+        return clip_files.Clip(described, lost, frames, 0, seconds, 0.0, 0, about, _Unreadable(str(error)))
+    return dataclasses.replace(clip, source=described, about=about)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unreadable:
+    reason: str
+
+    def __call__(self) -> clip_files.Frames:
+        raise errors.InputError(self.reason)
+
+
+def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Video files and folders of frames in a folder and everything below it."""
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    if any(entry.suffix.lower() in photos.ENDINGS and entry.is_file() for entry in entries):
+        yield folder
+        return
+    for entry in entries:
+        if entry.is_dir() and entry.name != "__MACOSX":
+            yield from _walk(entry)
+        elif entry.suffix.lower() in ENDINGS and entry.is_file():
+            yield entry
+
+
+def _clip_or_skip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> clip_files.Clip | source.Skipped:
+    try:
+        return clip_files.one(name, path, matrix, hashed=hashed)
+    except errors.InputError as error:
+        return source.Skipped(name, str(error))

@@ -1,0 +1,210 @@
+"""How far things move from frame to frame, frames in between, and where a scene ends.
+
+The only part of averaging that needs OpenCV, which is imported when it is used.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors
+from blursynth.media import picture
+
+Grey = npt.NDArray[np.uint8]
+
+_TEXTURED = 64  # Sobel response of a gradient of 8 grey levels a pixel: below, flow is a guess
+_LARGEST = 99.9  # percentile of displacements that counts as the largest, so that single outliers do not
+_FEWEST = 16  # textured pixels without which nothing is seen to move
+_SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
+_THUMBNAIL = (18, 32)
+_SAME = 10  # grey levels that a frame may be off the next, motion undone
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Steps:
+    """Displacements between successive frames of a window, on a grid of `shrink` px.
+
+    distance: float32 (M - 1, h, w), px of the frame; NaN where there is too little texture to tell.
+    """
+
+    distance: npt.NDArray[np.float32]
+    shrink: int
+
+    def largest(self, top: int, left: int, height: int, width: int) -> npt.NDArray[np.float32]:
+        """The largest displacement of each interval within a box of the stored frame: float32 (M - 1,), px."""
+        rows = slice(top // self.shrink, -(-(top + height) // self.shrink))
+        columns = slice(left // self.shrink, -(-(left + width) // self.shrink))
+        largest = np.zeros(len(self.distance), np.float32)
+        for k, distance in enumerate(self.distance[:, rows, columns]):
+            seen = distance[~np.isnan(distance)]
+            if seen.size >= _FEWEST:
+                largest[k] = np.percentile(seen, _LARGEST)
+        return largest
+
+
+def load_opencv() -> Any:
+    """OpenCV, or MissingPackageError in a sentence."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise errors.MissingPackageError(
+            f"OpenCV cannot be loaded ({error}). Motion is measured and interpolated with it: install the system "
+            "package libgl1 (Debian, Ubuntu) or the Python package opencv-python-headless, or give --no-motion."
+        ) from None
+    cv2.setNumThreads(1)  # the caller's threads are the parallelism; OpenCV's own would wait for one another, busily
+    return cv2
+
+
+def luma(frame: picture.Picture) -> Grey:
+    """8-bit luma of a stored frame, uint8 (H, W)."""
+    if frame.coding is not None:
+        return _eight_bits(frame.planes[0], frame.coding)
+    cv2 = load_opencv()
+    grey: Grey = cv2.cvtColor(np.ascontiguousarray(frame.planes[0]), cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shrunk:
+    """8-bit luma of a window's frames at 1 / factor of their size. by_opencv: as means of blocks, else as samples."""
+
+    greys: tuple[Grey, ...]
+    factor: int
+    by_opencv: bool
+
+
+def shrink(frames: Sequence[picture.Picture], opencv: bool = True) -> Shrunk:
+    """Luma at quarter size; of frames under 192 px at half, under 96 px as it is."""
+    smallest = min(frames[0].size)
+    factor = 4 if smallest >= 192 else 2 if smallest >= 96 else 1
+    if not opencv:
+        planes = [frame.planes[0][::factor, ::factor] for frame in frames]
+        return Shrunk(tuple(_eight_bits(plane, frames[0].coding) for plane in planes), factor, False)
+    cv2 = load_opencv()
+    return Shrunk(tuple(_halved(cv2, luma(frame), factor) for frame in frames), factor, True)
+
+
+def _halved(cv2: Any, grey: Grey, factor: int) -> Grey:
+    """Means of blocks, halving by halving, which OpenCV does much faster than a quarter at once."""
+    small = np.ascontiguousarray(grey)
+    while factor > 1:
+        half = (-(-small.shape[1] // 2), -(-small.shape[0] // 2))
+        small = cv2.resize(small, half, interpolation=cv2.INTER_AREA)
+        factor //= 2
+    return small
+
+
+def _eight_bits(plane: npt.NDArray[Any], coding: picture.Coding | None) -> Grey:
+    if coding is None:
+        grey: Grey = plane[..., 1]
+        return grey
+    return plane if plane.dtype == np.uint8 else (plane >> (coding.bits - 8)).astype(np.uint8)
+
+
+def measure(shrunk: Shrunk) -> Steps:
+    """Displacements between successive frames by dense inverse search (Kroeger et al. 2016)."""
+    cv2 = load_opencv()
+    greys, factor = shrunk.greys, shrunk.factor
+    distance = np.full((len(greys) - 1, *greys[0].shape), np.nan, np.float32)
+    if min(greys[0].shape) < _SMALLEST:
+        return Steps(distance, factor)
+    # A new one for each window: it keeps what it learnt of earlier images' sizes.
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    for k, (before, after) in enumerate(itertools.pairwise(greys)):
+        flow = search.calc(before, after, None)
+        across, down = cv2.spatialGradient(before)
+        textured = np.abs(across) + np.abs(down) > _TEXTURED
+        distance[k][textured] = cv2.magnitude(flow[..., 0], flow[..., 1])[textured] * factor
+    return Steps(distance, factor)
+
+
+def has_cut(shrunk: Shrunk) -> bool:
+    """Whether the scene changes between two of the frames.
+
+    Thumbnails of successive frames at 200 per second or more are nearly equal whatever moves. A cut makes them
+    uncorrelated, or, where both scenes are bright on the same side, at least very different. Where they are, the frames
+    are compared again with the motion undone (by OpenCV), which can be fast for the size of a small frame.
+    """
+    thumbnails = [_thumbnail(grey) for grey in shrunk.greys]
+    for k, (before, after) in enumerate(itertools.pairwise(thumbnails)):
+        if _differ(before, after) and not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2])):
+            return True
+    return False
+
+
+def _moved(a: Grey, b: Grey) -> bool:
+    """Whether b, warped back along the flow between them, is a."""
+    cv2 = load_opencv()
+    if min(a.shape) < _SMALLEST:
+        return False
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
+    warped = cv2.remap(b, flow + _grid(*a.shape), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return float(cv2.absdiff(a, warped).mean()) < _SAME
+
+
+def _grid(height: int, width: int) -> npt.NDArray[np.float32]:
+    """x and y of every pixel, (height, width, 2)."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+
+
+def _thumbnail(grey: Grey) -> npt.NDArray[np.float32]:
+    """Mean of up to 18 x 32 blocks."""
+    rows, columns = (min(extent, blocks) for extent, blocks in zip(grey.shape, _THUMBNAIL, strict=True))
+    tall, wide = grey.shape[0] // rows, grey.shape[1] // columns
+    cut = grey[: rows * tall, : columns * wide]
+    by_row = cut.reshape(rows, tall, columns * wide).sum(axis=1, dtype=np.uint32)
+    total = by_row.reshape(rows, columns, wide).sum(axis=2)
+    mean: npt.NDArray[np.float32] = (total / (tall * wide)).astype(np.float32)
+    return mean
+
+
+def _differ(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
+    apart = float(np.abs(a - b).mean())
+    spread = float(a.std() * b.std())
+    if spread < 4:  # nothing to correlate: a black or white frame
+        return apart > 24
+    alike = float(((a - a.mean()) * (b - b.mean())).mean()) / spread
+    return alike < 0.35 or (alike < 0.8 and apart > 24)
+
+
+def between(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], count: int) -> list[npt.NDArray[np.uint8]]:
+    """`count` frames at equal times between two, uint8 (H, W, 3), RGB, encoded.
+
+    The flow from each time to a and to b is approximated from the flows between them, and both are warped and mixed
+    (Jiang et al. 2018, "Super SloMo", equation 4, without its networks; occlusions are not treated).
+    """
+    cv2 = load_opencv()
+    forward, backward = _flow(cv2, a, b), _flow(cv2, b, a)
+    height, width = a.shape[:2]
+    grid = _grid(height, width)
+    made = []
+    for k in range(1, count + 1):
+        t = k / (count + 1)
+        to_a = grid - (1 - t) * t * forward + t * t * backward
+        to_b = grid + (1 - t) * (1 - t) * forward - t * (1 - t) * backward
+        from_a, from_b = (
+            cv2.remap(image, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for image, at in ((a, to_a), (b, to_b))
+        )
+        made.append(cv2.addWeighted(from_a, 1 - t, from_b, t, 0))
+    return made
+
+
+def _flow(cv2: Any, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Dense flow from a to b in px, float32 (H, W, 2); half-size search for frames over 480 px."""
+    height, width = a.shape[:2]
+    shrink = 2 if min(height, width) > 480 else 1
+    greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (a, b)]
+    if shrink > 1:
+        greys = [cv2.resize(grey, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA) for grey in greys]
+    if min(greys[0].shape) < _SMALLEST:
+        return np.zeros((height, width, 2), np.float32)
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*greys, None)
+    if shrink > 1:
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(shrink)
+    found: npt.NDArray[np.float32] = flow
+    return found

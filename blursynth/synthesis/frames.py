@@ -1,0 +1,152 @@
+"""A window of successive frames -> a blurred/sharp pair."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth.kernels import frames as kernel
+from blursynth.media import picture
+from blursynth.synthesis import flow
+
+Box = tuple[int, int, int, int]
+"""top, left, height, width in px."""
+
+_CONTEXT = 2  # px around a crop that interpolated colour reaches
+
+
+class Light:
+    """How codes become light and back, with the tables of each number of frames kept.
+
+    transfer, table: see `kernel.curve`. rounding: of a mean to a code, "nearest" or "floor".
+    """
+
+    def __init__(self, transfer: str, table: Sequence[float] | None = None, rounding: str = "nearest") -> None:
+        self._curve = kernel.curve(transfer, None if table is None else np.reshape(table, (-1, 256)))
+        self._rounding = rounding
+        self._tables: dict[int, kernel.Tables] = {}
+
+    def tables(self, frames: int) -> kernel.Tables:
+        """For the mean of so many frames."""
+        if frames not in self._tables:
+            self._tables[frames] = kernel.tables(self._curve, frames, self._rounding)
+        return self._tables[frames]
+
+
+class Window:
+    """Successive frames, as stored, that are averaged into pairs.
+
+    light: the response. target: which frame is the sharp one. turns: quarter turns counter-clockwise that make them
+    upright. interpolate: frames put into each interval.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[picture.Picture],
+        light: Light,
+        target: int,
+        turns: int = 0,
+        interpolate: int = 0,
+    ) -> None:
+        self.frames = frames
+        self.target = target
+        self.turns = turns
+        self._interpolate = interpolate
+        self._table = light.tables((len(frames) - 1) * (interpolate + 1) + 1)
+        self._single = light.tables(1)
+
+    def pair(self, box: Box | None = None) -> kernel.Mean:
+        """The pair of a box of the upright frame, or of all of it: blurred and sharp uint8 (h, w, 3), RGB, encoded.
+
+        blurred = g(mean of g^-1 of all frames), Nah et al. 2017, equation 2; sharp = the target frame. A crop equals
+        that part of the whole pair to the bit.
+        """
+        stored = self.stored_box(box)
+        if self._interpolate:
+            top, left, height, width = stored
+            both = (self._whole.blurred, self._whole.sharp)
+            blurred, sharp = (image[top : top + height, left : left + width] for image in both)
+        else:
+            mean = self._average(stored)
+            blurred, sharp = mean.blurred, mean.sharp
+        return kernel.Mean(np.rot90(blurred, self.turns), np.rot90(sharp, self.turns))
+
+    def stored_box(self, box: Box | None) -> Box:
+        """Where a box of the upright frame lies in the stored one."""
+        height, width = self.frames[0].size
+        if box is None:
+            return 0, 0, height, width
+        top, left, tall, wide = box
+        if self.turns == 1:
+            return left, width - top - tall, wide, tall
+        if self.turns == 2:
+            return height - top - tall, width - left - wide, tall, wide
+        if self.turns == 3:
+            return height - left - wide, top, wide, tall
+        return box
+
+    def _average(self, box: Box) -> kernel.Mean:
+        coding = self.frames[0].coding
+        if coding is not None:
+            return _average_planes(self.frames, coding, box, self.target, self._table)
+        top, left, height, width = box
+        parts = [frame.planes[0][top : top + height, left : left + width] for frame in self.frames]
+        total = np.zeros((height, width, 3), np.int32)
+        for part in parts:
+            kernel.accumulate(total, part, self._table)
+        return kernel.Mean(kernel.encode(total, self._table), parts[self.target].copy())
+
+    @functools.cached_property
+    def _whole(self) -> kernel.Mean:
+        """The whole stored frame, with frames interpolated in between, which are 8-bit RGB."""
+        total = np.zeros((*self.frames[0].size, 3), np.int32)
+        before = None
+        for k, frame in enumerate(self.frames):
+            codes = self._codes(frame)
+            if before is not None:
+                for made in flow.between(before, codes, self._interpolate):
+                    kernel.accumulate(total, made, self._table)
+            kernel.accumulate(total, codes, self._table)
+            if k == self.target:
+                sharp = codes
+            before = codes
+        return kernel.Mean(kernel.encode(total, self._table), sharp)
+
+    def _codes(self, frame: picture.Picture) -> npt.NDArray[np.uint8]:
+        """A stored frame as 8-bit RGB."""
+        if frame.coding is None:
+            return np.ascontiguousarray(frame.planes[0])
+        return _average_planes([frame], frame.coding, (0, 0, *frame.size), 0, self._single).sharp
+
+
+def sharp(
+    frame: picture.Picture, light: Light, count: int, turns: int, box: Box, interpolate: int = 0
+) -> npt.NDArray[np.uint8]:
+    """The sharp image of a window of `count` frames from its target frame alone: uint8 (h, w, 3), RGB, encoded."""
+    window = Window([frame], light, 0, turns)
+    if frame.coding is None or interpolate:
+        return window.pair(box).sharp
+    table = dataclasses.replace(
+        light.tables(count), frames=1
+    )  # codes of one frame depend on its window's steps of light
+    return np.rot90(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp, turns)
+
+
+def _average_planes(
+    frames: Sequence[picture.Picture], coding: picture.Coding, box: Box, target: int, table: kernel.Tables
+) -> kernel.Mean:
+    """The mean of a box of frames in planes; some context, so that colour is interpolated as in the whole frame."""
+    height, width = frames[0].size
+    top, left = max(0, box[0] - _CONTEXT) & ~1, max(0, box[1] - _CONTEXT) & ~1
+    bottom, right = min(height, box[0] + box[2] + _CONTEXT), min(width, box[1] + box[3] + _CONTEXT)
+    down, across = (2 if halved else 1 for halved in coding.halved)
+    luma = np.s_[top:bottom, left:right]
+    colour = np.s_[top // down : -(-bottom // down), left // across : -(-right // across)]
+    parts = (luma, colour, colour)
+    planes = tuple(np.stack([frame.planes[k][part] for frame in frames]) for k, part in enumerate(parts))
+    weights = kernel.coefficients(coding.matrix, coding.full_range, coding.bits)
+    mean = kernel.average_planes(planes, weights, coding.halved, coding.centred, target, table)
+    rows, columns = slice(box[0] - top, box[0] - top + box[2]), slice(box[1] - left, box[1] - left + box[3])
+    return kernel.Mean(mean.blurred[rows, columns], mean.sharp[rows, columns])

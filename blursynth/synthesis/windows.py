@@ -1,0 +1,66 @@
+"""Which frames go into which window: known before anything is decoded."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth.kernels import random
+from blursynth.synthesis import frames_recipe
+
+_NAMED = re.compile(r"GOPR\d+_(\d\d)_\d\d")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Windows:
+    """N windows. clip: int64 (N,), which clip; first: int64 (N,), its first frame's number; frames: int64 (N,), M."""
+
+    clip: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+
+def named_frames(name: str) -> int | None:
+    """M that a name such as GOPR0372_07_00 carries (7): the layout of the GOPRO set."""
+    found = _NAMED.search(name)
+    count = int(found[1]) if found else 0
+    return count if count >= 2 else None
+
+
+def choices(recipe: frames_recipe.AverageFrames, name: str) -> tuple[int, ...]:
+    """The M that windows of a clip may have."""
+    named = named_frames(name) if recipe.frames_from_name else None
+    return recipe.frames if named is None else (named,)
+
+
+def plan(recipe: frames_recipe.AverageFrames, seed: int, clips: Sequence[tuple[str, int]]) -> Windows:
+    """All windows that fit into clips of (name, frames), in order.
+
+    Window n has an M drawn for (seed, n), so that a clip added at the end changes none before it.
+    """
+    clip: list[npt.NDArray[np.int64]] = []
+    first: list[npt.NDArray[np.int64]] = []
+    count: list[npt.NDArray[np.int64]] = []
+    made = 0
+    for number, (name, length) in enumerate(clips):
+        possible = choices(recipe, name)
+        strides = {frames: recipe.stride_of(frames) for frames in possible}
+        most = length // min(strides.values()) + 1
+        uniform = random.uniforms(seed, random.Stream.FRAMES, np.arange(made, made + most), 1)[:, 0]
+        frames = np.asarray(possible, np.int64)[(uniform * len(possible)).astype(np.int64)]
+        steps = np.array([strides[int(each)] for each in possible], np.int64)[
+            (uniform * len(possible)).astype(np.int64)
+        ]
+        starts = np.cumsum(steps) - steps
+        fitting = starts + frames <= length
+        fits = int(np.argmin(fitting)) if not fitting.all() else most
+        clip.append(np.full(fits, number, np.int64))
+        first.append(starts[:fits])
+        count.append(frames[:fits])
+        made += fits
+    return Windows(np.concatenate(clip), np.concatenate(first), np.concatenate(count))
