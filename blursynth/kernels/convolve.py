@@ -27,7 +27,7 @@ def uniform(image: npt.ArrayLike, psf: npt.ArrayLike) -> npt.NDArray[np.float32]
     axes [ky, kx]. Returns float32 (H, W, C), not clipped, within 1e-5 of the exact sum for a PSF that sums to 1.
     """
     window = np.require(image, np.float32, ["C", "A", "W"])
-    offsets, weights = _taps(np.asarray(psf, np.float32), window.shape)
+    offsets, weights = taps(np.asarray(psf, np.float32), window.shape)
     result = np.empty(_result_shape(window.shape, np.shape(psf)), np.float32)
     _uniform(window.reshape(window.shape[0], -1), offsets, weights, result.reshape(result.shape[0], -1))
     return result
@@ -40,7 +40,7 @@ def uniform_encoded(window: npt.ArrayLike, psf: npt.ArrayLike, transfer: str) ->
     `response.TRANSFER_FUNCTIONS`. Returns uint8 (H, W, C), encoded. A delta at (K // 2, K // 2) is the identity.
     """
     codes = np.require(window, np.uint8, ["C", "A", "W"])
-    offsets, weights = _taps(np.asarray(psf, np.float32), codes.shape)
+    offsets, weights = taps(np.asarray(psf, np.float32), codes.shape)
     result = np.empty(_result_shape(codes.shape, np.shape(psf)), np.uint8)
     table = response.encode_table(transfer)
     _uniform_encoded(
@@ -65,7 +65,7 @@ def _result_shape(window: tuple[int, ...], psf: tuple[int, ...]) -> tuple[int, i
     return height - psf[0] + 1, width - psf[0] + 1, channels
 
 
-def _taps(
+def taps(
     psf: npt.NDArray[np.float32], window: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The PSF's non-zero pixels: offsets from a result value into the flat window, and weights; row by row."""

@@ -32,7 +32,14 @@ def paths(
     lengths = np.broadcast_to(np.asarray(correlation, np.float64), numbers.shape)
     table = np.array([_transition(length, steps) for length in lengths.tolist()]).reshape(numbers.size, 7)
     position = np.empty((numbers.size, steps, 2), np.float32)
-    _paths(np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32), np.uint64(stream), numbers.astype(np.uint64), table, position)
+    _paths(
+        np.uint64(seed & 0xFFFFFFFF),
+        np.uint64(seed >> 32),
+        np.uint64(stream),
+        numbers.astype(np.uint64),
+        table,
+        position,
+    )
     return position
 
 

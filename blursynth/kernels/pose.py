@@ -81,7 +81,7 @@ def samples(
     last row's; linear in between. inverse_depths: (L,), depths in the scene. exposure: time a row is exposed, > 0;
     row_time: time from one row's start to the next's, >= 0, in the same unit.
     Samples lie at equal steps along the path; the time spent between two of them is shared in proportion to the
-    distance to each, so that the mean pose is kept.
+    distance to each, so that the mean pose is kept, but for corners of the path that lie between two samples.
     """
     knots = np.require(path, np.float64, ["C", "A", "W"])
     depths = np.require(inverse_depths, np.float64, ["C", "A", "W"])
