@@ -12,7 +12,7 @@ from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
 PAIRS: dict[str, Any] = {"seed": 4, "size": 24, "per_photo": 3, "exposure": "0.1,0.5,1", "shard_length": 4, **SMALL}
-KINDS = ("trajectories", "psfs", "psfs by box", "photos", "photos resized", "photos with paths", "scenes")
+KINDS = ("trajectories", "psfs", "psfs by box", "photos", "photos resized", "photos with paths", "field", "scenes")
 
 
 def photos(folder: pathlib.Path) -> pathlib.Path:
@@ -50,6 +50,7 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
+    changes |= {"field": "2x3", "variation": "0:0.5"} if kind == "field" else {}
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 

@@ -27,6 +27,12 @@ from blursynth.cli import options
 )
 @click.option("--exposure", default="1", show_default=True, metavar="VALUE", help="Fraction of the path integrated.")
 @click.option("--psf-size", type=int, help="Odd side of the PSF in px. Default: what the longest path needs.")
+@click.option("--field", metavar="GYxGX", help="A grid of PSFs across the image, such as 4x4, instead of one.")
+@click.option(
+    "--variation",
+    metavar="VALUE",
+    help="With --field: how far the path of a corner differs from the centre's, in lengths of a path. [default: 0.5]",
+)
 @click.option("--no-psf", is_flag=True, help="Do not store each pair's PSF.")
 @click.option("--trajectories", metavar="DATASET", help="Take paths from this dataset, in turn, instead of drawing.")
 @click.option(
@@ -42,16 +48,17 @@ from blursynth.cli import options
 def command(photos: str, **given: Any) -> None:
     """Blurred/sharp pairs from PHOTOS: a folder, one photo, or scenes:N for N procedural scenes.
 
-    Every pair is blurred by one random PSF in linear light; the sharp image is bit-equal to the photo's crop and
-    aligned with the blurred one. The blur uses the photo's own pixels around the crop and reflects only beyond the
-    photo's edge. Photos that cannot be used are left out and listed. Run the same command again to finish an
-    interrupted dataset.
+    Every pair is blurred by one random PSF, or by a field of them, in linear light; the sharp image is bit-equal to the
+    photo's crop and aligned with the blurred one. The blur uses the photo's own pixels around the crop and reflects
+    only beyond the photo's edge. Photos that cannot be used are left out and listed. Run the same command again to
+    finish an interrupted dataset.
 
     \b
     Examples:
       blursynth convolve photos/ --size 256 --per-photo 10 --out pairs.zarr
       blursynth convolve scenes:200 --size 256 --length 20:60
       blursynth convolve photos/ --size 256 --preset deblurgan --exposure 0.1,0.5,1
+      blursynth convolve photos/ --size 256 --field 4x4 --variation 0:1 --length 10:30
       blursynth convolve photos/ --size 256 --trajectories trajectories.zarr
     """
     from blursynth.production import convolve

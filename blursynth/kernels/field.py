@@ -32,7 +32,8 @@ def windows(points: int, extent: int) -> Floats32:
         tents[0] = 1.0
         return tents.astype(np.float32)
     along = np.arange(extent) * ((points - 1) / (extent - 1))
-    return np.clip(1.0 - np.abs(along - np.arange(points)[:, np.newaxis]), 0.0, 1.0).astype(np.float32)
+    share: Floats32 = np.clip(1.0 - np.abs(along - np.arange(points)[:, np.newaxis]), 0.0, 1.0).astype(np.float32)
+    return share
 
 
 def blur(image: npt.ArrayLike, psf_field: npt.ArrayLike) -> Floats32:

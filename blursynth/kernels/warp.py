@@ -83,7 +83,8 @@ def point(
     outside = np.zeros(len(places))
     _point(there, back, shares, view.centre_x, view.centre_y, view.height, places, canvas, outside)
     total = canvas.sum(axis=(1, 2)) + outside
-    return (canvas / total[:, None, None]).astype(np.float32)
+    share: Floats32 = (canvas / total[:, None, None]).astype(np.float32)
+    return share
 
 
 def _check(

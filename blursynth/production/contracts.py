@@ -16,7 +16,7 @@ from blursynth.storage import schema as schemas
 Arrays = Mapping[str, npt.NDArray[Any]]
 Bad = npt.NDArray[np.bool_]  # (items,)
 
-ARRAYS = ("position", "psf")  # those that `check_array` knows rules of
+ARRAYS = ("position", "psf", "psf_field")  # those that `check_array` knows rules of
 SUM_WITHIN = 1e-6
 CENTROID_WITHIN = 1e-4  # px
 
@@ -74,8 +74,11 @@ def check_array(
     """Paths start at 0 and stay within their length; kernels are light that was spread, and centred."""
     if name == "position":
         yield from _check_paths(name, values, attributes["scale_factor"], columns)
-    if name == "psf":
-        yield from _check_kernels(name, values, centred=attributes.get("centring", "centroid") == "centroid")
+    if name in ("psf", "psf_field"):
+        kernels = values.reshape(-1, *values.shape[-2:])
+        points = len(kernels) // max(len(values), 1)  # of the grid that each item has
+        for broken in _check_kernels(name, kernels, centred=attributes.get("centring", "centroid") == "centroid"):
+            yield dataclasses.replace(broken, rows=np.unique(broken.rows // points))
 
 
 def _check_paths(name: str, position_NMA: npt.NDArray[Any], scale: float, columns: Arrays) -> Iterator[Broken]:

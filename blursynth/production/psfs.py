@@ -175,6 +175,22 @@ def psf_array(size: int, centring: str = "centroid") -> schema.ArraySpec:
     )
 
 
+def psf_field_array(rows: int, columns: int, size: int) -> schema.ArraySpec:
+    """The `psf_field` array of pairs blurred by a field of PSFs."""
+    return schema.ArraySpec(
+        name="psf_field",
+        dtype="float32",
+        shape=(rows, columns, size, size),
+        dimensions=("gy", "gx", "ky", "kx"),
+        attributes={
+            "units": "1",
+            "long_name": "point spread functions on a grid from edge to edge of the image; each sums to 1, centroid on "
+            "pixel size // 2; between them they are interpolated",
+            "centring": "centroid",
+        },
+    )
+
+
 def exposure_column(least: float, greatest: float) -> schema.ArraySpec:
     text = "fraction of the path that is integrated"
     return schema.column("exposure", "float32", long_name=text, valid_range=(least, greatest))

@@ -12,7 +12,9 @@ from blursynth.storage import provenance, reader
 from blursynth.synthesis import recipe
 
 
-def usable(found: sources_.Sources, request: recipe.Convolve, strict: bool) -> tuple[list[int], list[sources_.Skipped]]:
+def usable(
+    found: sources_.Sources, request: recipe.PhotoPairs, strict: bool
+) -> tuple[list[int], list[sources_.Skipped]]:
     """Positions of the photos that are large enough, and those left out with the reason."""
     left_out = list(found.skipped)
     used = []

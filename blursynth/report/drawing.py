@@ -38,6 +38,17 @@ def kernel(psf_KK: npt.NDArray[np.float32], size: int) -> Picture:
     return np.asarray(grey)
 
 
+def kernels(psf_YXKK: npt.NDArray[np.float32], size: int) -> Picture:
+    """A field of PSFs as it lies across the image."""
+    rows, columns = psf_YXKK.shape[:2]
+    side = size // max(rows, columns)
+    shown = np.zeros((size, size, 3), np.uint8)
+    for row, column in np.ndindex(rows, columns):
+        cell = shown[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        cell[: side - 1, : side - 1] = kernel(psf_YXKK[row, column], side - 1)
+    return shown
+
+
 def path(position_MA: npt.NDArray[np.float32], size: int, extent: float) -> Picture:
     """A trajectory in px around its mean, `extent` px across the cell; blue at its start, orange at its end."""
     large = size * SUPERSAMPLE

@@ -36,6 +36,7 @@ def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.P
 def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, title: str) -> drawing.Picture:
     sharp_NHWC, blurred_NHWC = dataset.read("sharp", items), dataset.read("blurred", items)
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
+    fields = dataset.read("psf_field", items) if "psf_field" in dataset.names else None
     paths = _drawn_paths(dataset, items) if "anxiety" in dataset.columns else None
     windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
     names = [source["name"] for source in dataset.sources]
@@ -49,6 +50,9 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
         if psf_NKK is not None:
             cells.append(drawing.kernel(psf_NKK[k], cell))
             captions.append(f"PSF {psf_NKK.shape[1]} px, peak {psf_NKK[k].max():.3f}")
+        if fields is not None:
+            cells.append(drawing.kernels(fields[k], cell))
+            captions.append(f"{fields.shape[1]}x{fields.shape[2]} PSFs of {fields.shape[3]} px")
         if paths is not None:
             shown = paths[k][: max(2, math.ceil(len(paths[k]) * float(dataset.columns["exposure"][item])))]
             cells.append(drawing.path(_thinned(shown), cell, _extent(shown)))

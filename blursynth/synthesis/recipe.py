@@ -1,6 +1,6 @@
 """What is asked for: one frozen model per way of making data. All lengths are pixels, all light is as stated."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -101,25 +101,53 @@ class Splits(recipe_file.Model):
         return self
 
 
-class Convolve(recipe_file.Model):
-    """`blursynth convolve`: photos blurred by one PSF each, in linear light.
+class PhotoPairs(recipe_file.Model):
+    """What every command says that makes pairs from photos.
 
     size: side of the square crop in px; none keeps whole photos, which then must all have one size. fit: "crop" cuts
     it out of the photo, "resize" scales the whole photo to it. transfer: how the photos' codes relate to linear
-    light. exposure: fraction of the path that is integrated. psf_size: odd side of the PSF in px.
-    trajectories: fingerprint of the dataset that paths are taken from in turn; none draws a path per item.
+    light.
     """
 
     size: int | None = pydantic.Field(default=None, ge=8, le=16384)
     fit: Literal["crop", "resize"] = "crop"
     per_photo: int = pydantic.Field(default=1, ge=1, le=1_000_000)
     transfer: Transfer = "gamma2.2"
+    splits: Splits = Splits()
+
+    @pydantic.model_validator(mode="after")
+    def _resized_to_something(self) -> Self:
+        if self.fit == "resize" and self.size is None:
+            raise ValueError('fit = "resize" needs a size to scale to')
+        return self
+
+
+class Field(recipe_file.Model):
+    """A grid of PSFs across the image, from edge to edge, of paths that belong together.
+
+    At u, the place in the image as a complex number with the centre at 0 and the corners at distance 1, the camera's
+    path is b(t) + variation q(t) u, with b and q two random paths of equal length: q's part along u magnifies, the
+    other rotates. So paths change linearly across the image, as those of a camera that also rolls and moves forward.
+    """
+
+    rows: int = pydantic.Field(ge=1, le=64)
+    columns: int = pydantic.Field(ge=1, le=64)
+    variation: Annotated[draw.Draw, draw.within(0.0, 4.0)] = pydantic.Field(default="0.5", validate_default=True)
+
+
+class Convolve(PhotoPairs):
+    """`blursynth convolve`: photos blurred by one PSF each, or a field of them, in linear light.
+
+    exposure: fraction of the path that is integrated. psf_size: odd side of a PSF in px.
+    trajectories: fingerprint of the dataset that paths are taken from in turn; none draws a path per item.
+    """
+
     exposure: Exposure = pydantic.Field(default="1", validate_default=True)
     psf_size: int = pydantic.Field(ge=3, le=4095)
     store_psf: bool = True
     trajectories: str | None = None
     motion: Motion | None = None
-    splits: Splits = Splits()
+    field: Field | None = None
 
     @pydantic.field_validator("psf_size")
     @classmethod
@@ -129,9 +157,9 @@ class Convolve(recipe_file.Model):
         return size
 
     @pydantic.model_validator(mode="after")
-    def _consistent(self) -> "Convolve":
+    def _consistent(self) -> Self:
         if (self.motion is None) == (self.trajectories is None):
             raise ValueError("give either [motion] (a path is drawn per item) or trajectories (paths from a dataset)")
-        if self.fit == "resize" and self.size is None:
-            raise ValueError('fit = "resize" needs a size to scale to')
+        if self.field is not None and self.motion is None:
+            raise ValueError("a field draws paths that belong together; it takes none from a dataset of trajectories")
         return self

@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 
 from blursynth.kernels import response
-from blursynth.synthesis import shake
+from blursynth.synthesis import uniform
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
@@ -33,7 +33,7 @@ def slow_pair(photo, psf, transfer, top, left, height, width):  # type: ignore[n
 def test_equals_blurring_the_whole_photo_and_then_cutting(transfer: str, top: int, left: int) -> None:
     psf = random_psf(9, 1)
     before = PHOTO.copy()
-    pair = shake.blur(PHOTO, psf, transfer, top, left, 16, 16)
+    pair = uniform.blur(PHOTO, psf, transfer, top, left, 16, 16)
     expected = slow_pair(PHOTO, psf, transfer, top, left, 16, 16)
     # float32 sums may fall on the other side of a rounding threshold; never by more than one code, and rarely.
     difference = np.abs(pair.blurred_HWC.astype(int) - expected)
@@ -47,7 +47,7 @@ def test_a_delta_is_the_identity() -> None:
     psf = np.zeros((7, 7), np.float32)
     psf[3, 3] = 1
     for transfer in response.TRANSFER_FUNCTIONS:
-        pair = shake.blur(PHOTO, psf, transfer, 3, 4, 50, 70)
+        pair = uniform.blur(PHOTO, psf, transfer, 3, 4, 50, 70)
         assert np.array_equal(pair.blurred_HWC, pair.sharp_HWC)
 
 
@@ -55,7 +55,7 @@ def test_a_point_of_light_becomes_the_psf_where_it_stands() -> None:
     photo = np.zeros((41, 41, 3), np.uint8)
     photo[20, 20] = 255
     psf = random_psf(11, 2)
-    pair = shake.blur(photo, psf, "linear", 0, 0, 41, 41)
+    pair = uniform.blur(photo, psf, "linear", 0, 0, 41, 41)
     assert np.abs(pair.blurred_HWC[15:26, 15:26, 0] / 255 - psf).max() <= 0.5 / 255 + 1e-6
     assert pair.blurred_HWC.astype(int).sum() == pair.blurred_HWC[15:26, 15:26].astype(int).sum()
 
@@ -63,7 +63,7 @@ def test_a_point_of_light_becomes_the_psf_where_it_stands() -> None:
 @hypothesis.given(st.integers(0, 255), st.sampled_from(response.TRANSFER_FUNCTIONS), st.integers(0, 100))
 def test_a_flat_photo_keeps_its_brightness(code: int, transfer: str, seed: int) -> None:
     photo = np.full((20, 20, 3), code, np.uint8)
-    pair = shake.blur(photo, random_psf(13, seed), transfer, 2, 2, 10, 10)
+    pair = uniform.blur(photo, random_psf(13, seed), transfer, 2, 2, 10, 10)
     assert (pair.blurred_HWC == code).all()
 
 
@@ -78,4 +78,4 @@ def test_margins_are_numpys_reflection(shape: tuple[int, int], margin: int, seed
     left = data.draw(st.integers(0, shape[1] - width))
     padded = np.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
     expected = padded[top : top + height + 2 * margin, left : left + width + 2 * margin]
-    assert np.array_equal(shake.with_margin(photo, top, left, height, width, margin), expected)
+    assert np.array_equal(uniform.with_margin(photo, top, left, height, width, margin), expected)

@@ -1,0 +1,274 @@
+"""Makers of pairs datasets from photos or scenes: what they share, whatever blurs the crops."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors, recipe_file, sources
+from blursynth.kernels import random
+from blursynth.media import photos
+from blursynth.production import pairs, selection
+from blursynth.sources import scenes
+from blursynth.sources import source as sources_
+from blursynth.storage import place, provenance, reader, schema
+from blursynth.synthesis import recipe
+
+Arrays = dict[str, npt.NDArray[Any]]
+Items = Sequence[int] | npt.NDArray[np.int64]
+AnyRecipe = TypeVar("AnyRecipe", bound=recipe.PhotoPairs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """A photo and where an item's crop lies in it: px, the crop's upper left corner."""
+
+    photo_HWC: npt.NDArray[np.uint8]
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
+    """Makes pairs of crops of photos: item = photo * per_photo + repetition.
+
+    photos: where pixels come from. used: positions in photos.sources of the photos that can be used, in the order in
+    which items count them. generations: how many of them there were each time that the dataset grew; the last counts
+    all. left_out: photos known to be unusable before any is decoded. origin: what `sources.parse` made `photos` from.
+    inputs: where other inputs lie, by name.
+    """
+
+    recipe: AnyRecipe
+    seed: int
+    photos: sources_.Sources
+    used: tuple[int, ...]
+    generations: tuple[int, ...]
+    left_out: tuple[sources_.Skipped, ...]
+    origin: str
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    command: str = ""
+    shard_length: int | None = None
+
+    name: ClassVar[str]
+    """Of the maker, in a dataset's record."""
+    Recipe: ClassVar[type[Any]]
+    """The model of `recipe`."""
+
+    @abc.abstractmethod
+    def own_arrays(self) -> tuple[list[schema.ArraySpec], list[schema.ArraySpec]]:
+        """Arrays beside the images, and columns beside those of every pair."""
+
+    @abc.abstractmethod
+    def prepare(self, item: npt.NDArray[np.int64]) -> Arrays:
+        """The values of `own_arrays` for these items; what depends on the crop is left for `blur` to fill in."""
+
+    @abc.abstractmethod
+    def blur(self, made: Arrays, row: int, crop: Crop) -> npt.NDArray[np.uint8]:
+        """The blurred crop, uint8 (height, width, 3), encoded, for a row of what `prepare` gave."""
+
+    @functools.cached_property
+    def frame(self) -> tuple[int, int]:
+        """Height and width of every image in the dataset."""
+        size = self.recipe.size
+        if size is not None:
+            return size, size
+        first = self.photos.sources[self.used[0]]
+        return first.height, first.width
+
+    @functools.cached_property
+    def split(self) -> tuple[int, ...]:
+        """One of SPLITS per used photo, as an index."""
+        photos_ = [self.photos.sources[k] for k in self.used]
+        return tuple(selection.split(photos_, self.generations, self.seed, self.recipe.splits))
+
+    @functools.cached_property
+    def schema(self) -> schema.Schema:
+        height, width = self.frame
+        arrays, columns = self.own_arrays()
+        arrays = [
+            *pairs.image_arrays(height, width, self.recipe.transfer),
+            *arrays,
+            *pairs.columns(len(self.used), "photo"),
+            *columns,
+        ]
+        return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
+
+    def record(self) -> provenance.Record:
+        return provenance.Record(
+            recipe_toml=recipe_file.to_toml(self.recipe),
+            seed=self.seed,
+            command=self.command,
+            sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
+            splits=pairs.SPLITS,
+            skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
+            maker=self.name,
+            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            inputs={"photos": self.origin, **self.inputs},
+        )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More photos can be added. Pairs a photo cannot: they would move every later item."""
+        return frozenset({"sources_sha256", "extra.generations"})
+
+    def grown_from(self, there: reader.Dataset) -> Self:
+        """Photos that are there keep their numbers and splits; those that are new follow, in the folder's order.
+
+        Raises InputError where one that is there is gone or has changed.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        now = {self.photos.sources[k].name: k for k in self.used}
+        found = [dataclasses.asdict(self.photos.sources[k]) for k in self.used]
+        selection.require_unchanged(there.path, listed, found, "Photos")
+        used = (*(now.pop(source["name"]) for source in listed), *now.values())
+        generations = selection.generations(there, len(listed), len(used))
+        return dataclasses.replace(self, used=used, generations=generations)
+
+    def make(self, items: range) -> Arrays:
+        item = np.arange(items.start, items.stop, dtype=np.int64)
+        source = item // self.recipe.per_photo
+        height, width = self.frame
+        made: Arrays = {
+            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
+            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "valid": np.zeros(len(item), np.uint8),
+            "split": np.asarray(self.split, np.uint8)[source],
+            "source": source,
+            "crop_y": np.zeros(len(item), np.int32),
+            "crop_x": np.zeros(len(item), np.int32),
+            **self.prepare(item),
+        }
+        for wanted in np.unique(source):
+            self._blur_photo(int(wanted), item, np.flatnonzero(source == wanted), made)
+        return {array.name: made[array.name] for array in self.schema.arrays}
+
+    def _blur_photo(self, source: int, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
+        """Fill the rows of one photo's items; a photo that turns out unreadable leaves them invalid."""
+        try:
+            photo_HWC = self._read(source)
+        except (errors.InputError, OSError):
+            return  # `skipped` finds the reason again when the dataset is finished
+        height, width = self.frame
+        uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
+        tops = (uniform[:, 0] * (photo_HWC.shape[0] - height + 1)).astype(np.int32)
+        lefts = (uniform[:, 1] * (photo_HWC.shape[1] - width + 1)).astype(np.int32)
+        for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
+            made["blurred"][row] = self.blur(made, row, Crop(photo_HWC, top, left, height, width))
+            made["sharp"][row] = photo_HWC[top : top + height, left : left + width]
+        made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
+        made["valid"][rows] = 1
+
+    def _read(self, source: int) -> npt.NDArray[np.uint8]:
+        photo_HWC = self.photos.read(self.used[source])
+        if self.recipe.fit == "resize":
+            return photos.resize(photo_HWC, *self.frame)
+        return photo_HWC
+
+    def changed(self, items: Items) -> list[provenance.Skipped]:
+        """Photos behind these items that are gone or are other files than when the dataset was begun."""
+        found = []
+        for source in np.unique(np.asarray(items) // self.recipe.per_photo).tolist():
+            reason = self.photos.changed(self.used[source])
+            if reason is not None:
+                found.append(provenance.Skipped(self.photos.sources[self.used[source]].name, reason))
+        return found
+
+    def sharp(
+        self, rows: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The crop that each row's columns name; every photo is read once."""
+        height, width = self.frame
+        for source in np.unique(columns["source"][rows]):
+            photo_HWC = self._read(int(source))
+            for row in rows[columns["source"][rows] == source].tolist():
+                top, left = columns["crop_y"][row], columns["crop_x"][row]
+                yield row, photo_HWC[top : top + height, left : left + width]
+
+    @property
+    def largest_photo(self) -> int:
+        """Bytes of the largest photo in 8-bit."""
+        return max(self.photos.sources[k].height * self.photos.sources[k].width * 3 for k in self.used)
+
+    def skipped(self, invalid: Items) -> list[provenance.Skipped]:
+        """Why these items could not be made: the photos behind them are read again for the reason."""
+        found = []
+        for source in sorted({item // self.recipe.per_photo for item in np.asarray(invalid).tolist()}):
+            name = self.photos.sources[self.used[source]].name
+            try:
+                self._read(source)
+            except (errors.InputError, OSError) as error:
+                found.append(provenance.Skipped(name, sources_.reason(error, name)))
+            else:
+                found.append(provenance.Skipped(name, "could not be read when the dataset was made, but can be now"))
+        return found
+
+
+Maker = TypeVar("Maker", bound=PhotoPairsMaker[Any])
+
+
+def build(
+    kind: type[Maker], photos: str, request: recipe.PhotoPairs, options: Mapping[str, Any], inputs: Mapping[str, str]
+) -> Maker:
+    """Scan the photos and leave out those that cannot be used; `options` are those of the command.
+
+    Raises InputError where no photo can be used, where full frames differ in size, and, with options["strict"], at the
+    first photo that cannot be used.
+    """
+    found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
+    used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
+    return kind(
+        recipe=request,
+        seed=options["seed"],
+        photos=found,
+        used=tuple(used),
+        generations=(len(used),),
+        left_out=tuple(left_out),
+        origin=str(photos) if isinstance(found, scenes.Scenes) else place.normalise(photos),
+        inputs={name: place.normalise(path) for name, path in inputs.items()},
+        command=options.get("command", ""),
+        shard_length=options.get("shard_length"),
+    )
+
+
+def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> Maker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
+
+    Raises InputError where there are no photos at inputs["photos"] any more.
+    """
+    request = recipe_file.parse(record.recipe_toml, kind.Recipe, "The recorded recipe")
+    if record.sources:
+        listed = [sources_.Source(**source) for source in record.sources]
+        found = sources.recorded(inputs["photos"], listed, seed=record.seed)
+        used = list(range(len(found.sources)))
+    else:  # its list is lost: the photos that are there now may be the same
+        found = sources.parse(inputs["photos"], seed=record.seed)
+        used, _ = selection.usable(found, request, strict=False)
+    return kind(
+        recipe=request,
+        seed=record.seed,
+        photos=found,
+        used=tuple(used),
+        generations=tuple(record.extra.get("generations", (len(used),))),
+        left_out=tuple(sources_.Skipped(left.name, left.reason) for left in record.skipped),
+        origin=inputs["photos"],
+        inputs={name: path for name, path in inputs.items() if name != "photos"},
+        command=record.command,
+        shard_length=shard_length,
+    )
+
+
+def common(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of `recipe.PhotoPairs` that the options give."""
+    values = given(options, ("size", "fit", "per_photo", "transfer"))
+    return values | {"splits": pairs.parse_splits(options.get("splits", "train=0.9,val=0.1"))}
+
+
+def given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The options among these that have a value."""
+    return {name: options[name] for name in names if options.get(name) is not None}
