@@ -7,12 +7,22 @@ import numpy as np
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import convolve, maker, psfs, run, trajectories
+from blursynth.production import convolve, maker, psfs, run, shake, trajectories
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
 PAIRS: dict[str, Any] = {"seed": 4, "size": 24, "per_photo": 3, "exposure": "0.1,0.5,1", "shard_length": 4, **SMALL}
-KINDS = ("trajectories", "psfs", "psfs by box", "photos", "photos resized", "photos with paths", "field", "scenes")
+KINDS = (
+    "trajectories",
+    "psfs",
+    "psfs by box",
+    "photos",
+    "photos resized",
+    "photos with paths",
+    "field",
+    "shake",
+    "scenes",
+)
 
 
 def photos(folder: pathlib.Path) -> pathlib.Path:
@@ -49,6 +59,9 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
+    if kind == "shake":
+        asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:9", "readout": 0.5, "shard_length": 4}
+        return shake.maker(str(photos(folder / "photos")), asked)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if kind == "field" else {}
     changes |= {"fit": "resize"} if "resized" in kind else {}

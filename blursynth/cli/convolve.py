@@ -9,22 +9,7 @@ from blursynth.cli import options
 
 @click.command("convolve")
 @click.argument("photos", metavar="PHOTOS")
-@click.option("--size", type=int, help="Side of the square crop in px. Default: whole photos, all of one size.")
-@click.option(
-    "--fit",
-    type=click.Choice(["crop", "resize"]),
-    default="crop",
-    show_default=True,
-    help="Cut the crop out of the photo, or scale the whole photo to --size.",
-)
-@click.option("--per-photo", type=int, default=1, show_default=True, help="Pairs made from each photo.")
-@click.option(
-    "--transfer",
-    type=click.Choice(["gamma2.2", "srgb", "linear"]),
-    default="gamma2.2",
-    show_default=True,
-    help="How the photos' values relate to light; the blur is taken in linear light.",
-)
+@options.photo_pairs
 @click.option("--exposure", default="1", show_default=True, metavar="VALUE", help="Fraction of the path integrated.")
 @click.option("--psf-size", type=int, help="Odd side of the PSF in px. Default: what the longest path needs.")
 @click.option("--field", metavar="GYxGX", help="A grid of PSFs across the image, such as 4x4, instead of one.")
@@ -35,14 +20,6 @@ from blursynth.cli import options
 )
 @click.option("--no-psf", is_flag=True, help="Do not store each pair's PSF.")
 @click.option("--trajectories", metavar="DATASET", help="Take paths from this dataset, in turn, instead of drawing.")
-@click.option(
-    "--splits",
-    default="train=0.9,val=0.1",
-    show_default=True,
-    metavar="NAME=SHARE,...",
-    help="Shares of the photos (never of the crops) for train, val and test.",
-)
-@click.option("--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out.")
 @options.motion
 @options.making
 def command(photos: str, **given: Any) -> None:

@@ -49,6 +49,39 @@ def making(command: Command) -> Command:
     return command
 
 
+def photo_pairs(command: Command) -> Command:
+    """What every command takes that makes pairs from photos."""
+    shared = [
+        click.option("--size", type=int, help="Side of the square crop in px. Default: whole photos, all of one size."),
+        click.option(
+            "--fit",
+            type=click.Choice(["crop", "resize"]),
+            default="crop",
+            show_default=True,
+            help="Cut the crop out of the photo, or scale the whole photo to --size.",
+        ),
+        click.option("--per-photo", type=int, default=1, show_default=True, help="Pairs made from each photo."),
+        click.option(
+            "--transfer",
+            type=click.Choice(["gamma2.2", "srgb", "linear"]),
+            help="How the photos' values relate to light; the blur is taken in linear light. [default: gamma2.2]",
+        ),
+        click.option(
+            "--splits",
+            default="train=0.9,val=0.1",
+            show_default=True,
+            metavar="NAME=SHARE,...",
+            help="Shares of the photos (never of the crops) for train, val and test.",
+        ),
+        click.option(
+            "--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out."
+        ),
+    ]
+    for option in reversed(shared):
+        command = option(command)
+    return command
+
+
 def motion(command: Command) -> Command:
     """--preset and the parameters of the random motion, each a number, a range LOW:HIGH or a list A,B,C."""
     described = {

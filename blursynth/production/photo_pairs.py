@@ -72,6 +72,9 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
     def blur(self, made: Arrays, row: int, crop: Crop) -> npt.NDArray[np.uint8]:
         """The blurred crop, uint8 (height, width, 3), encoded, for a row of what `prepare` gave."""
 
+    def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
+        """Take back what `prepare` put into rows that could not be made, where it would mislead."""
+
     @functools.cached_property
     def frame(self) -> tuple[int, int]:
         """Height and width of every image in the dataset."""
@@ -153,6 +156,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         try:
             photo_HWC = self._read(source)
         except (errors.InputError, OSError):
+            self.unmade(made, rows)
             return  # `skipped` finds the reason again when the dataset is finished
         height, width = self.frame
         uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import convolve, footage, psfs, trajectories
+from blursynth.production import convolve, footage, psfs, shake, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -15,6 +15,7 @@ MAKERS: dict[str, FromRecord] = {
     "trajectories": trajectories.from_record,
     "psfs": psfs.from_record,
     "convolve": convolve.from_record,
+    "shake": shake.from_record,
     "average-frames": footage.from_record,
 }
 

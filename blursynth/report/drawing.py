@@ -39,9 +39,14 @@ def kernel(psf_KK: npt.NDArray[np.float32], size: int) -> Picture:
 
 
 def kernels(psf_YXKK: npt.NDArray[np.float32], size: int) -> Picture:
-    """A field of PSFs as it lies across the image."""
-    rows, columns = psf_YXKK.shape[:2]
+    """A field of PSFs as it lies across the image, each cut to what the widest of them needs."""
+    rows, columns, extent = psf_YXKK.shape[:3]
     side = size // max(rows, columns)
+    seen = np.argwhere((psf_YXKK > 1e-3 * psf_YXKK.max()).any(axis=(0, 1))) - extent // 2
+    reach = min(int(np.abs(seen).max()) + 1, extent // 2)
+    psf_YXKK = psf_YXKK[
+        ..., extent // 2 - reach : extent // 2 + reach + 1, extent // 2 - reach : extent // 2 + reach + 1
+    ]
     shown = np.zeros((size, size, 3), np.uint8)
     for row, column in np.ndindex(rows, columns):
         cell = shown[row * side : (row + 1) * side, column * side : (column + 1) * side]

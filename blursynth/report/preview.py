@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
-from blursynth.report import averaged, drawing
+from blursynth.report import averaged, drawing, shaken
 from blursynth.storage import reader
 from blursynth.synthesis import motion, recipe
 
@@ -37,6 +37,7 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
     sharp_NHWC, blurred_NHWC = dataset.read("sharp", items), dataset.read("blurred", items)
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
     fields = dataset.read("psf_field", items) if "psf_field" in dataset.names else None
+    cameras = shaken.Cameras(dataset) if "camera_path" in dataset.names else None
     paths = _drawn_paths(dataset, items) if "anxiety" in dataset.columns else None
     windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
     names = [source["name"] for source in dataset.sources]
@@ -53,6 +54,9 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
         if fields is not None:
             cells.append(drawing.kernels(fields[k], cell))
             captions.append(f"{fields.shape[1]}x{fields.shape[2]} PSFs of {fields.shape[3]} px")
+        if cameras is not None:
+            cells.append(drawing.kernels(cameras.kernels(item), cell))
+            captions.append(cameras.caption(item))
         if paths is not None:
             shown = paths[k][: max(2, math.ceil(len(paths[k]) * float(dataset.columns["exposure"][item])))]
             cells.append(drawing.path(_thinned(shown), cell, _extent(shown)))

@@ -33,16 +33,23 @@ def scale_of(motion: recipe.Motion) -> float:
     return trajectory.scale_factor(motion.length.maximum)
 
 
-def simulate(motion: recipe.Motion, seed: int, items: npt.NDArray[np.int64]) -> Motions:
-    """Draw the parameters of each item and follow its path."""
+def parameters(
+    motion: recipe.Motion, seed: int, items: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What is drawn for each item: float32 (N, 5), columns trajectory.PARAMETERS, and the path's length (N,), px."""
     uniform = random.uniforms(seed, random.Stream.MOTION_PARAMETERS, items, 6)
     drawn = [motion.anxiety, motion.inertia, motion.impulse, motion.gaussian]
     columns = [source.at(uniform[:, k]) for k, source in enumerate(drawn)]
-    parameters = np.stack([*columns, 2 * np.pi * uniform[:, 4]], axis=1).astype(np.float32)
-    length = motion.length.at(uniform[:, 5]).astype(np.float32)
+    found = np.stack([*columns, 2 * np.pi * uniform[:, 4]], axis=1).astype(np.float32)
+    return found, motion.length.at(uniform[:, 5]).astype(np.float32)
+
+
+def simulate(motion: recipe.Motion, seed: int, items: npt.NDArray[np.int64]) -> Motions:
+    """Draw the parameters of each item and follow its path."""
+    drawn, length = parameters(motion, seed, items)
     scale = scale_of(motion)
     paths = trajectory.simulate_rounded(
-        seed, items, parameters, steps=motion.steps, length=length, dynamics=motion.dynamics, scale=scale
+        seed, items, drawn, steps=motion.steps, length=length, dynamics=motion.dynamics, scale=scale
     )
-    named = {name: parameters[:, k] for k, name in enumerate(trajectory.PARAMETERS)}
+    named = {name: drawn[:, k] for k, name in enumerate(trajectory.PARAMETERS)}
     return Motions(paths.position, scale, named, length, paths.impulses)

@@ -22,6 +22,7 @@ COMMANDS = {
     "trajectories": ["--n", "3000", "--shard-length", "40"],
     "psfs": ["paths.zarr", "--exposures", "0.1,1", "--size", "63", "--shard-length", "60"],
     "average-frames": ["clips", "--frames", "3-7", "--size", "64", "--per-window", "4", "--shard-length", "7"],
+    "shake": ["photos", "--size", "96", "--per-photo", "40", "--motion", "5:20", "--shard-length", "9"],
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
 }
 KILLS, DATASETS = 2, 10  # twenty moments a command

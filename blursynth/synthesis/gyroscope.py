@@ -1,0 +1,94 @@
+"""Recordings of a gyroscope: turning rates over time, as paths of a camera."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import transform
+
+from blursynth import errors
+
+FINE = 8  # steps of integration between two knots of a path, at least
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Log:
+    """seconds: float64 (S,), increasing. rates: float64 (S, 3), rad/s about the camera's axes: x to the right, y down,
+    z into the scene. sha256: of the file."""
+
+    seconds: npt.NDArray[np.float64]
+    rates: npt.NDArray[np.float64]
+    sha256: str
+
+    @property
+    def duration(self) -> float:
+        return float(self.seconds[-1] - self.seconds[0])
+
+    def path(self, duration: float, place: float, knots: int, scale: float) -> npt.NDArray[np.float64]:
+        """Poses over `duration` seconds of the recording, float64 (knots, 6), relative to the middle one.
+
+        place: in [0, 1), where in the recording. The scene turns against the camera: dX/dt = -w x X, integrated over
+        short steps of constant rate, the rates being linear between recorded ones. scale: factor on the rates.
+        """
+        start = self.seconds[0] + place * (self.duration - duration)
+        fine = FINE * max(1, -(-len(self.seconds) // (knots * FINE)))
+        times = start + duration * (np.arange((knots - 1) * fine) + 0.5) / ((knots - 1) * fine)
+        turns = np.stack([np.interp(times, self.seconds, self.rates[:, axis]) for axis in range(3)], axis=1)
+        steps = transform.Rotation.from_rotvec(-scale * turns * (duration / len(times)))
+        orientation = [transform.Rotation.identity()]
+        for k in range(knots - 1):
+            now = orientation[-1]
+            for step in steps[k * fine : (k + 1) * fine]:
+                now = step * now
+            orientation.append(now)
+        back = orientation[(knots - 1) // 2].inv()
+        rotations = np.stack([(each * back).as_rotvec() for each in orientation])
+        return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
+
+
+def read(path: str, longest: float = 0.0) -> Log:
+    """Read a text file with a line a sample: seconds and three rates in rad/s, separated by commas or spaces.
+
+    longest: seconds that a path may take. Lines that begin with # and a first line of words are passed over. Raises
+    InputError where it cannot be used.
+    """
+    try:
+        content = pathlib.Path(path).read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.InputError(f"The recording {path} cannot be read: {error}.") from None
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        text = line.replace(",", " ").replace(";", " ").split()
+        if not text or text[0].startswith("#"):
+            continue
+        try:
+            row = [float(word) for word in text]
+        except ValueError:
+            if not rows:
+                continue  # names of the columns
+            raise errors.InputError(f"Line {number} of {path} is not numbers: {line.strip()[:60]}.") from None
+        if len(row) != 4 or not np.all(np.isfinite(row)):
+            raise errors.InputError(
+                f"Line {number} of {path} has {len(row)} values; expected seconds and three finite rates in rad/s."
+            )
+        rows.append(row)
+    if len(rows) < 2:
+        raise errors.InputError(f"{path} holds {len(rows)} samples of a gyroscope; a path needs at least two.")
+    table = np.array(rows)
+    log = Log(table[:, 0], table[:, 1:], hashlib.sha256(content).hexdigest())
+    unordered = np.flatnonzero(np.diff(log.seconds) <= 0)
+    if unordered.size:
+        at = int(unordered[0])
+        raise errors.InputError(
+            f"The times of {path} do not increase: {log.seconds[at]:g} s is followed by {log.seconds[at + 1]:g} s. "
+            "Sort its lines, and leave out repeated ones."
+        )
+    if log.duration < longest:
+        raise errors.InputError(
+            f"{path} lasts {log.duration:g} s, and an exposure with its readout takes up to {longest:g} s. "
+            "Record longer, or give a shorter --exposure."
+        )
+    return log

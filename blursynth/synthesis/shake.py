@@ -1,0 +1,173 @@
+"""Sharp photo + path of the camera -> blurred photo: every moment of the exposure, warped and added up as light."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors
+from blursynth.kernels import gaussian, pose, random, response, trajectory, warp
+from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe, uniform
+
+# The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
+_LENGTH = trajectory.LENGTH
+_ROUNDS = 6  # of scaling a path to a length: displacements are nearly linear in the pose
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """path_NK6: float32 poses (see `kernels.pose`) relative to the sharp image's camera, at equal steps in time over
+    the exposure of all rows. depth: float32 (N,), metres."""
+
+    path_NK6: npt.NDArray[np.float32]
+    depth: npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shaken:
+    """blurred_HWC: uint8, encoded. path_K6: the path as it was followed. view: the crop and its camera. motion: px that
+    the crop's fastest point travelled. moments: how many views were added up."""
+
+    blurred_HWC: npt.NDArray[np.uint8]
+    path_K6: npt.NDArray[np.float32]
+    view: pose.View
+    motion: float
+    moments: int
+
+
+def paths(
+    request: shake_recipe.Shake, seed: int, items: npt.NDArray[np.int64], log: gyroscope.Log | None = None
+) -> Paths:
+    """The camera's path of each item, not yet scaled to `motion`. log: the recording, where the recipe has one."""
+    drawn = random.uniforms(seed, random.Stream.CAMERA_PARAMETERS, items, 12)
+    depth = request.depth.at(drawn[:, 0]).astype(np.float32)
+    rotation, roll = (np.radians(each.at(drawn[:, k])) for k, each in ((1, request.rotation), (2, request.roll)))
+    translation, forward = request.translation.at(drawn[:, 3]), request.forward.at(drawn[:, 4])
+    if log is not None:
+        assert request.exposure is not None
+        path = np.stack(
+            [
+                log.path(seconds * (1 + request.readout), place, request.knots, request.gyro_scale)
+                for seconds, place in zip(request.exposure.at(drawn[:, 5]), drawn[:, 6], strict=True)
+            ]
+        )
+    else:
+        turn, twist, move = _unit_paths(request, seed, items, drawn)
+        path = np.zeros((len(items), request.knots, len(pose.POSE)))
+        path[..., 0:2] = turn * rotation[:, None, None]
+        path[..., 2] = twist[..., 0] * roll[:, None]
+        path[..., 3:5] = move * translation[:, None, None]
+        path[..., 5] = twist[..., 1] * forward[:, None]
+        path -= path[:, [_target(request)]]
+    return Paths(path.astype(np.float32), depth)
+
+
+def view(
+    request: shake_recipe.Shake, photo: tuple[int, int], top: int, left: int, height: int, width: int
+) -> pose.View:
+    """The crop at (top, left) of a photo of (height, width) px, and the camera behind it."""
+    if request.focal is not None:
+        focal = request.focal
+    else:
+        assert request.field_of_view is not None
+        focal = max(photo) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
+    return pose.View(height, width, focal, (photo[1] - 1) / 2 - left, (photo[0] - 1) / 2 - top)
+
+
+def blur(
+    request: shake_recipe.Shake,
+    photo_HWC: npt.NDArray[np.uint8],
+    path_K6: npt.NDArray[np.float32],
+    depth: float,
+    motion_px: float | None,
+    frame: pose.View,
+    top: int,
+    left: int,
+) -> Shaken:
+    """The crop `frame` at (top, left) of a photo, seen through a path. Beyond the photo's own edge it is reflected.
+
+    motion_px: scale the path until the crop's fastest point travels so far. Raises InputError for a path that moves
+    the scene out of the frame.
+    """
+    path = path_K6 if motion_px is None else scaled(path_K6, frame, 1 / depth, request.readout, motion_px)
+    taken = samples(path, frame, 1 / depth, request.readout)
+    furthest = pose.reach(path, frame, [1 / depth])
+    if not furthest < min(frame.height, frame.width):
+        raise errors.InputError(
+            f"The camera's path moves the scene by {furthest:.0f} px, out of a frame of {frame.width}x{frame.height}. "
+            "Give smaller angles and translations, a shorter exposure, or --motion PX to scale paths."
+        )
+    margin = int(np.ceil(furthest)) + 2
+    window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
+    planes = np.ascontiguousarray(response.decode(window, request.transfer).transpose(2, 0, 1))
+    _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
+    light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
+    return Shaken(response.encode(light, request.transfer), path, frame, taken.motion, len(taken.pose_T6))
+
+
+def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depth: float, readout: float) -> pose.Samples:
+    """The moments at which the path is seen. readout: in exposures."""
+    row_time = readout / max(frame.height - 1, 1)
+    return pose.samples(path_K6, frame, [inverse_depth], 1.0, row_time)
+
+
+def scaled(
+    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depth: float, readout: float, motion_px: float
+) -> npt.NDArray[np.float32]:
+    """The path times the factor for which the frame's fastest point travels `motion_px`, within 0.1 %."""
+    if not path_K6.any():
+        return path_K6
+    # Begin small, where nothing leaves the frame.
+    factor = 1e-3 / float(np.abs(path_K6).max())
+    for _ in range(_ROUNDS):
+        now = samples((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depth, readout).motion
+        if now == 0:
+            break
+        factor *= min(motion_px / now, 1e4)
+    result: npt.NDArray[np.float32] = (path_K6 * np.float32(factor)).astype(np.float32)
+    return result
+
+
+def psfs(
+    path_K6: npt.NDArray[np.float32],
+    frame: pose.View,
+    depth: float,
+    readout: float,
+    points: npt.NDArray[np.int64],
+    size: int,
+) -> npt.NDArray[np.float32]:
+    """What points of light at these pixels (P, 2), row then column, become: float32 (P, size, size).
+
+    See `warp.point`.
+    """
+    taken = samples(path_K6, frame, 1 / depth, readout)
+    return warp.point(pose.maps(taken.pose_T6, frame.focal, 1 / depth), taken.weights_RT, frame, points, size)
+
+
+def _target(request: shake_recipe.Shake) -> int:
+    """The knot at which the sharp image is taken: with a rolling shutter, the middle row's middle, or first moment."""
+    start = 0.5 * request.readout / (1 + request.readout) if request.readout else 0.0
+    place = start + (0.5 / (1 + request.readout) if request.target == "middle" else 0.0)
+    return round(place * (request.knots - 1))
+
+
+def _unit_paths(
+    request: shake_recipe.Shake, seed: int, items: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
+) -> list[npt.NDArray[np.float32]]:
+    """Pitch and yaw, roll and forward, sideways: three pairs of axes, float32 (N, knots, 2) each."""
+    streams = (random.Stream.CAMERA_TURN, random.Stream.CAMERA_ROLL, random.Stream.CAMERA_SHIFT)
+    if request.path == "gaussian":
+        correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
+        follow = functools.partial(gaussian.paths, seed, items, steps=request.knots, correlation=correlation)
+        return [follow(stream=stream) for stream in streams]
+    parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, items)
+    found = []
+    for k, stream in enumerate(streams):
+        own = parameters.copy()
+        own[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * drawn[:, 8 + k]
+        followed = trajectory.simulate(
+            seed, items, own, steps=request.knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream
+        )
+        found.append(followed.position / np.float32(_LENGTH))
+    return found

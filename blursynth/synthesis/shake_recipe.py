@@ -1,0 +1,102 @@
+"""What is asked of camera shake: how the camera moves in six dimensions, what it looks at, and through which lens."""
+
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+
+from blursynth.synthesis import draw, recipe
+
+# `handheld`: a hand's slow sway about all axes. `lai`: as the public code of Lai et al. 2016 computes it: rotation
+# alone, focal length equal to the longer side, codes taken for light (its 1 % of noise is not added here). Lai's paths
+# are recordings of a gyroscope, of which their code halves the angles; without --gyro random ones stand in.
+PRESETS: dict[str, dict[str, Any]] = {
+    "handheld": {
+        "path": "gaussian",
+        "correlation": "0.3:1",
+        "rotation": "0.2:1",
+        "roll": "0:1",
+        "translation": "0:0.005",
+        "forward": "0:0.005",
+        "depth": "1:10",
+        "motion": "5:40",
+        "field_of_view": 60.0,
+    },
+    "lai": {
+        "path": "boracchi-foi",
+        "rotation": 1,
+        "roll": "0:1",
+        "translation": 0,
+        "forward": 0,
+        "depth": 1,
+        "motion": "10:60",
+        "field_of_view": 53.13010235415598,
+        "gyro_scale": 0.5,
+        "transfer": "linear",
+    },
+}
+
+Angle = Annotated[draw.Draw, draw.within(0.0, 60.0)]
+Shift = Annotated[draw.Draw, draw.within(0.0, 1000.0)]
+
+
+class Shake(recipe.PhotoPairs):
+    """`blursynth shake`: photos seen by a camera that rotates and moves while the shutter is open.
+
+    path: "gaussian" (each axis a Gaussian process of unit variance with Matern covariance of order 3/2), "boracchi-foi"
+    (random trajectories of unit length) or "gyro" (a recording). rotation, roll: degrees, and translation, forward:
+    metres, what that unit stands for in pitch and yaw, in roll, sideways and along the axis. correlation: of a Gaussian
+    path, in exposures. depth: metres from the camera to the plane that the photo shows. motion: px; the path is scaled
+    until the crop's fastest point travels this far, or left as it is (none). field_of_view: degrees along the photo's
+    longer side; focal: px of the photo, instead. The principal point is the photo's centre.
+    target: the sharp image is the view at the exposure's middle, or at its beginning. readout: time from the first
+    row's start to the last row's, in exposures; 0 is a global shutter. knots: poses that a path is kept as, at equal
+    steps in time, linear in between. gyro: SHA-256 of the recording; exposure: seconds of it that are taken;
+    gyro_scale: factor on its angles.
+    """
+
+    preset: Literal["handheld", "lai"] = "handheld"
+    path: Literal["gaussian", "boracchi-foi", "gyro"]
+    correlation: Annotated[draw.Draw, draw.within(0.01, 100.0)] = pydantic.Field(default="0.5", validate_default=True)
+    rotation: Angle
+    roll: Angle
+    translation: Shift
+    forward: Shift
+    depth: Annotated[draw.Draw, draw.within(0.01, 1e6)]
+    motion: Annotated[draw.Draw, draw.within(0.0, 2000.0)] | None = None
+    field_of_view: float | None = pydantic.Field(default=None, gt=0, lt=175)
+    focal: float | None = pydantic.Field(default=None, gt=0)
+    target: Literal["middle", "first"] = "middle"
+    readout: float = pydantic.Field(default=0.0, ge=0, le=10)
+    knots: int = pydantic.Field(default=256, ge=2, le=10_000)
+    gyro: str | None = None
+    exposure: Annotated[draw.Draw, draw.within(1e-4, 60.0)] | None = None
+    gyro_scale: float = pydantic.Field(default=1.0, gt=0, le=10)
+    store_path: bool = True
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        preset = dict(PRESETS.get(values.get("preset", "handheld"), PRESETS["handheld"]))
+        if values.get("focal") is not None:
+            preset.pop("field_of_view")
+        if values.get("gyro") is not None or values.get("path") == "gyro":
+            preset |= {"path": "gyro", "motion": None, "translation": 0, "forward": 0, "rotation": 1, "roll": 1}
+        return preset | values
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.field_of_view is None) == (self.focal is None):
+            raise ValueError("give either field_of_view (degrees along the longer side) or focal (px)")
+        if self.focal is not None and self.fit == "resize":
+            raise ValueError('with fit = "resize" a focal length in px has no meaning; give field_of_view')
+        if (self.path == "gyro") != (self.gyro is not None):
+            raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
+        if (self.gyro is None) != (self.exposure is None):
+            raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
+        if self.motion is not None and self.size is not None and self.motion.maximum > self.size:
+            raise ValueError(
+                f"motion of {self.motion.maximum:g} px is more than the crop of {self.size} px, which the scene would leave"
+            )
+        return self
