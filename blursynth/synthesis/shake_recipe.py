@@ -97,6 +97,6 @@ class Shake(recipe.PhotoPairs):
             raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
         if self.motion is not None and self.size is not None and self.motion.maximum > self.size:
             raise ValueError(
-                f"motion of {self.motion.maximum:g} px is more than the crop of {self.size} px, which the scene would leave"
+                f"motion of {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px"
             )
         return self

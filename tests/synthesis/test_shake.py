@@ -1,0 +1,149 @@
+"""Camera shake: what a path does to a photo, in closed forms and against convolution."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from blursynth import errors, recipe_file
+from blursynth.kernels import pose, psf
+from blursynth.synthesis import shake, shake_recipe, uniform
+
+PHOTO = np.random.default_rng(5).integers(0, 256, (150, 180, 3), dtype=np.uint8)
+ITEMS = np.arange(4, dtype=np.int64)
+
+
+def request(**values: object) -> shake_recipe.Shake:
+    return recipe_file.build({"size": 64, "motion": "2:9"} | values, shake_recipe.Shake)
+
+
+def frame(asked: shake_recipe.Shake, top: int = 40, left: int = 50, size: int = 64) -> pose.View:
+    return shake.view(asked, (150, 180), top, left, size, size)
+
+
+def blurred(path: npt.NDArray[np.float32], asked: shake_recipe.Shake, depth: float = 2.0) -> npt.NDArray[np.uint8]:
+    return shake.blur(asked, PHOTO, path, depth, None, frame(asked), 40, 50).blurred_HWC
+
+
+@pytest.mark.parametrize("transfer", ["gamma2.2", "srgb", "linear"])
+def test_a_camera_at_rest_is_the_identity(transfer: str) -> None:
+    asked = request(transfer=transfer)
+    seen = blurred(np.zeros((9, 6), np.float32), asked)
+    assert np.array_equal(seen, PHOTO[40:104, 50:114])
+
+
+def test_a_path_in_the_plane_is_convolution_with_its_psf() -> None:
+    """Sideways motion by t metres at depth d moves the scene by f t / d px, everywhere alike."""
+    asked = request(field_of_view=60.0)
+    view = frame(asked)
+    px = np.cumsum(np.random.default_rng(3).normal(size=(400, 2)) * 0.4, axis=0)
+    px -= px[200]
+    path = np.zeros((400, 6), np.float32)
+    path[:, 3:5] = px * 2.0 / view.focal
+    seen = blurred(path, asked)
+    kernel = shake.psfs(path, view, 2.0, 0.0, np.array([[32, 32]]), 63)[0]
+    even = uniform.blur(PHOTO, kernel, "gamma2.2", 40, 50, 64, 64).blurred_HWC
+    assert np.abs(seen.astype(int) - even).max() <= 1
+    drawn = psf.rasterise(px[None].astype(np.float32), np.array([[0, 1]], np.float32), 63)[0]
+    grid = np.arange(63)
+
+    def spread(psf_KK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        mean = np.array([(psf_KK.sum(axis=axis) * grid).sum() for axis in (0, 1)])
+        return np.array([(psf_KK.sum(axis=axis) * (grid - mean[axis]) ** 2).sum() for axis in (0, 1)])
+
+    assert np.allclose(spread(kernel), spread(drawn), rtol=0.05)
+
+
+def test_a_plane_far_away_does_not_see_translation() -> None:
+    path = np.zeros((50, 6), np.float32)
+    path[:, 3] = np.linspace(-0.05, 0.05, 50)
+    asked = request()
+    sharp = PHOTO[40:104, 50:114].astype(int)
+    assert np.abs(blurred(path, asked, depth=1e6) - sharp).max() <= 1  # it moves by 1e-5 px
+    assert np.abs(blurred(path, asked, depth=1.0) - sharp).max() > 50
+
+
+def test_roll_leaves_the_principal_point_sharp() -> None:
+    """Which is the photo's centre, wherever the crop lies."""
+    path = np.zeros((50, 6), np.float32)
+    path[:, 2] = np.linspace(-0.1, 0.1, 50)
+    asked = request()
+    view = frame(asked)
+    assert (view.centre_x, view.centre_y) == (89.5 - 50, 74.5 - 40)
+    change = np.abs(blurred(path, asked).astype(int) - PHOTO[40:104, 50:114]).max(axis=2)
+    # The four pixels around it are 0.7 px away and turn by 0.07 px; those in the corner by 5 px.
+    assert change[34:36, 39:41].mean() < 20 < 60 < np.median(change[:8, :8])
+
+
+@pytest.mark.parametrize("preset", ["handheld", "lai"])
+@pytest.mark.parametrize("readout", [0.0, 1.0])
+def test_paths_are_scaled_to_the_motion_asked_for(preset: str, readout: float) -> None:
+    asked = request(preset=preset, readout=readout)
+    found = shake.paths(asked, 3, ITEMS)
+    for k, motion in enumerate((3.0, 9.0, 1.0, 20.0)):
+        done = shake.blur(asked, PHOTO, found.path_NK6[k], float(found.depth[k]), motion, frame(asked), 40, 50)
+        assert done.motion == pytest.approx(motion, rel=1e-3)
+
+
+@pytest.mark.parametrize("path", ["gaussian", "boracchi-foi"])
+@pytest.mark.parametrize(("target", "readout", "knot"), [("middle", 0.0, 50), ("first", 0.0, 0), ("middle", 1.0, 50)])
+def test_the_sharp_pose_is_where_it_is_said_to_be(path: str, target: str, readout: float, knot: int) -> None:
+    asked = request(path=path, target=target, readout=readout, knots=101)
+    found = shake.paths(asked, 3, ITEMS)
+    assert not found.path_NK6[:, knot].any()
+    assert found.path_NK6[:, -1].any(axis=1).all()
+
+
+def test_items_alone_equal_items_together() -> None:
+    for path in ("gaussian", "boracchi-foi"):
+        asked = request(path=path)
+        together, alone = shake.paths(asked, 3, ITEMS), shake.paths(asked, 3, ITEMS[2:3])
+        assert np.array_equal(together.path_NK6[2], alone.path_NK6[0])
+        assert together.depth[2] == alone.depth[0]
+        assert not np.array_equal(together.path_NK6[2], shake.paths(asked, 4, ITEMS).path_NK6[2])
+
+
+def test_lai_only_rotates_and_takes_codes_for_light() -> None:
+    asked = request(preset="lai")
+    found = shake.paths(asked, 3, ITEMS)
+    assert asked.transfer == "linear"
+    assert not found.path_NK6[..., 3:].any()
+    assert found.path_NK6[..., :3].any(axis=(0, 1)).all()
+    assert frame(asked).focal == pytest.approx(180.0)  # the longer side
+
+
+def test_a_light_before_clipping_stays_a_streak() -> None:
+    """White stays white along a short path only where it was exposed long enough: light is added, not codes."""
+    photo = np.zeros((150, 180, 3), np.uint8)
+    photo[72:78, 88:94] = 255
+    path = np.zeros((60, 6), np.float32)
+    asked = request(focal=200.0)
+    path[:, 1] = np.linspace(-0.05, 0.05, 60)
+    seen = shake.blur(asked, photo, path, 1.0, None, frame(asked), 40, 50).blurred_HWC
+    streak = seen[34, 30:50, 0]
+    expected = round(255 * (6 / 20) ** (1 / 2.2))  # six px of light over a path of 20
+    assert abs(int(streak[10]) - expected) <= 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"motion": "2:90"}, "out of a crop of 64 px"),
+        ({"focal": -5.0}, "focal"),
+        ({"focal": 0}, "focal"),
+        ({"focal": 100.0, "field_of_view": 60.0}, "either field_of_view"),
+        ({"focal": 100.0, "fit": "resize"}, "no meaning"),
+        ({"path": "gyro"}, "needs a recording"),
+        ({"depth": "-1"}, "depth"),
+        ({"exposure": "0.1"}, "needs the exposure in seconds"),
+    ],
+)
+def test_requests_that_cannot_be(values: dict[str, object], message: str) -> None:
+    with pytest.raises(errors.RecipeError, match=message):
+        request(**values)
+
+
+def test_a_path_that_leaves_the_frame_is_a_sentence() -> None:
+    path = np.zeros((9, 6), np.float32)
+    path[:, 1] = np.linspace(-0.5, 0.5, 9)
+    with pytest.raises(errors.InputError, match="out of a frame of 64x64"):
+        blurred(path, request(motion=None))
