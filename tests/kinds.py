@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import convolve, maker, psfs, run, shake, trajectories
+from blursynth.production import camera_psfs, convolve, maker, psfs, run, shake, trajectories
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
@@ -16,11 +16,12 @@ KINDS = (
     "trajectories",
     "psfs",
     "psfs by box",
+    "psfs of cameras",
     "photos",
     "photos resized",
     "photos with paths",
-    "field",
-    "shake",
+    "photos with a field",
+    "photos shaken",
     "scenes",
 )
 
@@ -54,16 +55,19 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
     """The maker of a small dataset of this kind, whose inputs lie in `folder`."""
     if kind == "trajectories":
         return trajectory_maker()
+    if kind == "psfs of cameras":
+        run.produce(make("photos shaken", folder), folder / "shaken.zarr")
+        return camera_psfs.maker(str(folder / "shaken.zarr"), "2x3", shard_length=16)
     if kind.startswith("psfs"):
         centring = "bounding-box" if "box" in kind else "centroid"
         return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
-    if kind == "shake":
+    if kind == "photos shaken":
         asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:9", "readout": 0.5, "shard_length": 4}
         return shake.maker(str(photos(folder / "photos")), asked)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
-    changes |= {"field": "2x3", "variation": "0:0.5"} if kind == "field" else {}
+    changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 

@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 
 import click
 
-INPUTS = ("photos", "clips", "trajectories")
+INPUTS = ("photos", "clips", "trajectories", "pairs", "gyro")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def moved(command: Command) -> Command:
-    """--photos, --clips and --trajectories: where inputs lie now."""
+    """An option for each of INPUTS: where it lies now."""
     for name in reversed(INPUTS):
         text = f"Where the {name} lie now, if not where they did when the dataset was made."
         command = click.option(f"--{name}", metavar="PATH", help=text)(command)

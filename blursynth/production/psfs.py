@@ -12,6 +12,11 @@ from blursynth.kernels import psf
 from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import recipe
 
+_CENTRED = {
+    "centroid": "centroid on pixel size // 2",
+    "bounding-box": "start near the middle, by its bounding box",
+    "origin": "the point of light at pixel size // 2",
+}
 PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
 
 
@@ -141,9 +146,12 @@ def open_trajectories(path: str, fingerprint: str | None = None) -> reader.Datas
     """A complete trajectories dataset, or DatasetError; with a fingerprint, one that has it, or had it and grew."""
     dataset = reader.open(path)
     if dataset.kind != "trajectories":
-        raise errors.DatasetError(
-            f"{path} holds {dataset.kind}, not trajectories. Make some with `blursynth trajectories --n 1000`."
+        hint = (
+            "PSFs of pairs of `shake` need --grid, such as --grid 4x4"
+            if "camera_path" in dataset.names
+            else ("Make some with `blursynth trajectories --n 1000`")
         )
+        raise errors.DatasetError(f"{path} holds {dataset.kind}, not trajectories. {hint}.")
     if fingerprint is not None and fingerprint not in growth.lengths(dataset):
         raise errors.DatasetError(
             f"{path} holds other trajectories than those that this dataset is made from (fingerprint "
@@ -165,7 +173,7 @@ def from_start(exposure: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def psf_array(size: int, centring: str = "centroid") -> schema.ArraySpec:
     """The `psf` array of psfs and pairs datasets."""
-    centre = "centroid on pixel size // 2" if centring == "centroid" else "start near the middle, by its bounding box"
+    centre = _CENTRED[centring]
     return schema.ArraySpec(
         name="psf",
         dtype="float32",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import convolve, footage, psfs, shake, trajectories
+from blursynth.production import camera_psfs, convolve, footage, psfs, shake, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -14,6 +14,7 @@ FromRecord = Callable[[provenance.Record, int, Mapping[str, str]], makers.Maker]
 MAKERS: dict[str, FromRecord] = {
     "trajectories": trajectories.from_record,
     "psfs": psfs.from_record,
+    "camera-psfs": camera_psfs.from_record,
     "convolve": convolve.from_record,
     "shake": shake.from_record,
     "average-frames": footage.from_record,

@@ -74,7 +74,10 @@ def _psfs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, titl
     psf_NKK = dataset.read("psf", items)
     cells = [drawing.kernel(psf_KK, cell) for psf_KK in psf_NKK]
     columns = dataset.columns
-    captions = [f"path {columns['trajectory'][item]}, exposure {columns['exposure'][item]:g}" for item in items]
+    if "pair" in columns:
+        captions = [f"pair {columns['pair'][k]} at ({columns['point_x'][k]}, {columns['point_y'][k]})" for k in items]
+    else:
+        captions = [f"path {columns['trajectory'][k]}, exposure {columns['exposure'][k]:g}" for k in items]
     return drawing.grid(cells, captions, columns=_square(len(cells)), title=title)
 
 

@@ -22,10 +22,7 @@ class Cameras:
         """PSFs at the middles of GRID x GRID parts of the image, float32 (GRID, GRID, K, K)."""
         columns = self._dataset.columns
         size = 2 * (int(columns["motion_px"][item]) + 2) + 1
-        rows, across = (
-            ((np.arange(GRID) + 0.5) * extent / GRID).astype(np.int64) for extent in (self._height, self._width)
-        )
-        points = np.stack([np.repeat(rows, GRID), np.tile(across, GRID)], axis=1)
+        points = shake.grid(self._height, self._width, GRID, GRID)
         focal, x, y = (float(columns[name][item]) for name in ("focal_px", "centre_x", "centre_y"))
         frame = pose.View(self._height, self._width, focal, x, y)
         path = self._dataset.read("camera_path", [item])[0]

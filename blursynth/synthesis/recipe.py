@@ -86,6 +86,20 @@ class Psfs(recipe_file.Model):
     centring: Literal["centroid", "bounding-box"] = "centroid"
 
 
+class CameraPsfs(recipe_file.Model):
+    """`blursynth psfs` of pairs of a moving camera: a grid of points of light in each image.
+
+    pairs: fingerprint of the dataset of n pairs. size: side of the square canvas in px; the point's own place is at
+    pixel (size // 2, size // 2).
+    """
+
+    pairs: str
+    n: int = pydantic.Field(ge=1)
+    rows: int = pydantic.Field(ge=1, le=1024)
+    columns: int = pydantic.Field(ge=1, le=1024)
+    size: int = pydantic.Field(ge=3, le=4095)
+
+
 class Splits(recipe_file.Model):
     """Shares of the photos (never of the crops) that go to each split. They add up to 1."""
 

@@ -145,6 +145,15 @@ def psfs(
     return warp.point(pose.maps(taken.pose_T6, frame.focal, 1 / depth), taken.weights_RT, frame, points, size)
 
 
+def grid(height: int, width: int, rows: int, columns: int) -> npt.NDArray[np.int64]:
+    """Pixels in the middles of rows x columns equal parts of an image, int64 (points, 2), row then column."""
+    down, across = (
+        ((np.arange(count) + 0.5) * extent / count).astype(np.int64)
+        for count, extent in ((rows, height), (columns, width))
+    )
+    return np.stack([np.repeat(down, columns), np.tile(across, rows)], axis=1)
+
+
 def _target(request: shake_recipe.Shake) -> int:
     """The knot at which the sharp image is taken: with a rolling shutter, the middle row's middle, or first moment."""
     start = 0.5 * request.readout / (1 + request.readout) if request.readout else 0.0

@@ -97,7 +97,7 @@ def shakes() -> None:
                 seen = cv2.warpPerspective(
                     image, matrix, image.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
                 )
-                cv2.accumulateWeighted(seen, total, float(share))
+                cv2.scaleAdd(seen, float(share), total, total)
 
         ours()
         name = f"shake {width}x{height} RGB, {samples.motion:.0f} px of motion, {len(matrices)} moments"

@@ -1,0 +1,129 @@
+"""Maker of psfs datasets from pairs of a moving camera: what points of light across the image became."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors, recipe_file
+from blursynth.kernels import pose
+from blursynth.production import psfs
+from blursynth.storage import place, provenance, reader, schema
+from blursynth.synthesis import recipe, shake
+
+COLUMNS = ("focal_px", "centre_x", "centre_y", "depth")
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraPsfMaker:
+    """Makes items of `blursynth psfs` of pairs: item = pair * rows * columns + grid point, row by row."""
+
+    recipe: recipe.CameraPsfs
+    pairs: str
+    command: str = ""
+    shard_length: int | None = None
+
+    seed = 0  # nothing is drawn
+
+    @property
+    def schema(self) -> schema.Schema:
+        points = self.recipe.rows * self.recipe.columns
+        arrays = [
+            psfs.psf_array(self.recipe.size, "origin"),
+            schema.column("pair", "int64", long_name="index among the valid pairs", valid_range=(0, self.recipe.n - 1)),
+            schema.column("point_y", "int32", long_name="row of the point of light in the image", units="px"),
+            schema.column("point_x", "int32", long_name="column of the point of light in the image", units="px"),
+        ]
+        return schema.sized("psfs", self.recipe.n * points, arrays, self.shard_length)
+
+    def record(self) -> provenance.Record:
+        return provenance.Record(
+            recipe_toml=recipe_file.to_toml(self.recipe),
+            seed=self.seed,
+            command=self.command,
+            maker="camera-psfs",
+            inputs={"pairs": self.pairs},
+        )
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        dataset = self._dataset
+        height, width = dataset.shape_of("sharp")[:2]
+        points = shake.grid(height, width, self.recipe.rows, self.recipe.columns)
+        pair, point = np.divmod(np.arange(items.start, items.stop, dtype=np.int64), len(points))
+        kernels = np.empty((len(pair), self.recipe.size, self.recipe.size), np.float32)
+        readout = float(dataset.attributes_of("camera_path")["readout"])
+        for one in np.unique(pair):
+            focal, x, y, depth = (float(dataset.columns[name][one]) for name in COLUMNS)
+            path, rows = dataset.read("camera_path", [one])[0], pair == one
+            frame = pose.View(height, width, focal, x, y)
+            kernels[rows] = shake.psfs(path, frame, depth, readout, points[point[rows]], self.recipe.size)
+            if (np.abs(kernels[rows].sum(axis=(1, 2)) - 1) > 1e-6).any():
+                raise errors.InputError(
+                    f"Light of pair {one} of {self.pairs} falls outside of a canvas of {self.recipe.size} px; give a "
+                    f"larger --size: {size_for(dataset)} px hold every kernel."
+                )
+        at_y, at_x = points[point].T.astype(np.int32)
+        return {"psf": kernels, "pair": pair, "point_y": at_y, "point_x": at_x}
+
+    def peak_bytes(self, items: int) -> int:
+        """The kernels twice (made, and while encoded), and again in float64 for one pair."""
+        return items * 2 * self.schema.bytes_per_item + self.recipe.rows * self.recipe.columns * self.recipe.size**2 * 8
+
+    def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> list[provenance.Skipped]:  # noqa: ARG002
+        return []
+
+    @functools.cached_property
+    def _dataset(self) -> reader.Dataset:
+        return open_pairs(self.pairs, self.recipe.pairs)
+
+
+def maker(
+    pairs: str, points: str, size: int | None = None, command: str = "", shard_length: int | None = None
+) -> CameraPsfMaker:
+    """Check the request against the dataset of pairs; points: rows and columns such as "4x4".
+
+    Raises RecipeError for values out of range, DatasetError where the dataset has no camera paths.
+    """
+    dataset = open_pairs(pairs)
+    rows, _, columns = points.partition("x")
+    if not (rows.isdecimal() and columns.isdecimal()):
+        raise errors.RecipeError(f"--grid {points} is not understood; give rows and columns such as 4x4.")
+    values = {
+        "pairs": dataset.fingerprint,
+        "n": dataset.items,
+        "rows": int(rows),
+        "columns": int(columns),
+        "size": size or size_for(dataset),
+    }
+    request = recipe_file.build(values, recipe.CameraPsfs, "The command")
+    return CameraPsfMaker(request, place.normalise(pairs), command, shard_length)
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> CameraPsfMaker:
+    """The maker of a dataset with this record."""
+    request = recipe_file.parse(record.recipe_toml, recipe.CameraPsfs, "The recorded recipe")
+    return CameraPsfMaker(request, inputs["pairs"], record.command, shard_length)
+
+
+def open_pairs(path: str, fingerprint: str | None = None) -> reader.Dataset:
+    """A complete dataset of pairs with camera paths, and with this fingerprint where one is given, or DatasetError."""
+    dataset = reader.open(path)
+    if dataset.kind != "pairs" or "camera_path" not in dataset.names:
+        raise errors.DatasetError(
+            f"{path} holds {dataset.kind} without camera paths; PSFs are rendered from pairs of `blursynth shake`, or "
+            "from trajectories."
+        )
+    if fingerprint is not None and dataset.fingerprint != fingerprint:
+        raise errors.DatasetError(
+            f"{path} holds other pairs than those that this dataset is made from (fingerprint "
+            f"{dataset.fingerprint[:12]} instead of {fingerprint[:12]}); name theirs with --pairs."
+        )
+    return dataset
+
+
+def size_for(dataset: reader.Dataset) -> int:
+    """The odd size that holds every kernel: nothing goes further than the fastest point's path is long."""
+    return 2 * (int(np.ceil(dataset.columns["motion_px"].max())) + 2) + 1
