@@ -176,8 +176,8 @@ class AverageFramesMaker:
         target = first + np.array([self.recipe.target_of(int(each)) for each in count])
         height, width = self.frame
         made: Arrays = {
-            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
-            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "blurred": np.empty((len(item), height, width, 3), np.uint8),
+            "sharp": np.empty((len(item), height, width, 3), np.uint8),
             "valid": np.zeros(len(item), np.uint8),
             "split": np.asarray(self.split, np.uint8)[source],
             "source": source,
@@ -208,6 +208,8 @@ class AverageFramesMaker:
                     pair = found.pair(verdict.box)
                     made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
                     made["valid"][row] = 1
+                else:
+                    made["blurred"][row] = made["sharp"][row] = 0
         return made
 
     def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[_Verdict]]:
