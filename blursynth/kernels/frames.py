@@ -22,6 +22,7 @@ from blursynth.kernels import jit, response
 FINE = 256  # steps between two grey levels
 LEVELS = 255 * FINE + 1
 MOST_FRAMES = 1025  # in one mean: beyond, the darkest codes would not have enough steps of light
+TOGETHER = 4  # frames whose light is added at a time
 FEWEST_BUCKETS, MOST_BUCKETS = 1 << 11, 1 << 15
 HALF = np.float32(0.5)
 QUARTER = np.float32(0.25)
@@ -228,6 +229,33 @@ def _colour_row(
             full[2 * i + 1] = (half[i] + half[i + 1]) * HALF
 
 
+@jit.inline
+def _rgb_row(
+    luma: npt.NDArray[Any],
+    blue: npt.NDArray[np.float32],
+    red: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    red_at: npt.NDArray[np.uint16],
+    green_at: npt.NDArray[np.uint16],
+    blue_at: npt.NDArray[np.uint16],
+) -> None:
+    """Encoded RGB of a row, in steps of 1 / FINE grey level, rounded."""
+    dark, scale, _, red_r, blue_g, red_g, blue_b = weights
+    offset = HALF - dark * scale
+    for x in range(luma.size):
+        y = np.float32(luma[x]) * scale + offset
+        red_at[x] = np.uint16(min(max(y + red_r * red[x], ZERO), HIGHEST))
+        green_at[x] = np.uint16(min(max(y + blue_g * blue[x] + red_g * red[x], ZERO), HIGHEST))
+        blue_at[x] = np.uint16(min(max(y + blue_b * blue[x], ZERO), HIGHEST))
+
+
+@jit.inline
+def _add_four(total: npt.NDArray[np.int32], at: npt.NDArray[np.uint16], light: npt.NDArray[np.int32]) -> None:
+    """The light of TOGETHER rows, uint16 (TOGETHER, W): each sum is fetched and stored once for all of them."""
+    for x in range(total.size):
+        total[x] += (light[at[0, x]] + light[at[1, x]]) + (light[at[2, x]] + light[at[3, x]])
+
+
 @jit.kernel
 def _average_planes(
     luma: npt.NDArray[Any],
@@ -247,46 +275,39 @@ def _average_planes(
     sharp: npt.NDArray[np.uint8],
 ) -> None:
     frames, height, width = luma.shape
-    dark, scale, middle, red_r, blue_g, red_g, blue_b = weights
+    middle = weights[2]
     # One table for all channels where they are alike: it has to share the cache with nothing then.
     alike = linear.shape[0] == 1
     red_light, green_light, blue_light = linear[0], linear[0 if alike else 1], linear[0 if alike else 2]
     half = np.empty(blue.shape[2] + 1, np.float32)
     blue_row = np.empty(2 * blue.shape[2], np.float32)
     red_row = np.empty(2 * blue.shape[2], np.float32)
-    red_at, green_at, blue_at = np.empty(width, np.uint16), np.empty(width, np.uint16), np.empty(width, np.uint16)
-    red_sum, green_sum, blue_sum = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
+    at = np.empty((3, TOGETHER, width), np.uint16)
+    total = np.empty((3, width), np.int32)
     for row in range(height):
         near = far = row
         if halved_rows:
             near = row >> 1
             far = min(near + 1, blue.shape[1] - 1) if row & 1 else max(near - 1, 0)
-        red_sum[:] = 0
-        green_sum[:] = 0
-        blue_sum[:] = 0
+        total[:] = 0
+        waiting = 0
         for m in range(frames):
             _colour_row(blue[m, near], blue[m, far], middle, halved_columns, centred, half, blue_row)
             _colour_row(red[m, near], red[m, far], middle, halved_columns, centred, half, red_row)
-            luma_row = luma[m, row]
-            for x in range(width):
-                y = (np.float32(luma_row[x]) - dark) * scale + HALF
-                red_at[x] = np.uint16(min(max(y + red_r * red_row[x], ZERO), HIGHEST))
-                green_at[x] = np.uint16(min(max(y + blue_g * blue_row[x] + red_g * red_row[x], ZERO), HIGHEST))
-                blue_at[x] = np.uint16(min(max(y + blue_b * blue_row[x], ZERO), HIGHEST))
-            for x in range(width):
-                red_sum[x] += red_light[red_at[x]]
-            for x in range(width):
-                green_sum[x] += green_light[green_at[x]]
-            for x in range(width):
-                blue_sum[x] += blue_light[blue_at[x]]
+            _rgb_row(luma[m, row], blue_row, red_row, weights, at[0, waiting], at[1, waiting], at[2, waiting])
             if m == target:
-                for x in range(width):
-                    sharp[row, x, 0] = single[0, red_at[x]]
-                    sharp[row, x, 1] = single[1, green_at[x]]
-                    sharp[row, x, 2] = single[2, blue_at[x]]
-        _encode_row(red_sum, start[0], step[0], unit, red_at, blurred[row, :, 0])
-        _encode_row(green_sum, start[1], step[1], unit, green_at, blurred[row, :, 1])
-        _encode_row(blue_sum, start[2], step[2], unit, blue_at, blurred[row, :, 2])
+                for c in range(3):
+                    for x in range(width):
+                        sharp[row, x, c] = single[c, at[c, waiting, x]]
+            waiting += 1
+            if waiting == TOGETHER or m == frames - 1:
+                at[:, waiting:] = 0  # black, which adds nothing
+                _add_four(total[0], at[0], red_light)
+                _add_four(total[1], at[1], green_light)
+                _add_four(total[2], at[2], blue_light)
+                waiting = 0
+        for c in range(3):
+            _encode_row(total[c], start[c], step[c], unit, at[c, 0], blurred[row, :, c])
 
 
 @jit.kernel

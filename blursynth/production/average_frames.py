@@ -38,13 +38,17 @@ class _Verdict:
     lost: int = 0
 
 
+_LeftOut = tuple[int, window_columns.Reason, int]  # item, why, and how many frames of its window were lost
+
+
 @dataclasses.dataclass(frozen=True)
 class AverageFramesMaker:
     """Makes items of `blursynth average-frames`: item = window * pairs of a window + which of them.
 
     clips: in the order in which items count them. generations: how many of them there were each time that the dataset
     grew; the last counts all. left_out: clips known to be unusable, and losses known, before anything is decoded.
-    origin: the paths that the clips were found in.
+    origin: the paths that the clips were found in. left_by_window: items that this process found unusable, so that it
+    does not have to look at them again to say why.
     """
 
     recipe: frames_recipe.AverageFrames
@@ -56,6 +60,7 @@ class AverageFramesMaker:
     command: str = ""
     shard_length: int | None = None
     readers: readers_.Readers = dataclasses.field(default_factory=readers_.Readers, compare=False)
+    left_by_window: dict[int, list[_LeftOut]] = dataclasses.field(default_factory=dict, compare=False)
 
     @functools.cached_property
     def frame(self) -> tuple[int, int]:
@@ -171,8 +176,8 @@ class AverageFramesMaker:
         target = first + np.array([self.recipe.target_of(int(each)) for each in count])
         height, width = self.frame
         made: Arrays = {
-            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
-            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "blurred": np.empty((len(item), height, width, 3), np.uint8),
+            "sharp": np.empty((len(item), height, width, 3), np.uint8),
             "valid": np.zeros(len(item), np.uint8),
             "split": np.asarray(self.split, np.uint8)[source],
             "source": source,
@@ -190,6 +195,7 @@ class AverageFramesMaker:
         for wanted in np.unique(window):
             rows = np.flatnonzero(window == wanted)
             found, verdicts = self._judge(int(wanted), item[rows])
+            self._remember(int(wanted), item[rows], verdicts)
             for row, verdict in zip(rows, verdicts, strict=True):
                 made["reason"][row], made["step_px"][row], made["motion_px"][row] = (
                     verdict.reason,
@@ -202,6 +208,8 @@ class AverageFramesMaker:
                     pair = found.pair(verdict.box)
                     made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
                     made["valid"][row] = 1
+                else:
+                    made["blurred"][row] = made["sharp"][row] = 0
         return made
 
     def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[_Verdict]]:
@@ -253,17 +261,28 @@ class AverageFramesMaker:
         lefts = (uniform[:, 1] * (clip.width - width + 1)).astype(int).tolist()
         return [(top, left, height, width) for top, left in zip(tops, lefts, strict=True)]
 
+    def _remember(self, window: int, items: npt.NDArray[np.int64], verdicts: Sequence[_Verdict]) -> None:
+        left = [(int(k), v.reason, v.lost) for k, v in zip(items, verdicts, strict=True) if v.reason]
+        if left:
+            known = {entry[0]: entry for entry in [*self.left_by_window.get(window, []), *left]}
+            self.left_by_window[window] = list(known.values())
+
     def skipped(self, invalid: Items) -> list[provenance.Skipped]:
-        """Why these items were left out: their windows are looked at again."""
+        """Why these items were left out: windows that another process made are looked at again."""
         numbers = np.asarray(invalid, np.int64)
         window = np.searchsorted(self._begin, numbers, side="right") - 1
         counts: dict[str, collections.Counter[window_columns.Reason]] = collections.defaultdict(collections.Counter)
         lost: collections.Counter[str] = collections.Counter()
-        for wanted in np.unique(window):
+        for wanted in np.unique(window).tolist():
             name = self.clips[int(self.windows.clip[wanted])].name
-            _, verdicts = self._judge(int(wanted), numbers[window == wanted])
-            counts[name].update(verdict.reason for verdict in verdicts)
-            lost[name] += verdicts[0].lost
+            items = numbers[window == wanted]
+            known = {item: (reason, gone) for item, reason, gone in self.left_by_window.get(wanted, [])}
+            if not known.keys() >= set(items.tolist()):
+                _, verdicts = self._judge(wanted, items)
+                known = {int(k): (v.reason, v.lost) for k, v in zip(items, verdicts, strict=True)}
+            found = [known[item] for item in items.tolist()]
+            counts[name].update(reason for reason, _ in found)
+            lost[name] += found[0][1]
         return [
             provenance.Skipped(name, window_columns.sentence(reason, found, lost[name]))
             for name, reasons in counts.items()

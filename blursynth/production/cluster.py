@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import distributed
 
 from blursynth import errors
-from blursynth.production import execute, machine
+from blursynth.production import execute, lanes, machine
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Cluster:
         attempt = functools.partial(_attempt, machine.versions())
         done: queue.SimpleQueue[str] = queue.SimpleQueue()
         pending: dict[str, tuple[Task, Any]] = {}
-        numbered = enumerate(tasks)
+        numbered = enumerate(lanes.spread(tasks, self.workers))
         most = AHEAD * self.workers
         try:
             while True:

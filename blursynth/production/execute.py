@@ -11,7 +11,7 @@ import dask.system
 import dask.utils
 
 from blursynth import errors
-from blursynth.production import machine
+from blursynth.production import lanes, machine
 
 Task = TypeVar("Task")
 # Tasks in one graph. What Dask spends on a task grows with its graph: 0.2 ms in one of 2,000, 0.6 ms in one of 30,000.
@@ -83,15 +83,15 @@ class Threads:
         ended: Ended[Task],
         pool: concurrent.futures.Executor,
     ) -> None:
-        # They take the last name first. Begun in the order given, videos are cheaper to read.
-        names = [f"shard-{number:09d}" for number in reversed(range(len(tasks)))]
-        by_name = dict(zip(names, tasks, strict=True))
-        call = dask.delayed(functools.partial(_attempt, function), pure=False, traverse=False)  # type: ignore[attr-defined]
-        calls = [call(task, dask_key_name=name) for name, task in by_name.items()]
+        names = [f"shard-{number:09d}" for number in range(len(tasks))]
+        waiting = lanes.Lanes(tasks, self.workers)
+        call = dask.delayed(functools.partial(_attempt, function, waiting), pure=False, traverse=False)  # type: ignore[attr-defined]
+        calls = [call(dask_key_name=name) for name in names]
+        known = frozenset(names)
 
-        def after(key: str, error: Exception | None, *_: Any) -> None:
-            if key in by_name:
-                ended(by_name[key], error)
+        def after(key: str, result: Any, *_: Any) -> None:
+            if key in known:
+                ended(*result)
 
         progress = dask.callbacks.Callback(posttask=after)
         with progress:
@@ -100,12 +100,14 @@ class Threads:
             )
 
 
-def _attempt(function: Callable[[Task], None], task: Task) -> Exception | None:
+def _attempt(function: Callable[[Task], None], waiting: lanes.Lanes[Task]) -> tuple[Task, Exception | None]:
+    """The next task, and what it raised: one shard that cannot be made does not stop the rest; `attempts` decides."""
+    task = waiting.take()
     try:
         function(task)
-    except Exception as error:  # one shard that cannot be made does not stop the rest; `attempts` decides
-        return error
-    return None
+    except Exception as error:
+        return task, error
+    return task, None
 
 
 def run(

@@ -1,7 +1,7 @@
 """Cutting a dataset into tasks: one whole shard each, so that no two tasks ever write the same object."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +33,3 @@ def shard_tasks(
         if finished is None or not finished[shard]:
             items = schema.items_of(shard)
             yield ShardTask(shard, items, kept - items.start if kept in items else 0)
-
-
-def spread(tasks: Sequence[ShardTask], workers: int) -> list[ShardTask]:
-    """The same tasks in the order in which `workers` that each work through a part of their own would begin them.
-
-    What follows in a dataset often follows in its source, a video above all, and is cheaper to go on with than to find.
-    """
-    length = -(-len(tasks) // workers) if tasks else 0
-    return [task for k in range(length) for task in tasks[k::length]]

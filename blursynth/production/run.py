@@ -93,7 +93,7 @@ def _make_missing(
     if job.state is jobs.State.COMPLETE:
         return schema.items
     place.sweep(job.path)
-    tasks = plan.spread(job.tasks(), executor.workers)
+    tasks = job.tasks()
     resumed = done = schema.items - sum(len(task.made) for task in tasks)
     if resumed:
         _log.info("Going on with %s: %d of %d items are there.", job.path, resumed, schema.items)

@@ -5,6 +5,7 @@ The only part of averaging that needs OpenCV, which is imported when it is used.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
+from blursynth.kernels import displacement
 from blursynth.media import picture
 
 Grey = npt.NDArray[np.uint8]
 
 _TEXTURED = 64  # Sobel response of a gradient of 8 grey levels a pixel: below, flow is a guess
-_LARGEST = 99.9  # percentile of displacements that counts as the largest, so that single outliers do not
+_LARGEST = 0.999  # quantile of displacements that counts as the largest, so that single outliers do not
 _FEWEST = 16  # textured pixels without which nothing is seen to move
 _SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
 _THUMBNAIL = (18, 32)
@@ -40,9 +42,10 @@ class Steps:
         columns = slice(left // self.shrink, -(-(left + width) // self.shrink))
         largest = np.zeros(len(self.distance), np.float32)
         for k, distance in enumerate(self.distance[:, rows, columns]):
-            seen = distance[~np.isnan(distance)]
+            seen = displacement.known(distance)
             if seen.size >= _FEWEST:
-                largest[k] = np.percentile(seen, _LARGEST)
+                place = math.ceil((seen.size - 1) * _LARGEST)
+                largest[k] = np.partition(seen, place)[place]
         return largest
 
 
@@ -117,8 +120,7 @@ def measure(shrunk: Shrunk) -> Steps:
     for k, (before, after) in enumerate(itertools.pairwise(greys)):
         flow = search.calc(before, after, None)
         across, down = cv2.spatialGradient(before)
-        textured = np.abs(across) + np.abs(down) > _TEXTURED
-        distance[k][textured] = cv2.magnitude(flow[..., 0], flow[..., 1])[textured] * factor
+        distance[k] = displacement.lengths(flow, across, down, _TEXTURED, factor)
     return Steps(distance, factor)
 
 
