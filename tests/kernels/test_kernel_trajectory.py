@@ -71,7 +71,7 @@ def test_draws_of_the_motion_are_normal_and_uniform():
     headings = np.arctan2(paths.position[:, 1, 1], paths.position[:, 1, 0]) / (2 * np.pi) % 1
     assert scipy.stats.kstest(headings, "uniform").pvalue > 0.001
     words = (random.uniforms(4, random.Stream.SCENE, np.arange(count), 2) * 2**32).astype(np.uint64)
-    normals = np.array([motion._normals(first, second) for first, second in words])
+    normals = np.array([motion.normals(first, second) for first, second in words])
     assert normals.dtype == np.float32 or normals.dtype == np.float64
     for column in normals.T:
         assert scipy.stats.kstest(column, "norm").pvalue > 0.001
@@ -81,7 +81,7 @@ def test_draws_of_the_motion_are_normal_and_uniform():
 def test_largest_and_smallest_normals_are_finite():
     top = np.uint64(2**32 - 1)
     zero = np.uint64(0)
-    extremes = [motion._normals(first, second) for first in (zero, top) for second in (zero, top)]
+    extremes = [motion.normals(first, second) for first in (zero, top) for second in (zero, top)]
     assert np.isfinite(extremes).all()
     assert 6.6 < np.abs(extremes).max() < 6.7
 
