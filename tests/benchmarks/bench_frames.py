@@ -4,7 +4,7 @@
 
 CLIP is looped without recoding until it lasts the time asked for; without it a moving test picture is coded first.
 Prints frames per second of each, start-up apart (kernels compiled, clip indexed and hashed), the ratio of the best
-runs, the processor's time of a frame in ms (which other work on the machine changes less), and the largest memory of the
+runs, processor time of a frame in ms (which other work on the machine changes less), and the largest memory of the
 process that averages, beside that for a third of the time.
 """
 
