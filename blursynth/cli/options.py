@@ -219,7 +219,8 @@ def summary(out: str, outcome: Any, unit: str) -> str:
     else:
         rate = outcome.made / max(outcome.seconds, 1e-9)
         kept = f", {outcome.resumed} kept from an earlier run" if outcome.resumed else ""
-        lines = [f"{out}: {outcome.made} {unit} in {outcome.seconds:.1f} s ({rate:.0f}/s){kept}."]
+        unusable = f"; {outcome.invalid} of all could not be used" if outcome.invalid else ""
+        lines = [f"{out}: {outcome.made} {unit} in {outcome.seconds:.1f} s ({rate:.0f}/s){kept}{unusable}."]
     if outcome.skipped:
         lines.append(f"Left out ({len(outcome.skipped)}), recorded in the dataset:")
         lines += [f"  {left.name}: {left.reason}" for left in outcome.skipped[:LEFT_OUT_SHOWN]]

@@ -24,6 +24,7 @@ class Outcome:
     """What a run did. `made` and `resumed`: items made now, and items that were there from an earlier run.
 
     `nothing_to_do`: the dataset was complete before. `skipped`: what was left out, with reasons. `seconds`: wall time.
+    `invalid`: how many of the dataset's items could not be made.
     """
 
     made: int
@@ -31,6 +32,7 @@ class Outcome:
     skipped: tuple[provenance.Skipped, ...]
     seconds: float
     nothing_to_do: bool = False
+    invalid: int = 0
 
 
 def produce(
@@ -65,10 +67,10 @@ def produce(
             executor = capacity.threads(job.maker, workers, memory)
         _begin(job, executor, memory)
         resumed = _make_missing(job, executor, progress, strict)
-        skipped = _finish(job, strict)
+        skipped, invalid = _finish(job, strict)
     seconds = time.monotonic() - began
     complete = job.state is jobs.State.COMPLETE
-    return Outcome(job.maker.schema.items - resumed, resumed, skipped, seconds, nothing_to_do=complete)
+    return Outcome(job.maker.schema.items - resumed, resumed, skipped, seconds, complete, invalid)
 
 
 def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> None:
@@ -128,8 +130,11 @@ def make_shard(maker: makers.Maker, path: str, strict: bool, identity: str, task
     writer.write_shard(path, maker.schema, task.shard, arrays, identity)
 
 
-def _finish(job: jobs.Job, strict: bool) -> tuple[provenance.Skipped, ...]:
-    """Put the reasons for left-out items on record and mark the dataset complete; gives all that was left out."""
+def _finish(job: jobs.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...], int]:
+    """Put the reasons for left-out items on record and mark the dataset complete.
+
+    Gives all that was left out, and how many items.
+    """
     maker, path = job.maker, job.path
     if job.state is not jobs.State.COMPLETE:
         writer.require_in_the_making(path, job.identity)
@@ -148,7 +153,8 @@ def _finish(job: jobs.Job, strict: bool) -> tuple[provenance.Skipped, ...]:
     growth.end(path)
     stored = reader.stored_attributes(path)
     assert stored is not None, f"{path} vanished"
-    return tuple(provenance.Skipped(**entry) for entry in stored["skipped"])
+    skipped = tuple(provenance.Skipped(**entry) for entry in stored["skipped"])
+    return skipped, maker.schema.items - stored["valid_items"]
 
 
 def _refuse(maker: makers.Maker, invalid: npt.NDArray[np.int64]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
-from blursynth.kernels import convolve, frames, psf, random, response, trajectory
+from blursynth.kernels import convolve, displacement, frames, psf, random, response, trajectory
 
 # What a fused multiply-add may change in its last bits; everything else is the same to the bit.
 FUSED = ("uniform",)
@@ -44,6 +44,10 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     total = np.zeros(codes.shape, np.int32)
     frames.accumulate(total, codes, table)
     result["total"] = frames.encode(total, table)
+    gradient = codes[..., 0].astype(np.int16) - 128
+    lengths = displacement.lengths(window[:, :, :2], gradient, gradient[::-1], 90, 4)
+    result["lengths"] = np.nan_to_num(lengths, nan=-1)
+    result["known"] = displacement.known(lengths)
     result["encode"] = response.encode(window, "gamma2.2")
     return result
 
