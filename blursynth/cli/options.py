@@ -49,6 +49,16 @@ def making(command: Command) -> Command:
     return command
 
 
+realism = click.option(
+    "--realism",
+    multiple=True,
+    metavar="PRESET|NAME=VALUE",
+    help="What a camera makes of the blurred light: rsblur, realblur (saturation, sensor noise, demosaicing), "
+    "gaussian, lai or none; and single steps, such as jpeg=70:95, saturation=off, sensor.read=1e-3 or response=FILE. "
+    "May repeat.",
+)
+
+
 def photo_pairs(command: Command) -> Command:
     """What every command takes that makes pairs from photos."""
     shared = [
@@ -76,6 +86,7 @@ def photo_pairs(command: Command) -> Command:
         click.option(
             "--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out."
         ),
+        realism,
     ]
     for option in reversed(shared):
         command = option(command)
