@@ -19,36 +19,29 @@ _SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.
 
 COLUMNS = {
     "saturation": ("float32", "light above white of what shows as white"),
-    "shot": ("float32", "light of one photon on the sensor, in parts of white"),
-    "read": ("float32", "standard deviation of read noise on the sensor, in parts of white"),
+    "shot_noise": ("float32", "light of one photon on the sensor, in parts of white"),
+    "read_noise": ("float32", "standard deviation of read noise on the sensor, in parts of white"),
     "red_gain": ("float32", "white balance of red"),
     "blue_gain": ("float32", "white balance of blue"),
     "bayer": ("uint8", "pattern of the sensor: rggb, grbg, gbrg, bggr"),
-    "gaussian": ("float32", "standard deviation of normal noise on codes, in parts of white"),
-    "uniform": ("float32", "width of uniform, one-sided noise on codes, in parts of white"),
-    "jpeg": ("uint8", "quality of the JPEG file that the blurred image went through"),
+    "noise_sigma": ("float32", "standard deviation of normal noise on codes, in parts of white"),
+    "noise_width": ("float32", "width of uniform, one-sided noise on codes, in parts of white"),
+    "jpeg_quality": ("uint8", "quality of the JPEG file that the blurred image went through"),
 }
 """What may be drawn for each item: dtype and meaning."""
-
-_OF_SENSOR = ("shot", "read", "red_gain", "blue_gain", "bayer")
 
 
 def drawn(wanted: realism_recipe.Realism) -> list[str]:
     """Which of COLUMNS this recipe draws."""
-    names = [name for name in ("saturation", "gaussian", "uniform", "jpeg") if getattr(wanted, name) is not None]
-    return [name for name in COLUMNS if name in names or (wanted.sensor is not None and name in _OF_SENSOR)]
+    return list(draw(wanted, 0, np.zeros(0, np.int64)))
 
 
 def draw(wanted: realism_recipe.Realism, seed: int, items: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
     """The values of each item, (N,), by the names of `drawn`."""
     uniform = random.uniforms(seed, random.Stream.SENSOR, items, 9)
     values: dict[str, npt.NDArray[Any]] = {}
-    for k, name in ((0, "saturation"), (6, "gaussian"), (7, "uniform")):
-        wish = getattr(wanted, name)
-        if wish is not None:
-            values[name] = wish.at(uniform[:, k]).astype(np.float32)
-    if wanted.jpeg is not None:
-        values["jpeg"] = np.rint(wanted.jpeg.at(uniform[:, 8])).astype(np.uint8)
+    if wanted.saturation is not None:
+        values["saturation"] = wanted.saturation.at(uniform[:, 0]).astype(np.float32)
     if wanted.sensor is not None:
         own = wanted.sensor
         if own.pattern == "random":
@@ -56,12 +49,17 @@ def draw(wanted: realism_recipe.Realism, seed: int, items: npt.NDArray[np.int64]
         else:
             bayer = np.full(len(items), sensor.PATTERNS.index(own.pattern), np.uint8)
         values |= {
-            "shot": (own.shot * own.gain.at(uniform[:, 1])).astype(np.float32),
-            "read": (own.read * own.gain.at(uniform[:, 2])).astype(np.float32),
+            "shot_noise": (own.shot * own.gain.at(uniform[:, 1])).astype(np.float32),
+            "read_noise": (own.read * own.gain.at(uniform[:, 2])).astype(np.float32),
             "red_gain": own.red.at(uniform[:, 3]).astype(np.float32),
             "blue_gain": own.blue.at(uniform[:, 4]).astype(np.float32),
             "bayer": bayer,
         }
+    for k, name, wish in ((6, "noise_sigma", wanted.gaussian), (7, "noise_width", wanted.uniform)):
+        if wish is not None:
+            values[name] = wish.at(uniform[:, k]).astype(np.float32)
+    if wanted.jpeg is not None:
+        values["jpeg_quality"] = np.rint(wanted.jpeg.at(uniform[:, 8])).astype(np.uint8)
     return values
 
 
@@ -96,10 +94,10 @@ class Camera:
         if self.wanted.sensor is not None:
             clipped = _seen(clipped, self.wanted.sensor, values, seed, item)
         codes = self.encode(clipped)
-        sigma, width = values.get("gaussian", 0.0), values.get("uniform", 0.0)
+        sigma, width = values.get("noise_sigma", 0.0), values.get("noise_width", 0.0)
         if sigma or width:
             codes = sensor.add_plain_noise(codes, sigma, width, seed, item)
-        return photos.through_jpeg(codes, int(values["jpeg"])) if "jpeg" in values else codes
+        return photos.through_jpeg(codes, int(values["jpeg_quality"])) if "jpeg_quality" in values else codes
 
     def sharp(self, codes_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The sharp image: as it is, or with the recipe's response in place of its own."""
@@ -136,7 +134,7 @@ def _seen(
     pattern = int(values["bayer"])
     forward = to_sensor(wanted, values["red_gain"], values["blue_gain"])
     raw = sensor.mosaic(light_HWC, forward.astype(np.float32), pattern)
-    raw = sensor.add_noise(raw, values["shot"], values["read"], seed, item)
+    raw = sensor.add_noise(raw, values["shot_noise"], values["read_noise"], seed, item)
     # White balance and the way back to sRGB in one; demosaicing is linear in each colour.
     gains = np.array([values["red_gain"], 1.0, values["blue_gain"]])
     _balance(raw, gains.astype(np.float32), pattern)

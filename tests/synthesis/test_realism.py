@@ -90,8 +90,8 @@ def test_what_is_at_white_has_no_noise() -> None:
 def test_gains_and_patterns_are_drawn_for_each_item() -> None:
     asked = wanted(preset="rsblur")
     values = realism.draw(asked, 3, ITEMS)
-    assert list(values) == ["saturation", "shot", "read", "red_gain", "blue_gain", "bayer"]
-    assert (values["read"].astype(np.float64) ** 2).mean() / 9.1504e-4**2 == pytest.approx(13 / 12, rel=0.03)
+    assert list(values) == ["saturation", "shot_noise", "read_noise", "red_gain", "blue_gain", "bayer"]
+    assert (values["read_noise"].astype(np.float64) ** 2).mean() / 9.1504e-4**2 == pytest.approx(13 / 12, rel=0.03)
     for name, low, high in (("saturation", 0.25, 1.75), ("red_gain", 1.9, 2.4), ("blue_gain", 1.5, 1.9)):
         assert low <= values[name].min() < values[name].max() <= high
     assert np.bincount(values["bayer"]).tolist() == pytest.approx([750] * 4, abs=100)
@@ -124,10 +124,10 @@ def test_a_response_is_given_to_both_images() -> None:
 def test_jpeg_is_the_last_step() -> None:
     asked = camera(jpeg="30:90")
     values = one(asked.wanted)
-    assert 30 <= values["jpeg"] <= 90
+    assert 30 <= values["jpeg_quality"] <= 90
     made = asked.blurred(SMOOTH, values, 1, 2)
     plain = response.encode(SMOOTH, "gamma2.2")
-    assert np.array_equal(made, photos.through_jpeg(plain, int(values["jpeg"])))
+    assert np.array_equal(made, photos.through_jpeg(plain, int(values["jpeg_quality"])))
     assert not np.array_equal(made, plain)
 
 
@@ -171,7 +171,7 @@ def test_pairs_say_what_was_drawn_and_keep_the_sharp_image() -> None:
     apart = np.abs(plain["blurred"].astype(int) - real["blurred"])
     assert 0.5 < apart.mean() < 12
     names = set(real) - set(plain)
-    assert names == {"saturation", "shot", "read", "red_gain", "blue_gain", "bayer"}
+    assert names == {"saturation", "shot_noise", "read_noise", "red_gain", "blue_gain", "bayer"}
 
 
 def test_a_dataset_with_a_response_says_that_its_codes_follow_a_table(tmp_path: pathlib.Path) -> None:
