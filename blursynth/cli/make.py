@@ -29,7 +29,7 @@ def command(ctx: click.Context, /, recipe: str, **given: Any) -> None:
     Examples:
       blursynth make deblurgan-synth --source coco=train2017/
       blursynth make deep-generative-filter --source coco=train2017/ --source imagenet=val/ --dry-run
-      blursynth make lai --set photos.size=512 --set photos.realism=jpeg=80:95
+      blursynth make lai --source uniform=sharp/ --source nonuniform=sharp/ --set uniform.psf_size=75
       blursynth make my-recipe.toml --out /data --only gopro
     """
     from blursynth.cli import recipe_commands

@@ -16,7 +16,7 @@ def read(path: str | pathlib.Path) -> list[float]:
         table = np.loadtxt(path, delimiter="," if "," in pathlib.Path(path).read_text() else None, ndmin=2)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise errors.InputError(f"{path} cannot be read as a response table: {reason}.") from None
+        raise errors.InputError(f"{path} cannot be read as a response table: {reason.rstrip('.')}.") from None
     if table.shape not in ((256, 1), (256, 3)):
         raise errors.InputError(
             f"{path} has {table.shape[0]} rows of {table.shape[1]} numbers; a response table has 256 rows, one "
