@@ -16,6 +16,7 @@ COMMANDS = {
     "average-frames": "Blurred/sharp pairs from 240 fps video.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
+    "report": "A dataset on one HTML page: items, distributions, provenance.",
     "verify": "Whether a dataset still is what was made.",
     "repair": "Make damaged or missing shards again.",
     "replay": "Make one item again and compare it.",

@@ -6,10 +6,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import errors, recipe_file
-from blursynth.report import averaged, drawing, shaken
+from blursynth import errors
+from blursynth.report import averaged, drawing, paths, shaken
 from blursynth.storage import reader
-from blursynth.synthesis import motion, recipe
 
 PATH_POINTS = 400  # a path is drawn through at most this many of its samples
 
@@ -61,7 +60,8 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> 
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
     fields = dataset.read("psf_field", items) if "psf_field" in dataset.names else None
     cameras = shaken.Cameras(dataset) if "camera_path" in dataset.names else None
-    paths = _drawn_paths(dataset, items) if "anxiety" in dataset.columns else None
+    follow = paths.follower(dataset)
+    drawn = follow(items) if follow is not None else None
     windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
     names = [source["name"] for source in dataset.sources]
     split_names = dataset.attributes["splits"]
@@ -81,8 +81,8 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> 
             row.append(Cell(drawing.kernels(fields[k], cell), caption))
         if cameras is not None:
             row.append(Cell(drawing.kernels(cameras.kernels(item), cell), cameras.caption(item)))
-        if paths is not None:
-            seen = paths[k][: max(2, math.ceil(len(paths[k]) * float(dataset.columns["exposure"][item])))]
+        if drawn is not None:
+            seen = drawn[k][: max(2, math.ceil(len(drawn[k]) * float(dataset.columns["exposure"][item])))]
             caption = f"path, {_extent(seen):.0f} px across, anxiety {dataset.columns['anxiety'][item]:.3f}"
             row.append(Cell(drawing.path(_thinned(seen), cell, _extent(seen)), caption))
         if windows is not None:
@@ -104,8 +104,8 @@ def _psfs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> l
 
 
 def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> list[list[Cell]]:
-    scale = np.float32(dataset.attributes_of("position")["scale_factor"])
-    paths = dataset.read("position", items).astype(np.float32) * scale
+    follow = paths.follower(dataset)
+    assert follow is not None, "a dataset of trajectories has paths"
     anxiety = dataset.columns["anxiety"]
     return [
         [
@@ -114,16 +114,8 @@ def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: i
                 f"{item}: {_extent(path):.0f} px across, anxiety {anxiety[item]:.3f}",
             )
         ]
-        for item, path in zip(items, paths, strict=True)
+        for item, path in zip(items, follow(items), strict=True)
     ]
-
-
-def _drawn_paths(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
-    """The items' paths in px, followed again from the recorded recipe; None where they came from a dataset."""
-    request = recipe_file.parse(dataset.attributes["recipe"], recipe.Convolve, str(dataset.path))
-    if request.motion is None:
-        return None
-    return motion.simulate(request.motion, dataset.attributes["seed"], dataset.item_numbers[items]).pixels()
 
 
 def _thinned(path: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
