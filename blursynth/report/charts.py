@@ -5,7 +5,7 @@ import math
 from blursynth.report import distribution
 from blursynth.report.markup import Markup, element
 
-_WIDTH, _HEIGHT = 320, 150
+_WIDTH, _HEIGHT = 320, 138
 _LEFT, _RIGHT, _TOP, _BASE = 6, 314, 18, 118  # of the bars, px; labels below the base
 _RUG = 9  # px, length of the marks of what is shown beside
 _LABELS = 5  # at most, along the axis
@@ -39,7 +39,7 @@ def bars(shown: distribution.Distribution) -> Markup:
         top,
         *_marks(shown),
         *_labels(shown),
-        view_box=f"0 0 {_WIDTH} {_HEIGHT}",
+        view_box=f"0 0 {_WIDTH} {_HEIGHT + (_RUG if shown.beside else 0)}",
         role="img",
         aria_label=f"{shown.title}: {summary(shown)}",
     )
@@ -51,15 +51,15 @@ def summary(shown: distribution.Distribution) -> str:
     return f"median {number(shown.median)}{unit}, 5 % to 95 %: {number(shown.low)} to {number(shown.high)}{unit}"
 
 
-def number(value: float) -> str:
-    """Four digits, no exponent for whole numbers that people count with."""
-    return f"{value:,.0f}" if abs(value) >= 1000 and float(value).is_integer() else f"{value:.4g}"
+def number(value: float, digits: int = 3) -> str:
+    """A number with so many digits that count, and all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def _bin(shown: distribution.Distribution, k: int) -> str:
     if shown.distinct:
-        return number(shown.distinct[k])
-    return f"{number(shown.edges[k])} to {number(shown.edges[k + 1])}"
+        return number(shown.distinct[k], 5)
+    return f"{number(shown.edges[k], 5)} to {number(shown.edges[k + 1], 5)}"
 
 
 def _labels(shown: distribution.Distribution) -> list[Markup]:
@@ -71,13 +71,13 @@ def _labels(shown: distribution.Distribution) -> list[Markup]:
         places = [(_LEFT + (k + 0.5) * pitch, shown.distinct[k]) for k in range(0, slots, step)]
     else:
         places = [(_place(shown, value), value) for value in ticks(shown.edges[0], shown.edges[-1])]
-    y = _BASE + (24 if shown.beside else 16)
+    y = _BASE + 16 + (_RUG if shown.beside else 0)
     return [_label(x, y, value) for x, value in places]
 
 
 def _label(x: float, y: float, value: float) -> Markup:
     anchor = "start" if x < _LEFT + 12 else "end" if x > _RIGHT - 12 else "middle"
-    return element("text", number(value), class_="label", x=_round(x), y=y, text_anchor=anchor)
+    return element("text", number(value, 5), class_="label", x=_round(x), y=y, text_anchor=anchor)
 
 
 def _marks(shown: distribution.Distribution) -> list[Markup]:

@@ -24,13 +24,20 @@ def join(*parts: str) -> Markup:
     return Markup("".join(part if isinstance(part, Markup) else html.escape(part) for part in parts))
 
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Markup:
-    """A table with a line of headings; the first cell of each row is its heading. It scrolls where it is too wide."""
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], words: bool = False) -> Markup:
+    """A table of numbers, or words, with a line of headings; the first cell of each row is its heading.
+
+    It scrolls where it is too wide.
+    """
     top = element("tr", *(element("th", cell, scope="col") for cell in head))
     body = [
         element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])) for row in rows
     ]
-    return element("div", element("table", element("thead", top), element("tbody", *body)), class_="wide")
+    return element(
+        "div",
+        element("table", element("thead", top), element("tbody", *body)),
+        class_="wide words" if words else "wide",
+    )
 
 
 _VOID = frozenset({"meta", "img", "br"})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from blursynth.kernels import response
 from blursynth.report import distribution, preview
 from blursynth.storage import reader
 
@@ -49,13 +50,14 @@ def _forgetful(dataset: reader.Dataset) -> reader.Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How blurred and sharp images differ, in `items` of the dataset's items, by their stored values.
+    """How blurred and sharp images differ, in `items` of the dataset's items.
 
-    psnr: dB, peak 255, all channels. brightness: mean blurred minus mean sharp image, in grey levels.
+    psnr: dB, of stored values, peak 255, all channels. light: mean of the blurred image against that of the sharp one,
+    in per cent of the latter; of light where the transfer function is known, else of stored values.
     """
 
     psnr: distribution.Distribution
-    brightness: distribution.Distribution
+    light: distribution.Distribution
     items: int
 
 
@@ -65,18 +67,20 @@ def difference(dataset: reader.Dataset, most: int) -> Difference | None:
         return None
     items = preview.spread(dataset.items, most)
     length = max(1, _BATCH_BYTES // int(np.prod(dataset.shape_of("sharp"))))
-    ratios, offsets = [], []
+    known = dataset.transfer_function in response.TRANSFER_FUNCTIONS
+    transfer = dataset.transfer_function if known else "linear"
+    light_of = response.decode_table(transfer).astype(np.float64)
+    ratios, changes = [], []
     for start in range(0, len(items), length):
         part = items[start : start + length]
         for blurred, sharp in zip(dataset.read("blurred", part), dataset.read("sharp", part), strict=True):
-            apart = blurred.astype(np.int32) - sharp
-            error = float(np.square(apart).mean())
+            error = float(np.square(blurred.astype(np.int32) - sharp).mean())
             ratios.append(min(_LARGEST, 10 * float(np.log10(255**2 / error))) if error else _LARGEST)
-            offsets.append(float(apart.mean()))
+            after, before = (float(np.bincount(codes.ravel(), minlength=256) @ light_of) for codes in (blurred, sharp))
+            changes.append(100 * (after / before - 1) if before else np.nan)
     psnr = distribution.of(
         "psnr", np.array(ratios), "blurred against sharp", "dB", f"PSNR of stored values, peak 255, cut at {_LARGEST:g}"
     )
-    brightness = distribution.of(
-        "brightness", np.array(offsets), "change of brightness", "grey levels", "mean of blurred minus mean of sharp"
-    )
-    return Difference(psnr, brightness, len(items))
+    meaning = f"of the mean of all pixels, blurred against sharp, {f'as light ({transfer})' if known else 'as stored'}"
+    light = distribution.of("light", np.array(changes), "change of light", "%", meaning)
+    return Difference(psnr, light, len(items))

@@ -54,7 +54,7 @@ def provenance(dataset: reader.Dataset) -> Markup:
     """Recipe, seed, versions and fingerprints."""
     made = dataset.attributes
     facts: list[tuple[str, str]] = [
-        ("made", made["created"]),
+        ("made", made["created"].replace("T", " ").replace("+00:00", " UTC")),
         ("seed", str(made["seed"])),
         ("format", f"version {made['format_version']}, shards of {made['shard_length']:,} items"),
         *((name, version) for name, version in made["versions"].items()),
@@ -87,7 +87,9 @@ def sources(dataset: reader.Dataset) -> Markup:
     if len(listed) > len(rows):
         text += f" The first {len(rows)} are shown; the dataset lists all."
     return join(
-        element("h2", "Sources"), element("p", text), table(("name", "items", "size, px", "bytes", "SHA-256"), rows)
+        element("h2", "Sources"),
+        element("p", text),
+        table(("name", "items", "size, px", "bytes", "SHA-256"), rows, words=True),
     )
 
 
@@ -107,7 +109,7 @@ def left_out(dataset: reader.Dataset) -> Markup:
     if len(skipped) > SKIPPED_SHOWN:
         text += f" The first {SKIPPED_SHOWN} of {len(skipped):,} reasons are shown; the dataset lists all."
     rows = [(left["name"], left["reason"]) for left in skipped[:SKIPPED_SHOWN]]
-    return join(element("h2", "Left out"), element("p", text), table(("what", "why"), rows) if rows else "")
+    return join(element("h2", "Left out"), element("p", text), table(("what", "why"), rows, words=True) if rows else "")
 
 
 def fact_list(facts: list[tuple[str, str]]) -> Markup:

@@ -17,6 +17,7 @@ from blursynth.storage import reader
 
 CELL = 256  # px, side of a picture on the contact sheet
 _QUALITY = 88  # of JPEG
+_SCALE = "Sizes are in px of an image as it is stored: the same shake of the same hand is larger in a larger image."
 
 
 def page(dataset: reader.Dataset, count: int = 8, sample: int = 4096, images: int = 256) -> str:
@@ -139,7 +140,7 @@ def _kernels(dataset: reader.Dataset, sample: int) -> Markup:
         _charts(found),
         element("h3", "Beside eight real camera shakes"),
         _comparison(found),
-        element("p", f"Real kernels: {levin.SOURCE}.", class_="note"),
+        element("p", f"Real kernels: {levin.SOURCE}. {_SCALE}", class_="note"),
     )
 
 
@@ -152,7 +153,7 @@ def _comparison(found: Sequence[distribution.Distribution]) -> Markup:
             theirs = (float(real.min()), float(np.median(real)), float(real.max()))
             unit = "" if shown.units == "1" else f", {shown.units}"
             cells = [charts.number(value) for value in (*ours, *theirs)]
-            rows.append((shown.title + unit, *cells, f"{shown.inside / shown.number:.0%}"))
+            rows.append((shown.title + unit, *cells, f"{shown.inside / shown.number:.0%}".replace("%", " %")))
     head = ("", "5 %", "median", "95 %", "real: least", "median", "greatest", "within the real range")
     return table(head, rows)
 
@@ -167,17 +168,21 @@ def _columns(dataset: reader.Dataset, images: int) -> Markup:
     constant = [shown for shown in found if shown.number and not shown.varies]
     if constant:
         rows = [
-            (shown.name, charts.number(shown.least) + ("" if shown.units == "1" else f" {shown.units}"), shown.meaning)
+            (
+                shown.name,
+                charts.number(shown.least, 6) + ("" if shown.units == "1" else f" {shown.units}"),
+                shown.meaning,
+            )
             for shown in constant
         ]
-        parts += [element("p", "The same for every item:"), table(("column", "value", "meaning"), rows)]
+        parts += [element("p", "The same for every item:"), table(("column", "value", "meaning"), rows, words=True)]
     unknown = [shown.name for shown in found if not shown.number]
     if unknown:
         parts.append(element("p", f"Not measured: {', '.join(unknown)}."))
     if apart is not None:
         whole = apart.items == dataset.items
         which = f"all {apart.items:,}" if whole else f"{apart.items:,} of {dataset.items:,}, spread evenly"
-        parts += [element("p", f"Images, of {which}."), _charts([apart.psnr, apart.brightness])]
+        parts += [element("p", f"Images, of {which}."), _charts([apart.psnr, apart.light])]
     return element("section", *parts)
 
 

@@ -15,7 +15,7 @@ PATH_POINTS = 400  # a path is drawn through at most this many of its samples
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """picture: uint8 RGB (size, size, 3), encoded. photo: it shows a photo, not a drawing."""
+    """picture: uint8 RGB, encoded, its longer side the cell's or less. photo: it shows a photo, not a drawing."""
 
     picture: drawing.Picture
     caption: str
@@ -33,11 +33,13 @@ def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.P
     flat = [each for row in shown for each in row]
     columns = len(shown[0]) if dataset.kind == "pairs" else _square(len(flat))
     title = f"{dataset.path}: {dataset.items} {dataset.kind}, {len(shown)} shown"
-    return drawing.grid([each.picture for each in flat], [each.caption for each in flat], columns, title)
+    return drawing.grid(
+        [drawing.on_paper(each.picture, cell) for each in flat], [each.caption for each in flat], columns, title
+    )
 
 
 def cells(dataset: reader.Dataset, count: int, cell: int) -> list[list[Cell]]:
-    """What `sheet` shows of each of its items, every picture in a square of `cell` px. Raises as `sheet` does."""
+    """What `sheet` shows of each of its items, no picture larger than `cell` x `cell` px. Raises as `sheet` does."""
     if dataset.items == 0:
         raise errors.DatasetError(f"{dataset.path} has no valid items to show.")
     items = spread(dataset.items, count)

@@ -11,7 +11,7 @@ SEEN = 0.02  # of the peak: what lies below is no part of the support
 
 # The quantities of `measure`: name -> (title, unit, what it is).
 QUANTITIES = {
-    "support": ("kernel support", "px", f"pixels above {SEEN:.0%} of the peak"),
+    "support": ("kernel support", "px", f"pixels above {100 * SEEN:g} % of the peak"),
     "extent": ("kernel extent", "px", "longer side of the box around the support"),
     "spread": ("kernel spread", "px", "root mean square distance of the light from its centroid"),
     "anisotropy": ("kernel anisotropy", "1", "1 - b / a, a and b the spread along and across: 0 is round, 1 a line"),
