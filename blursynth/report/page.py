@@ -17,6 +17,10 @@ from blursynth.storage import reader
 
 CELL = 256  # px, side of a picture on the contact sheet
 _QUALITY = 88  # of JPEG
+_LEGEND = {
+    "kernel": " Kernels: the square root of the values, white at the peak, the centre pixel outlined.",
+    "path": " Paths: blue at their beginning, orange at their end.",
+}
 _SCALE = "Sizes are in px of an image as it is stored: the same shake of the same hand is larger in a larger image."
 
 
@@ -88,11 +92,7 @@ def _sheet(dataset: reader.Dataset, count: int) -> Markup:
     shown = preview.cells(dataset, count, CELL)
     told = f"{len(shown)} of {dataset.items:,}, spread evenly from the first to the last."
     rows = len(shown[0]) > 1
-    if any(not cell.photo for cell in shown[0]):
-        told += (
-            " Kernels are drawn as the square root of their values, white at the peak, with the centre pixel outlined; "
-            "paths from blue to orange."
-        )
+    told += "".join(text for what, text in _LEGEND.items() if any(cell.shows == what for cell in shown[0]))
     if rows:
         items = [
             element("div", *map(_figure, row), class_="item", style=f"--cells: {len(row)}", role="group")
@@ -106,7 +106,9 @@ def _sheet(dataset: reader.Dataset, count: int) -> Markup:
 
 def _figure(cell: preview.Cell) -> Markup:
     height, width = cell.picture.shape[:2]
-    picture = element("img", src=_data(cell.picture, cell.photo), alt=cell.caption, width=width, height=height)
+    picture = element(
+        "img", src=_data(cell.picture, cell.shows == "photo"), alt=cell.caption, width=width, height=height
+    )
     return element("figure", picture, element("figcaption", cell.caption))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,11 @@ PATH_POINTS = 400  # a path is drawn through at most this many of its samples
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """picture: uint8 RGB, encoded, its longer side the cell's or less. photo: it shows a photo, not a drawing."""
+    """picture: uint8 RGB, encoded, its longer side the cell's or less."""
 
     picture: drawing.Picture
     caption: str
-    photo: bool = False
+    shows: Literal["photo", "kernel", "path"]
 
 
 def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.Picture:
@@ -72,25 +73,25 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> 
         source = names[dataset.columns["source"][item]]
         split = split_names[dataset.columns["split"][item]]
         row = [
-            Cell(drawing.photo(sharp_NHWC[k], cell), f"{item} sharp ({split}): {source}", photo=True),
-            Cell(drawing.photo(blurred_NHWC[k], cell), f"{item} blurred", photo=True),
+            Cell(drawing.photo(sharp_NHWC[k], cell), f"{item} sharp ({split}): {source}", "photo"),
+            Cell(drawing.photo(blurred_NHWC[k], cell), f"{item} blurred", "photo"),
         ]
         if psf_NKK is not None:
             caption = f"PSF {psf_NKK.shape[1]} px, peak {psf_NKK[k].max():.3f}"
-            row.append(Cell(drawing.kernel(psf_NKK[k], cell), caption))
+            row.append(Cell(drawing.kernel(psf_NKK[k], cell), caption, "kernel"))
         if fields is not None:
             caption = f"{fields.shape[1]}x{fields.shape[2]} PSFs of {fields.shape[3]} px"
-            row.append(Cell(drawing.kernels(fields[k], cell), caption))
+            row.append(Cell(drawing.kernels(fields[k], cell), caption, "kernel"))
         if cameras is not None:
-            row.append(Cell(drawing.kernels(cameras.kernels(item), cell), cameras.caption(item)))
+            row.append(Cell(drawing.kernels(cameras.kernels(item), cell), cameras.caption(item), "kernel"))
         if drawn is not None:
             seen = drawn[k][: max(2, math.ceil(len(drawn[k]) * float(dataset.columns["exposure"][item])))]
             caption = f"path, {_extent(seen):.0f} px across, anxiety {dataset.columns['anxiety'][item]:.3f}"
-            row.append(Cell(drawing.path(_thinned(seen), cell, _extent(seen)), caption))
+            row.append(Cell(drawing.path(_thinned(seen), cell, _extent(seen)), caption, "path"))
         if windows is not None:
             apart = averaged.difference(blurred_NHWC[k], sharp_NHWC[k])
-            row.append(Cell(drawing.photo(apart, cell), "difference x 4", photo=True))
-            row.append(Cell(windows.cell(item, cell), windows.caption(item), photo=True))
+            row.append(Cell(drawing.photo(apart, cell), "difference x 4", "photo"))
+            row.append(Cell(windows.cell(item, cell), windows.caption(item), "photo"))
         rows.append(row)
     return rows
 
@@ -102,7 +103,9 @@ def _psfs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> l
         captions = [f"pair {columns['pair'][k]} at ({columns['point_x'][k]}, {columns['point_y'][k]})" for k in items]
     else:
         captions = [f"path {columns['trajectory'][k]}, exposure {columns['exposure'][k]:g}" for k in items]
-    return [[Cell(drawing.kernel(psf_KK, cell), text)] for psf_KK, text in zip(psf_NKK, captions, strict=True)]
+    return [
+        [Cell(drawing.kernel(psf_KK, cell), text, "kernel")] for psf_KK, text in zip(psf_NKK, captions, strict=True)
+    ]
 
 
 def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> list[list[Cell]]:
@@ -114,6 +117,7 @@ def _trajectories(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: i
             Cell(
                 drawing.path(_thinned(path), cell, _extent(path)),
                 f"{item}: {_extent(path):.0f} px across, anxiety {anxiety[item]:.3f}",
+                "path",
             )
         ]
         for item, path in zip(items, follow(items), strict=True)
