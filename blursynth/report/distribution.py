@@ -90,6 +90,7 @@ def _distinct(numbers: npt.NDArray[np.generic]) -> tuple[np.generic, ...]:
 def _edges(least: float, greatest: float, whole: bool) -> npt.NDArray[np.float64]:
     """Edges of at most BINS bins of one width; whole numbers lie in the middle of bins of whole width."""
     if whole:
+        least = np.floor(least)
         width = int(-(-(greatest - least + 1) // BINS))
         bins = int(-(-(greatest - least + 1) // width))
         return least - 0.5 + width * np.arange(bins + 1, dtype=np.float64)
