@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ def sheet(dataset: reader.Dataset, count: int = 8, cell: int = 192) -> drawing.P
     shown = cells(dataset, count, cell)
     flat = [each for row in shown for each in row]
     columns = len(shown[0]) if dataset.kind == "pairs" else _square(len(flat))
-    title = f"{dataset.path}: {dataset.items} {dataset.kind}, {len(shown)} shown"
+    title = f"{pathlib.PurePath(dataset.path).name}: {dataset.items} {dataset.kind}, {len(shown)} shown"
     return drawing.grid(
         [drawing.on_paper(each.picture, cell) for each in flat], [each.caption for each in flat], columns, title
     )
