@@ -55,7 +55,8 @@ PICTURES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="where the pictures go (default: beside me)")
-    out = parser.parse_args().out
+    parser.add_argument("--no-report", action="store_true", help="leave the report's picture out")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         write_photos(work / "photos")
@@ -63,10 +64,12 @@ def main() -> None:
         for picture, commands in PICTURES.items():
             for command in commands:
                 blursynth(command, work)
-            Image.open(work / f"{picture}.png").save(out / f"{picture}.jpg", quality=QUALITY, optimize=True)
+            Image.open(work / f"{picture}.png").save(given.out / f"{picture}.jpg", quality=QUALITY, optimize=True)
+        if given.no_report:
+            return
         blursynth("convolve photos/ --size 128 --per-photo 500 --preset deblurgan --out pairs.zarr", work)
         blursynth("report pairs.zarr --count 3", work)
-        photograph(work / "pairs.html", out / "report.jpg")
+        photograph(work / "pairs.html", given.out / "report.jpg")
 
 
 def blursynth(command: str, folder: pathlib.Path) -> None:
@@ -96,7 +99,7 @@ def write_clip(path: pathlib.Path) -> None:
 
 
 def photograph(page: pathlib.Path, target: pathlib.Path) -> None:
-    """The upper part of the report as a browser shows it; without Chromium the picture stays as it is."""
+    """The upper part of the report as a browser shows it; without Chromium it says so and makes none."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         sys.stderr.write(f"No Chromium: {target} is not made.\n")
