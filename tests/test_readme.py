@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from blursynth import recipe_file
+from blursynth.media import photos
 from trainers import recipe
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -96,4 +97,4 @@ def test_pictures_are_made_by_their_script(machine: dict[str, str], tmp_path: pa
     made = {path.name for path in out.glob("*.jpg")}
     assert made == {path.name for path in (ROOT / "docs" / "pictures").glob("*.jpg")} - {"report.jpg"}
     for name in made:
-        assert Image.open(out / name).size == Image.open(ROOT / "docs" / "pictures" / name).size
+        assert photos.probe(out / name) == photos.probe(ROOT / "docs" / "pictures" / name)

@@ -64,7 +64,8 @@ def main() -> None:
         for picture, commands in PICTURES.items():
             for command in commands:
                 blursynth(command, work)
-            Image.open(work / f"{picture}.png").save(given.out / f"{picture}.jpg", quality=QUALITY, optimize=True)
+            with Image.open(work / f"{picture}.png") as sheet:
+                sheet.save(given.out / f"{picture}.jpg", quality=QUALITY, optimize=True)
         if given.no_report:
             return
         blursynth("convolve photos/ --size 128 --per-photo 500 --preset deblurgan --out pairs.zarr", work)
@@ -108,10 +109,9 @@ def photograph(page: pathlib.Path, target: pathlib.Path) -> None:
     command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     command += [f"--user-data-dir={page.parent / 'browser'}", "--window-size=1180,2100", f"--screenshot={seen}"]
     subprocess.run([*command, page.as_uri()], check=True, capture_output=True, timeout=120)
-    image = Image.open(seen).convert("RGB")
-    image.resize((820, 820 * image.height // image.width), Image.Resampling.LANCZOS).save(
-        target, quality=QUALITY, optimize=True
-    )
+    with Image.open(seen) as image:
+        small = image.convert("RGB").resize((820, 820 * image.height // image.width), Image.Resampling.LANCZOS)
+    small.save(target, quality=QUALITY, optimize=True)
 
 
 if __name__ == "__main__":
