@@ -10,7 +10,7 @@ from blursynth.kernels import psf
 from blursynth.report import paths, preview, shaken, shapes
 from blursynth.storage import reader
 
-_BATCH_BYTES = 32 * 2**20  # of kernels or paths in memory at once
+_BATCH_BYTES = 16 * 2**20  # of kernels or paths in memory at once
 _PATH_BYTES = 2000 * 24  # of a path in float32, and what it was made from
 
 Kernels = Iterator[npt.NDArray[np.floating]]

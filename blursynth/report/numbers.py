@@ -14,7 +14,7 @@ BOOKKEEPING = frozenset(
     {"valid", "split", "source", "reason", "trajectory", "pair", "crop_y", "crop_x", "point_y", "point_x"}
     | {"centre_y", "centre_x", "first_frame", "target_frame", "time_s"}
 )
-_BATCH_BYTES = 64 * 2**20  # of images in memory at once
+_BATCH_BYTES = 8 * 2**20  # of images in memory at once
 _LARGEST = 60.0  # dB; images that are equal have no finite ratio
 
 
