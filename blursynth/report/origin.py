@@ -82,8 +82,7 @@ def sources(dataset: reader.Dataset) -> Markup:
         return Markup("")
     counts = collections.Counter(dataset.columns["source"].tolist())
     rows = [_source(listed[k], counts[k]) for k in range(min(SOURCES_SHOWN, len(listed)))]
-    unused = sum(not counts[k] for k in range(len(listed)))
-    text = f"{len(listed):,} sources" + (f", {unused:,} of which gave no item" if unused else "") + "."
+    text = f"{len(listed):,} sources; items name {len(counts):,} of them."
     if len(listed) > len(rows):
         text += f" The first {len(rows)} are shown; the dataset lists all."
     return join(

@@ -178,7 +178,7 @@ def test_sources_and_what_was_left_out(photos: reader.Dataset) -> None:
     items = str(int((photos.columns["source"] == 2).sum()))
     size = f"{source['width']} x {source['height']}"
     assert rows[source["name"]] == [items, size, f"{source['bytes']:,}", source["sha256"][:16]]
-    assert "8 sources, 1 of which gave no item." in found.text
+    assert "8 sources; items name 7 of them." in found.text
     (left,) = photos.attributes["skipped"]
     assert [left["reason"]] in [
         [cell.text for cell in row.all("td")] for row in found.all("tr") if next(row.all("th")).text == "cut.png"
