@@ -151,13 +151,17 @@ def _comparison(found: Sequence[distribution.Distribution]) -> Markup:
     for shown in found:
         if shown.beside:
             real = np.array(shown.beside)
-            ours = (shown.low, shown.median, shown.high)
-            theirs = (float(real.min()), float(np.median(real)), float(real.max()))
+            ours = _triple(shown.low, shown.median, shown.high)
+            theirs = _triple(float(real.min()), float(np.median(real)), float(real.max()))
             unit = "" if shown.units == "1" else f", {shown.units}"
-            cells = [charts.number(value) for value in (*ours, *theirs)]
-            rows.append((shown.title + unit, *cells, f"{shown.inside / shown.number:.0%}".replace("%", " %")))
-    head = ("", "5 %", "median", "95 %", "real: least", "median", "greatest", "within the real range")
+            inside = f"{100 * shown.inside / shown.number:.0f} %"
+            rows.append((shown.name + unit, ours, theirs, inside))
+    head = ("", "here: 5 %, median, 95 %", "real: least, median, greatest", "within the real range")
     return table(head, rows)
+
+
+def _triple(*values: float) -> str:
+    return " / ".join(charts.number(value) for value in values)
 
 
 def _columns(dataset: reader.Dataset, images: int) -> Markup:
