@@ -1,4 +1,4 @@
-"""Every block of the README runs as it stands, in order, in one empty folder with some photos."""
+"""Every block of the README and of docs/ runs as it stands, in order, in a folder with some photos and a clip."""
 
 import os
 import pathlib
@@ -14,19 +14,41 @@ from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.cli import recipe_commands
+from blursynth.media import photos
 from trainers import recipe
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+README = PAGES["README.md"]
 TABLES = re.findall(r"^```toml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_blocks_are_found() -> None:
-    fences = len(re.findall(r"^```\w", README, flags=re.MULTILINE))
-    console = len(re.findall(r"^```console", README, flags=re.MULTILINE))
-    assert len(BLOCKS) + len(TABLES) == fences - console >= 7
-    assert console == 1, "only the installation is not run here; the wheel test runs it"
+def blocks_of(text: str) -> list[tuple[str, str]]:
+    """Language and text of every block that is run."""
+    return re.findall(r"^```(sh|python)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_are_found(page: str) -> None:
+    fences = len(re.findall(r"^```\w", PAGES[page], flags=re.MULTILINE))
+    console = len(re.findall(r"^```console", PAGES[page], flags=re.MULTILINE))
+    tables = len(TABLES) if page == "README.md" else 0
+    assert len(blocks_of(PAGES[page])) + tables == fences - console >= 3
+    assert console == (page == "README.md"), "only the installation is not run here; the wheel test runs it"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_are_there(page: str) -> None:
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    named = re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[page])
+    assert [name for name in named if not (folder / name).exists()] == []
+
+
+def test_every_page_and_picture_is_shown() -> None:
+    shown = "".join(PAGES.values())
+    pictures = (ROOT / "docs" / "pictures").glob("*.jpg")
+    assert [path.name for path in pictures if f"docs/pictures/{path.name}" not in shown] == []
+    assert [name for name in PAGES if name != "README.md" and f"docs/{name}" not in README] == []
 
 
 @pytest.mark.parametrize("text", TABLES)
@@ -39,8 +61,9 @@ def test_every_table_is_a_recipe(text: str, tmp_path: pathlib.Path) -> None:
         assert recipe_commands.load(str(tmp_path / "recipe.toml"))
 
 
-@pytest.mark.slow
-def test_every_block_runs(tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def machine(tmp_path: pathlib.Path) -> dict[str, str]:
+    """An environment whose `blursynth`, `dask` and `python` are ours, in a folder with photos and a clip."""
     skimage_data = pytest.importorskip("skimage.data")
     (tmp_path / "photos").mkdir()
     for name in ("astronaut", "coffee", "chelsea", "rocket"):
@@ -52,11 +75,30 @@ def test_every_block_runs(tmp_path: pathlib.Path) -> None:
         script = binaries / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
         script.chmod(0o755)
-    environment = os.environ | {"PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    for language, block in BLOCKS:
+    return dict(os.environ) | {"PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs(page: str, machine: dict[str, str], tmp_path: pathlib.Path) -> None:
+    blocks = blocks_of(PAGES[page])
+    for language, block in blocks:
         command = ["sh", "-ec", block] if language == "sh" else [sys.executable, "-W", "error", "-c", block]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=900
+            command, cwd=tmp_path, env=machine, capture_output=True, text=True, check=False, timeout=900
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-    assert len(list((tmp_path / "restored").glob("*.png"))) == 4
+    if any("restored/" in block for _, block in blocks):
+        assert len(list((tmp_path / "restored").glob("*.png"))) == 4
+
+
+@pytest.mark.slow
+def test_pictures_are_made_by_their_script(machine: dict[str, str], tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "pictures"
+    out.mkdir()
+    command = [sys.executable, ROOT / "docs" / "pictures" / "make.py", "--out", out, "--no-report"]
+    subprocess.run(command, cwd=tmp_path, env=machine, check=True, capture_output=True, timeout=900)
+    made = {path.name for path in out.glob("*.jpg")}
+    assert made == {path.name for path in (ROOT / "docs" / "pictures").glob("*.jpg")} - {"report.jpg"}
+    for name in made:
+        assert photos.probe(out / name) == photos.probe(ROOT / "docs" / "pictures" / name)

@@ -38,7 +38,7 @@ def test_it_holds_both_packages_the_recipes_and_the_type_marker(wheel: pathlib.P
     recipes = {f"blursynth/{path.relative_to(ROOT)}" for path in (ROOT / "recipes").rglob("*.toml")}
     assert recipes
     assert recipes <= set(names)
-    assert {"blursynth/py.typed", "trainers/py.typed", "trainers/run.py"} <= set(names)
+    assert {"blursynth/py.typed", "trainers/py.typed", "trainers/run.py", "blursynth/report/page.css"} <= set(names)
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "make": "The datasets of a recipe.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
+    "report": "A dataset on one HTML page: items, distributions, provenance.",
     "verify": "Whether a dataset still is what was made.",
     "repair": "Make damaged or missing shards again.",
     "replay": "Make one item again and compare it.",

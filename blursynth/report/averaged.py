@@ -4,7 +4,6 @@ import math
 import os
 
 import numpy as np
-from PIL import Image
 
 from blursynth import errors
 from blursynth.media import decode
@@ -45,7 +44,8 @@ class Clips:
         return f"M = {count}: frames {first}-{first + count - 1}, {columns['step_px'][item]:.1f} px a step"
 
     def cell(self, item: int, cell: int) -> drawing.Picture:
-        """The frames of an item's window in one square cell, row by row; empty where the clip is not there any more."""
+        """The frames of an item's window row by row, at most `cell` px wide and high; an empty square where the clip is
+        not there any more."""
         columns = self._dataset.columns
         source = self._dataset.sources[int(columns["source"][item])]
         clip = self._clip(str(source["name"]))
@@ -55,18 +55,16 @@ class Clips:
         shown = np.unique(np.linspace(0, count - 1, min(count, _MOST_SHOWN)).round().astype(int))
         side = math.ceil(math.sqrt(len(shown)))
         light = frames.Light("linear")
-        cells = Image.new("RGB", (cell, cell), drawing.PAPER)
+        small = []
         opened = clip.open()
         try:
             for k, frame in enumerate(opened.frames(first, first + count)):
                 if k in shown and not isinstance(frame, decode.Loss):
                     pair = frames.Window([frame], light, 0, clip.turns).pair(self._box(item))
-                    place = int(np.searchsorted(shown, k))
-                    small = drawing.photo(np.ascontiguousarray(pair.sharp), cell // side)
-                    cells.paste(Image.fromarray(small), (place % side * (cell // side), place // side * (cell // side)))
+                    small.append(drawing.photo(np.ascontiguousarray(pair.sharp), cell // side))
         finally:
             opened.close()
-        return np.asarray(cells)
+        return _tiled(small, side)
 
     def _box(self, item: int) -> frames.Box:
         height, width, _ = self._dataset.shape_of("sharp")
@@ -80,3 +78,14 @@ class Clips:
             except (KeyError, errors.InputError):
                 self._open[name] = None
         return self._open[name]
+
+
+def _tiled(pictures: list[drawing.Picture], columns: int) -> drawing.Picture:
+    """Pictures of one size side by side, row by row."""
+    rows = math.ceil(len(pictures) / columns)
+    height, width = pictures[0].shape[:2]
+    sheet = np.full((rows * height, columns * width, 3), drawing.PAPER, np.uint8)
+    for k, picture in enumerate(pictures):
+        top, left = k // columns * height, k % columns * width
+        sheet[top : top + height, left : left + width] = picture
+    return sheet

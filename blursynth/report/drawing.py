@@ -17,14 +17,20 @@ SUPERSAMPLE = 4  # a path is drawn this much larger and scaled down, which smoot
 
 
 def photo(pixels_HWC: Picture, size: int) -> Picture:
-    """A photo fitted into a size x size cell, on paper; small ones are enlarged without smoothing."""
+    """A photo whose longer side is scaled to `size` px; small ones are enlarged without smoothing."""
     image = Image.fromarray(pixels_HWC)
     scale = size / max(image.size)
     shape = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    image = image.resize(shape, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
-    cell = Image.new("RGB", (size, size), PAPER)
-    cell.paste(image, ((size - shape[0]) // 2, (size - shape[1]) // 2))
-    return np.asarray(cell)
+    return np.asarray(image.resize(shape, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS))
+
+
+def on_paper(picture: Picture, size: int) -> Picture:
+    """A picture of at most size x size px in the middle of a cell of that size."""
+    height, width = picture.shape[:2]
+    cell = np.full((size, size, 3), PAPER, np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    cell[top : top + height, left : left + width] = picture
+    return cell
 
 
 def kernel(psf_KK: npt.NDArray[np.float32], size: int) -> Picture:

@@ -33,17 +33,22 @@ def main() -> None:
         [*pairs, "--per-photo", 20],
         [*pairs, "--per-photo", 20, "--workers", 1],
         [*pairs, "--per-photo", 100],
+        ["report", "{pairs}"],
+        ["report", "{pairs}", "--sample", 100_000, "--images", 100_000],
+        ["report", "{trajectories}"],
     ]
     with tempfile.TemporaryDirectory(dir=".") as folder:
         trajectories = f"{folder}/trajectories.zarr"
         run(["trajectories", "--n", 100_000, "--out", trajectories, "--quiet"])
+        small = f"{folder}/pairs.zarr"  # 100,000 of them
+        run(["convolve", "scenes:500", "--size", 32, "--per-photo", 200, "--out", small, "--quiet"])
         for k, line in enumerate(lines):
-            arguments = [str(part).format(trajectories=trajectories) for part in line]
+            arguments = [str(part).format(trajectories=trajectories, pairs=small) for part in line]
             out = pathlib.Path(folder) / f"{k}.zarr"
-            making = [] if line == ["--help"] else ["--out", str(out), "--quiet"]
+            making = [] if line == ["--help"] else ["--out", str(out)] + ["--quiet"] * (line[0] != "report")
             wall, cpu, peak = run([*arguments, *making])
-            disk = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
-            shown = " ".join(arguments).replace(trajectories, "trajectories.zarr")
+            disk = sum(path.stat().st_size for path in [out, *out.rglob("*")] if path.is_file()) / 1e6
+            shown = " ".join(arguments).replace(f"{folder}/", "")
             print(f"{shown:<74}{wall:>8.2f}{cpu:>8.2f}{peak:>9.0f}{disk:>9.0f}", flush=True)
             subprocess.run(["rm", "-rf", out], check=True)
 
