@@ -107,6 +107,13 @@ def reach(pose: npt.ArrayLike, view: View, inverse_depths: npt.ArrayLike) -> flo
     return float(_reach(poses, depths, view.focal, _grid(view)))
 
 
+def parting(pose: npt.ArrayLike, view: View, inverse_depths: npt.ArrayLike) -> float:
+    """The furthest, px, that any pose parts two neighbouring depths of the list, which one pixel of the frame shows."""
+    poses = np.require(pose, np.float64, ["C", "A", "W"])
+    depths = np.require(inverse_depths, np.float64, ["C", "A", "W"])
+    return float(_parting(poses, depths, view.focal, _grid(view)))
+
+
 def _grid(view: View) -> Floats:
     """Corners, edges and middle of the frame, px from the principal point, (9, 2): a map is fastest at a corner."""
     across = np.array([0.0, (view.width - 1) / 2, view.width - 1]) - view.centre_x
@@ -217,6 +224,22 @@ def _reach(poses: Floats, depths: Floats, focal: float, grid: Floats) -> float:
                 if not (np.isfinite(x) and np.isfinite(y)):
                     return np.inf
                 furthest = max(furthest, max(abs(x), abs(y)))
+    return furthest
+
+
+@jit.kernel
+def _parting(poses: Floats, depths: Floats, focal: float, grid: Floats) -> float:
+    back = np.empty((2, 8))
+    furthest = 0.0
+    for t in range(poses.shape[0]):
+        for layer in range(1, depths.size):
+            for k in range(2):
+                _fill(_inverse(_plane(poses[t], depths[layer - k])), focal, back[k])
+            for p in range(grid.shape[0]):
+                x, y = displacement(back[0], grid[p, 0], grid[p, 1])
+                other_x, other_y = displacement(back[1], grid[p, 0], grid[p, 1])
+                square = (x - other_x) * (x - other_x) + (y - other_y) * (y - other_y)
+                furthest = max(furthest, np.sqrt(square))
     return furthest
 
 
