@@ -27,7 +27,19 @@ from blursynth.cli import options
 @click.option("--roll", metavar="DEGREES", help="The same about the optical axis.")
 @click.option("--translation", metavar="METRES", help="The same sideways.")
 @click.option("--forward", metavar="METRES", help="The same along the optical axis.")
-@click.option("--depth", metavar="METRES", help="Distance of the plane that the photo shows.")
+@click.option(
+    "--depth",
+    metavar="METRES|FOLDER",
+    help="Distance of the plane that the photo shows, or a folder of depth maps: a 16-bit PNG or .npy for each photo.",
+)
+@click.option(
+    "--depth-scale", type=float, metavar="METRES", help="Of 1 in a depth map. [default: 0.001 in a PNG, 1 in a .npy]"
+)
+@click.option(
+    "--layers",
+    type=int,
+    help="With depth maps: planes. [default: as many as it takes for neighbours to part by less than half a pixel]",
+)
 @click.option("--motion", metavar="PX", help="Scale each path until the crop's fastest point travels this far.")
 @click.option("--field-of-view", type=float, metavar="DEGREES", help="Along the photo's longer side.")
 @click.option("--focal", type=float, metavar="PX", help="Focal length in px of the photo, instead.")
@@ -57,8 +69,9 @@ from blursynth.cli import options
 def command(photos: str, **given: Any) -> None:
     """Blurred/sharp pairs from PHOTOS (or scenes:N), blurred by a camera that turns and moves while it exposes.
 
-    The photo is a plane before the camera, warped by the camera's pose at many moments of the exposure: so many that
-    nothing moves by more than half a pixel between two. Their light is added up. The sharp image is the photo's crop,
+    The photo is a plane before the camera, or several with --depth FOLDER, the near over the far. It is warped by the
+    camera's pose at many moments of the exposure: so many that nothing moves by more than half a pixel between two.
+    Their light is added up. The sharp image is the photo's crop,
     to the bit. Numbers that are drawn for each pair are given as VALUE, LOW:HIGH or A,B,C.
 
     \b
@@ -66,6 +79,7 @@ def command(photos: str, **given: Any) -> None:
       blursynth shake photos/ --size 256 --per-photo 10 --out shaken.zarr
       blursynth shake photos/ --size 256 --motion 10:60 --readout 1
       blursynth shake photos/ --size 256 --preset lai
+      blursynth shake photos/ --size 256 --depth maps/
       blursynth shake photos/ --gyro phone.csv --exposure 0.05:0.2 --size 512
     """
     from blursynth.production import shake

@@ -67,20 +67,21 @@ def _unseen(
 ) -> bool:
     """Whether a tile reads nothing of a layer that fills this box: what it reads lies on the line between its ends.
 
-    Places beyond the window are read at its edge. Arguments as for `warp.displace`; a pixel more on each side is for the
-    four that are read, and for what float32 rounds.
+    Places beyond the window are read at its edge. Arguments as for `warp.displace`; a pixel more on each side is for
+    the four that are read, and for what float32 rounds.
     """
     first_x, first_y = pose.displacement(c, x, y)
     last_x, last_y = pose.displacement(c, x + width - 1.0, y)
     first_x, last_x = first_x + column, last_x + column + width - 1.0
     first_y, last_y = first_y + row, last_y + row
     rows, columns = shape
-    return (
+    unseen: bool = (
         min(max(max(first_y, last_y), 0.0), rows - 1.0) + 1.01 < box[0]
         or min(max(min(first_y, last_y), 0.0), rows - 1.0) - 1.01 > box[1]
         or min(max(max(first_x, last_x), 0.0), columns - 1.0) + 1.01 < box[2]
         or min(max(min(first_x, last_x), 0.0), columns - 1.0) - 1.01 > box[3]
     )
+    return unseen
 
 
 @jit.contracted
