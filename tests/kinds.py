@@ -22,6 +22,7 @@ KINDS = (
     "photos with paths",
     "photos with a field",
     "photos shaken",
+    "photos shaken at depths",
     "scenes",
 )
 
@@ -34,6 +35,20 @@ def photos(folder: pathlib.Path) -> pathlib.Path:
         Image.fromarray(draws.integers(0, 256, (40 + k, 50 - k, 3), dtype=np.uint8)).save(folder / f"{k}.png")
     (folder / "cut.png").write_bytes((folder / "6.png").read_bytes()[:1500])
     return folder
+
+
+def depth_maps(folder: pathlib.Path) -> str:
+    """Maps of `photos`, of both kinds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(7):
+        down, across = np.mgrid[0 : 40 + k, 0 : 50 - k]
+        metres = 2 + (down // 8 + across // 8) % 3
+        if k % 2:
+            Image.fromarray((metres * 1000).astype(np.uint16)).save(folder / f"{k}.png")
+        else:
+            np.save(folder / f"{k}.npy", metres)
+    np.save(folder / "cut.npy", np.ones((46, 44)))
+    return str(folder)
 
 
 def paths(folder: pathlib.Path) -> str:
@@ -63,8 +78,9 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
-    if kind == "photos shaken":
+    if kind.startswith("photos shaken"):
         asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:9", "readout": 0.5, "shard_length": 4}
+        asked |= {"depth": depth_maps(folder / "depth")} if "depths" in kind else {}
         return shake.maker(str(photos(folder / "photos")), asked)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
