@@ -260,9 +260,11 @@ def build(
     """
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
     belonging = kind.belonging(request, inputs)
+    everything = found.sources
     if belonging is not None:
         found = beside.attached(found, belonging, options.get("workers"))
     used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
+    left_out += [] if belonging is None else belonging.unclaimed(everything)
     return kind(
         recipe=request,
         seed=options["seed"],

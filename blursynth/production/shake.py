@@ -4,19 +4,21 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
+from blursynth.media import opencv
 from blursynth.production import photo_pairs
 from blursynth.sources import beside
 from blursynth.storage import provenance, schema
-from blursynth.synthesis import depth, draw, gyroscope, opencv, shake, shake_recipe
+from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
+Request = TypeVar("Request", bound=shake_recipe.Shake)
 
 _COLUMNS = {
     "motion_px": ("path of the crop's fastest point during the exposure", "px"),
@@ -94,11 +96,16 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
             found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, asked, *corner)
             done, made["depth_map"][row], made["layers"][row] = found.shaken, found.depth_HW, found.layers
             made["depth"][row] = np.median(found.depth_HW)
+        self.put(made, row, done)
+        return done.blurred_HWC
+
+    def put(self, made: Arrays, row: int, done: shake.Shaken) -> None:
+        """Store how the camera moved."""
+        frame = done.view
         made["camera_path"][row] = done.path_K6
         values = {"motion_px": done.motion, "moments": done.moments, "focal_px": frame.focal}
         for name, value in (values | {"centre_x": frame.centre_x, "centre_y": frame.centre_y}).items():
             made[name][row] = value
-        return done.blurred_HWC
 
     def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
         """Nothing was seen: no numbers stand for it."""
@@ -137,7 +144,13 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     Raises RecipeError for values out of range, InputError where no photo can be used, where full frames differ in
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
-    names = set(shake_recipe.Shake.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps"}
+    request, inputs = requested(options, shake_recipe.Shake)
+    return photo_pairs.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+
+
+def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
+    """The recipe and the inputs that the options of a command give."""
+    names = set(model.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps"}
     values = photo_pairs.common(options) | photo_pairs.given(options, sorted(names))
     values["store_path"] = not options.get("no_path", False)
     inputs: dict[str, str] = {}
@@ -145,10 +158,10 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     if options.get("gyro"):
         inputs["gyro"] = options["gyro"]
         values |= {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
-    request = recipe_file.build(values, shake_recipe.Shake, "The command")
+    request = recipe_file.build(values, model, "The command")
     if request.exposure is not None:
         gyroscope.read(options["gyro"], request.exposure.maximum * (1 + request.readout))
-    return photo_pairs.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+    return request, inputs
 
 
 def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def leftover(name: str, things: str, thing: str, lone: list[str]) -> list[source
 def attached(found: source.Sources, beside: Beside, workers: int | None = None) -> photos.PhotoFolder:
     """The photos that have what belongs to them, with its digest; the others are left out with the reason.
 
+    What belongs to none of them is for `Beside.unclaimed`.
+
     Raises InputError for procedural scenes, which have nothing beside them.
     """
     if not isinstance(found, photos.PhotoFolder):
@@ -99,8 +101,8 @@ def attached(found: source.Sources, beside: Beside, workers: int | None = None) 
         looked = list(threads.map(lambda photo: _with_digest(photo, beside), found.sources))
     kept = tuple(each for each in looked if isinstance(each, source.Source))
     lost = [each for each in looked if isinstance(each, source.Skipped)]
-    skipped = sorted([*found.skipped, *lost], key=lambda each: each.name)
-    return dataclasses.replace(found, sources=kept, skipped=(*skipped, *beside.unclaimed(found.sources)))
+    skipped = tuple(sorted([*found.skipped, *lost], key=lambda each: each.name))
+    return dataclasses.replace(found, sources=kept, skipped=skipped)
 
 
 def changed(photo: source.Source, beside: Beside) -> str | None:

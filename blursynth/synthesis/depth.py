@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import pose, response, stack
-from blursynth.media import maps
-from blursynth.synthesis import opencv, shake, shake_recipe, uniform
+from blursynth.media import maps, opencv
+from blursynth.synthesis import shake, shake_recipe, uniform
 
 _APART = 0.5  # px: neighbouring planes move by less than this differently
 _BAND = 2.0  # px that a plane goes on beyond what is uncovered: the pixels beside, and OpenCV's distances are near

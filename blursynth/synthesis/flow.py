@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import displacement
-from blursynth.media import picture
-from blursynth.synthesis import opencv
+from blursynth.media import opencv, picture
 
 Grey = npt.NDArray[np.uint8]
 

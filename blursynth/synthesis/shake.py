@@ -62,7 +62,7 @@ def paths(
         path[..., 2] = twist[..., 0] * roll[:, None]
         path[..., 3:5] = move * translation[:, None, None]
         path[..., 5] = twist[..., 1] * forward[:, None]
-        path -= path[:, [_target(request)]]
+        path -= path[:, [target(request)]]
     return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
@@ -162,7 +162,7 @@ def grid(height: int, width: int, rows: int, columns: int) -> npt.NDArray[np.int
     return np.stack([np.repeat(down, columns), np.tile(across, rows)], axis=1)
 
 
-def _target(request: shake_recipe.Shake) -> int:
+def target(request: shake_recipe.Shake) -> int:
     """The knot at which the sharp image is taken: with a rolling shutter, the middle row's middle, or first moment."""
     start = 0.5 * request.readout / (1 + request.readout) if request.readout else 0.0
     place = start + (0.5 / (1 + request.readout) if request.target == "middle" else 0.0)
