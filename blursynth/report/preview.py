@@ -38,6 +38,7 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
     fields = dataset.read("psf_field", items) if "psf_field" in dataset.names else None
     cameras = shaken.Cameras(dataset) if "camera_path" in dataset.names else None
+    whose = dataset.read("object_mask", items) if "object_mask" in dataset.names else None
     paths = _drawn_paths(dataset, items) if "anxiety" in dataset.columns else None
     windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
     names = [source["name"] for source in dataset.sources]
@@ -54,6 +55,9 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int, tit
         if fields is not None:
             cells.append(drawing.kernels(fields[k], cell))
             captions.append(f"{fields.shape[1]}x{fields.shape[2]} PSFs of {fields.shape[3]} px")
+        if whose is not None:
+            cells.append(drawing.photo(drawing.tinted(sharp_NHWC[k], whose[k]), cell))
+            captions.append(f"objects that move: {dataset.columns['objects'][item]}")
         if cameras is not None:
             cells.append(drawing.kernels(cameras.kernels(item), cell))
             captions.append(cameras.caption(item))

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import bodies, gaussian, pose, random, response, stack, trajectory
+from blursynth.kernels import bodies, gaussian, pose, random, response, stack, trajectory, warp
 from blursynth.media import opencv
 from blursynth.synthesis import motion, objects_recipe, recipe, shake, uniform
 
@@ -160,6 +160,24 @@ def blur(
         whose,
         tuple(taken.motions[place[k]] for k in range(len(masks))),
     )
+
+
+def psfs(
+    path_K6: Floats32,
+    own_K3: Floats32,
+    pivot: tuple[float, float],
+    frame: pose.View,
+    depth: float,
+    readout: float,
+    points: npt.NDArray[np.int64],
+    size: int,
+) -> Floats32:
+    """What points of light on an object become: `shake.psfs` with the object's own motion. pivot: see `bodies.Body`."""
+    corners = np.stack([points[:, 1] - frame.centre_x, points[:, 0] - frame.centre_y], axis=1)
+    body = bodies.Body(own_K3, pivot, corners)
+    taken = bodies.samples(path_K6, [body], frame, 1 / depth, 1.0, readout / max(frame.height - 1, 1))
+    maps = bodies.maps(taken.camera.pose_T6, taken.own_BT3[0], pivot, frame.focal, 1 / depth)
+    return warp.point(maps, taken.camera.weights_RT, frame, points, size)
 
 
 def stacked(window_HWC: npt.NDArray[np.uint8], alphas: list[Mask], transfer: str) -> Floats32:

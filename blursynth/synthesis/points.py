@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import pose
-from blursynth.synthesis import shake
+from blursynth.synthesis import objects, shake
 
 
 class Stored(Protocol):
@@ -29,7 +29,8 @@ class Stored(Protocol):
 def psfs(stored: Stored, item: int, points: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float32]:
     """PSFs at pixels (P, 2), row then column, of a pair: float32 (P, size, size); see `kernels.warp.point`.
 
-    A point is at the depth of its pixel in the stored map, if there is one. What hides it for a while is not counted.
+    A point is at the depth of its pixel in the stored map, if there is one, and moves with the object that it is on.
+    What hides it for a while is not counted.
     """
     height, width = stored.shape_of("sharp")[:2]
     focal, x, y, depth = (float(stored.columns[name][item]) for name in ("focal_px", "centre_x", "centre_y", "depth"))
@@ -40,8 +41,16 @@ def psfs(stored: Stored, item: int, points: npt.NDArray[np.int64], size: int) ->
     if "depth_map" in stored.names:
         depths = stored.read("depth_map", [item])[0][points[:, 0], points[:, 1]].astype(np.float64)
     found = np.empty((len(points), size, size), np.float32)
-    for one in np.unique(depths):
-        here = depths == one
+    whose = np.zeros(len(points), np.int64)
+    if "object_mask" in stored.names:
+        whose += stored.read("object_mask", [item])[0][points[:, 0], points[:, 1]]
+        owns, pivots = (stored.read(name, [item])[0] for name in ("object_path", "object_pivot"))
+        for k in np.unique(whose[whose > 0]) - 1:
+            at = float(pivots[k, 0]) - x, float(pivots[k, 1]) - y
+            here = whose == k + 1
+            found[here] = objects.psfs(path, owns[k], at, frame, depth, readout, points[here], size)
+    for one in np.unique(depths[whose == 0]):
+        here = (depths == one) & (whose == 0)
         found[here] = shake.psfs(path, frame, float(one), readout, points[here], size)
     return found
 
@@ -49,4 +58,6 @@ def psfs(stored: Stored, item: int, points: npt.NDArray[np.int64], size: int) ->
 def size_for(stored: Stored, item: int | None = None) -> int:
     """The odd size that holds every kernel, or those of one pair: nothing goes further than its path is long."""
     motion = stored.columns["motion_px"]
+    if "object_motion_px" in stored.columns:
+        motion = np.maximum(motion, stored.columns["object_motion_px"])
     return 2 * (int(np.ceil(motion.max() if item is None else motion[item])) + 2) + 1
