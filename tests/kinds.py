@@ -3,11 +3,12 @@
 import pathlib
 from typing import Any
 
+import mask_files
 import numpy as np
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import camera_psfs, convolve, maker, psfs, run, shake, trajectories
+from blursynth.production import camera_psfs, convolve, maker, objects, psfs, run, shake, trajectories
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
@@ -23,6 +24,7 @@ KINDS = (
     "photos with a field",
     "photos shaken",
     "photos shaken at depths",
+    "photos with moving objects",
     "scenes",
 )
 
@@ -48,6 +50,16 @@ def depth_maps(folder: pathlib.Path) -> str:
         else:
             np.save(folder / f"{k}.npy", metres)
     np.save(folder / "cut.npy", np.ones((46, 44)))
+    return str(folder)
+
+
+def masks_of_photos(folder: pathlib.Path) -> str:
+    """Masks of `photos`, of both kinds."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        sizes = {f"{k}.png": (40 + k, 50 - k) for k in range(7)} | {"cut.png": (46, 44)}
+        mask_files.instances(folder / "instances.json", {name: sizes[name] for name in list(sizes)[:4]})
+        mask_files.panoptic(folder / "panoptic.json", {name: sizes[name] for name in list(sizes)[4:]})
     return str(folder)
 
 
@@ -82,6 +94,10 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:9", "readout": 0.5, "shard_length": 4}
         asked |= {"depth": depth_maps(folder / "depth")} if "depths" in kind else {}
         return shake.maker(str(photos(folder / "photos")), asked)
+    if kind == "photos with moving objects":
+        asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:5", "object_motion": "3:9", "readout": 0.5}
+        masks = {"masks": masks_of_photos(folder / "masks"), "objects": 2, "shard_length": 4}
+        return objects.maker(str(photos(folder / "photos")), asked | masks)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
     changes |= {"fit": "resize"} if "resized" in kind else {}
