@@ -25,6 +25,7 @@ KINDS = (
     "photos shaken",
     "photos shaken at depths",
     "photos with moving objects",
+    "photos with realism",
     "scenes",
 )
 
@@ -100,6 +101,8 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return objects.maker(str(photos(folder / "photos")), asked | masks)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
+    if "realism" in kind:
+        changes["realism"] = ["rsblur", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 

@@ -56,6 +56,8 @@ class ObjectsMaker(shake.ShakeMaker):
             )
             pivot = "what it turns about, in the crop: column, then row"
             described.append(("object_pivot", "float32", (("axis", 2),), "px", pivot))
+            box = "the box around its mask, in the crop: first column and row, last column and row"
+            described.append(("object_box", "float32", (("corner", 4),), "px", box))
             whose = {"units": "1", "long_name": "whose each pixel of the sharp image is: 1 + the object, or 0"}
             arrays.append(schema.ArraySpec("object_mask", "uint8", self.frame, ("y", "x"), attributes=whose))
         for name, dtype, extents, units, text in described:
@@ -70,10 +72,8 @@ class ObjectsMaker(shake.ShakeMaker):
         made |= {"objects": drawn.count.astype(np.int32), "object_order": drawn.order}
         made |= {name: np.zeros(count, np.float32) for name in ("object_motion_px", "object_share")}
         made |= {name: np.zeros((count, many), np.int64) for name in ("object_id", "object_category")}
-        made |= {
-            "object_px": np.zeros((count, many), np.float32),
-            "object_pivot": np.zeros((count, many, 2), np.float32),
-        }
+        extents = {"object_px": (), "object_pivot": (2,), "object_box": (4,)}
+        made |= {name: np.zeros((count, many, *more), np.float32) for name, more in extents.items()}
         made["object_mask"] = np.zeros((count, *self.frame), np.uint8)
         made["object_path"] = objects.paths(self.recipe, self.seed, item)
         return made
@@ -96,7 +96,9 @@ class ObjectsMaker(shake.ShakeMaker):
                 found[row, axis] = objects.begin(there, extent, photo[axis], uniform[row, axis])
         return found[:, 0], found[:, 1]
 
-    def blur(self, made: Arrays, row: int, crop: photo_pairs.Crop) -> npt.NDArray[np.uint8]:
+    def light(
+        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
         size = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
         frame = shaking.view(self.recipe, size, crop.top, crop.left, crop.height, crop.width)
         chosen = self._chosen(made, row, crop)
@@ -112,16 +114,19 @@ class ObjectsMaker(shake.ShakeMaker):
             frame,
             crop.top,
             crop.left,
+            table,
         )
         self.put(made, row, done.shaken)
         made["objects"][row], made["object_mask"][row] = len(chosen), done.mask_HW
         made["object_share"][row] = (done.mask_HW > 0).mean()
         made["object_motion_px"][row] = max(done.motions, default=0)
         made["object_path"][row, len(chosen) :] = 0
-        for k, ((instance, _), pivot, px) in enumerate(zip(chosen, done.pivots_B2, done.motions, strict=True)):
-            made["object_id"][row, k], made["object_category"][row, k] = instance.id, instance.category
-            made["object_px"][row, k], made["object_pivot"][row, k] = px, pivot
-        return done.shaken.blurred_HWC
+        count = len(chosen)
+        made["object_id"][row, :count] = [instance.id for instance, _ in chosen]
+        made["object_category"][row, :count] = [instance.category for instance, _ in chosen]
+        made["object_px"][row, :count] = done.motions
+        made["object_pivot"][row, :count], made["object_box"][row, :count] = done.pivots_B2, done.boxes_B4
+        return done.shaken.light_HWC
 
     def _chosen(
         self, made: Arrays, row: int, crop: photo_pairs.Crop

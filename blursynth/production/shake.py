@@ -85,19 +85,21 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         made["motion_px"][:] = np.nan if wanted is None else wanted
         return made
 
-    def blur(self, made: Arrays, row: int, crop: photo_pairs.Crop) -> npt.NDArray[np.uint8]:
+    def light(
+        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
         photo = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
         frame = shake.view(self.recipe, photo, crop.top, crop.left, crop.height, crop.width)
         asked = None if np.isnan(made["motion_px"][row]) else float(made["motion_px"][row])
-        path, corner = made["camera_path"][row], (frame, crop.top, crop.left)
+        path, where = made["camera_path"][row], (asked, frame, crop.top, crop.left, table)
         if self.recipe.depth_maps is None:
-            done = shake.blur(self.recipe, crop.photo_HWC, path, float(made["depth"][row]), asked, *corner)
+            done = shake.blur(self.recipe, crop.photo_HWC, path, float(made["depth"][row]), *where)
         else:
-            found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, asked, *corner)
+            found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, *where)
             done, made["depth_map"][row], made["layers"][row] = found.shaken, found.depth_HW, found.layers
             made["depth"][row] = np.median(found.depth_HW)
         self.put(made, row, done)
-        return done.blurred_HWC
+        return done.light_HWC
 
     def put(self, made: Arrays, row: int, done: shake.Shaken) -> None:
         """Store how the camera moved."""
@@ -150,7 +152,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
 
 def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
     """The recipe and the inputs that the options of a command give."""
-    names = set(model.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps"}
+    names = set(model.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps", "realism"}
     values = photo_pairs.common(options) | photo_pairs.given(options, sorted(names))
     values["store_path"] = not options.get("no_path", False)
     inputs: dict[str, str] = {}

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import pose, response, stack
+from blursynth.kernels import pose, stack
 from blursynth.media import maps, opencv
 from blursynth.synthesis import shake, shake_recipe, uniform
 
@@ -22,7 +22,7 @@ Floats32 = npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True)
 class Shaken:
-    """shaken: the image, and how it was made. depth_HW: float32, m, the plane that each pixel of the crop was put on.
+    """shaken: the light, and how it was made. depth_HW: float32, m, the plane that each pixel of the crop was put on.
 
     layers: planes that hold a pixel."""
 
@@ -49,6 +49,7 @@ def blur(
     frame: pose.View,
     top: int,
     left: int,
+    table: npt.NDArray[np.float32],
 ) -> Shaken:
     """As `shake.blur`, for a photo (H, W, 3) with a depth map (h, w) in metres; the map is put at the photo's size.
 
@@ -69,15 +70,14 @@ def blur(
     window_HWC = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
     window_HW = uniform.with_margin(inverse_HW[..., None], top, left, frame.height, frame.width, margin)[..., 0]
     index_HW = _quantised(window_HW, far, near, len(planes))
-    light_HWC = response.decode(window_HWC, request.transfer)
+    light_HWC = table[window_HWC]
     used, layers_L4HW = stacked(light_HWC, index_HW, apart)
     back = np.stack([pose.maps(taken.pose_T6, frame.focal, planes[k])[1] for k in used])
     light = stack.composite(layers_L4HW, margin, back, taken.weights_RT, frame)
-    blurred = response.encode(light, request.transfer)
     inner = slice(margin, margin + frame.height), slice(margin, margin + frame.width)
     with np.errstate(divide="ignore"):
         seen = (1 / np.asarray(planes))[index_HW[inner]].astype(np.float32)
-    return Shaken(shake.Shaken(blurred, path, frame, taken.motion, len(taken.pose_T6)), seen, len(used))
+    return Shaken(shake.Shaken(light, path, frame, taken.motion, len(taken.pose_T6)), seen, len(used))
 
 
 def spaced(

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import bodies, gaussian, pose, random, response, stack, trajectory, warp
+from blursynth.kernels import bodies, gaussian, pose, random, stack, trajectory, warp
 from blursynth.media import opencv
 from blursynth.synthesis import motion, objects_recipe, recipe, shake, uniform
 
@@ -33,12 +33,14 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Moved:
-    """shaken: the image, and how the camera moved. pivots_B2: px from the crop's first pixel, x then y. mask_HW: uint8,
-    whose each pixel of the sharp crop is, 0 for the background, else 1 + the object's number. motions: px that the
-    fastest corner of each object came, the camera's motion included."""
+    """shaken: the light, and how the camera moved. pivots_B2, boxes_B4: px from the crop's first pixel; x and y of what
+    each object turns about, and of the first and the last pixel of the box around it. mask_HW: uint8, whose each pixel
+    of the sharp crop is, 0 for the background, else 1 + the object's number. motions: px that the fastest corner of
+    each object came, the camera's motion included."""
 
     shaken: shake.Shaken
-    pivots_B2: npt.NDArray[np.float64]
+    pivots_B2: Floats32
+    boxes_B4: Floats32
     mask_HW: npt.NDArray[np.uint8]
     motions: tuple[float, ...]
 
@@ -123,6 +125,7 @@ def blur(
     frame: pose.View,
     top: int,
     left: int,
+    table: Floats32,
 ) -> Moved:
     """As `shake.blur`, with objects that move by themselves.
 
@@ -136,14 +139,15 @@ def blur(
     reach = shake.reach_within(path, frame, [inverse])
     order = sorted(range(len(masks)), key=lambda k: int(np.flatnonzero(masks[k].any(axis=1))[-1]))
     around = reach + int(np.ceil(np.abs(owns_BK3[..., :2]).max(initial=0.0)))
-    found = [_body(masks[k], owns_BK3[k], frame, top, left, around) for k in order]
+    lines = [outlined(mask, top, left, frame, request.grow, around) for mask in masks]
+    found = [part(owns_BK3[k], *lines[k], frame) for k in order]
     row_time = request.readout / max(frame.height - 1, 1)
     taken = bodies.samples(path, found, frame, inverse, 1.0, row_time)
     reach = max([reach, *(int(np.ceil(bodies.reach(path, body, frame, inverse))) for body in found)])
-    margin = reach + request.grow + 2
+    margin = reach + 2
     window = (top, left, frame.height, frame.width, margin)
     alphas = [grown(uniform.with_margin(masks[k][..., None], *window)[..., 0], request.grow) for k in order]
-    layers = stacked(uniform.with_margin(photo_HWC, *window), alphas, request.transfer)
+    layers = stacked(uniform.with_margin(photo_HWC, *window), alphas, table)
     poses = taken.camera.pose_T6
     maps = [pose.maps(poses, frame.focal, inverse)[1]]
     for body, own in zip(found, taken.own_BT3, strict=True):
@@ -152,37 +156,69 @@ def blur(
     whose = np.zeros((frame.height, frame.width), np.uint8)
     for k, alpha in zip(order, alphas, strict=True):
         whose[alpha[margin : margin + frame.height, margin : margin + frame.width]] = k + 1
-    blurred = response.encode(light, request.transfer)
-    place = {k: at for at, k in enumerate(order)}
-    bodies_found = [found[place[k]] for k in range(len(masks))]
+    motions = dict(zip(order, taken.motions, strict=True))
     return Moved(
-        shake.Shaken(blurred, path, frame, taken.camera.motion, len(poses)),
-        np.array([[body.pivot[0] + frame.centre_x, body.pivot[1] + frame.centre_y] for body in bodies_found]),
+        shake.Shaken(light, path, frame, taken.camera.motion, len(poses)),
+        np.array([pivot for pivot, _ in lines], np.float32).reshape(-1, 2),
+        np.array([box for _, box in lines], np.float32).reshape(-1, 4),
         whose,
-        tuple(taken.motions[place[k]] for k in range(len(masks))),
+        tuple(motions[k] for k in range(len(masks))),
     )
 
 
 def psfs(
     path_K6: Floats32,
-    own_K3: Floats32,
-    pivot: tuple[float, float],
+    parts: list[bodies.Body],
+    whose_P: npt.NDArray[np.uint8],
     frame: pose.View,
     depth: float,
     readout: float,
     points: npt.NDArray[np.int64],
     size: int,
 ) -> Floats32:
-    """What points of light on an object become: `shake.psfs` with the object's own motion. pivot: see `bodies.Body`."""
-    corners = np.stack([points[:, 1] - frame.centre_x, points[:, 0] - frame.centre_y], axis=1)
-    body = bodies.Body(own_K3, pivot, corners)
-    taken = bodies.samples(path_K6, [body], frame, 1 / depth, 1.0, readout / max(frame.height - 1, 1))
-    maps = bodies.maps(taken.camera.pose_T6, taken.own_BT3[0], pivot, frame.focal, 1 / depth)
-    return warp.point(maps, taken.camera.weights_RT, frame, points, size)
+    """What points of light become: `shake.psfs` before a camera and objects that move.
+
+    parts: the objects. whose_P: the one that each point is on, plus 1; 0 for the background.
+    """
+    taken = bodies.samples(path_K6, parts, frame, 1 / depth, 1.0, readout / max(frame.height - 1, 1))
+    poses, found = taken.camera.pose_T6, np.empty((len(points), size, size), np.float32)
+    for which in np.unique(whose_P).tolist():
+        if which == 0:
+            maps = pose.maps(poses, frame.focal, 1 / depth)
+        else:
+            maps = bodies.maps(poses, taken.own_BT3[which - 1], parts[which - 1].pivot, frame.focal, 1 / depth)
+        here = whose_P == which
+        found[here] = warp.point(maps, taken.camera.weights_RT, frame, points[here], size)
+    return found
 
 
-def stacked(window_HWC: npt.NDArray[np.uint8], alphas: list[Mask], transfer: str) -> Floats32:
+def part(own_K3: Floats32, pivot_2: Floats32, box_4: Floats32, frame: pose.View) -> bodies.Body:
+    """An object. pivot_2, box_4: px from the crop's first pixel, as `Moved` has them."""
+    left, top, right, bottom = box_4.astype(np.float64)
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]])
+    centre = frame.centre_x, frame.centre_y
+    pivot = float(pivot_2[0]) - centre[0], float(pivot_2[1]) - centre[1]
+    return bodies.Body(own_K3, pivot, corners - centre)
+
+
+def outlined(mask_HW: Mask, top: int, left: int, frame: pose.View, grow: int, around: int) -> tuple[Floats32, Floats32]:
+    """(pivot, box) of the object with this mask, px from the first pixel of the crop at (top, left).
+
+    The pivot is the mask's mean. The box goes around it, grown; what is further than `around` px from the crop does
+    not count.
+    """
+    rows, columns = np.flatnonzero(mask_HW.any(axis=1)) - top, np.flatnonzero(mask_HW.any(axis=0)) - left
+    y = np.clip([rows[0] - grow, rows[-1] + grow], -around, frame.height - 1 + around)
+    x = np.clip([columns[0] - grow, columns[-1] + grow], -around, frame.width - 1 + around)
+    down, across = np.nonzero(mask_HW)
+    pivot = np.array([across.mean() - left, down.mean() - top], np.float32)
+    return pivot, np.array([x[0], y[0], x[1], y[1]], np.float32)
+
+
+def stacked(window_HWC: npt.NDArray[np.uint8], alphas: list[Mask], table: Floats32) -> Floats32:
     """The background and the objects, from back to front, as layers for `stack.composite`.
+
+    table: the linear light of each code, float32 (256,).
 
     The outermost pixels of the window are no object's: what lies beyond the window repeats them.
     """
@@ -191,8 +227,8 @@ def stacked(window_HWC: npt.NDArray[np.uint8], alphas: list[Mask], transfer: str
     within[1:-1, 1:-1] = True
     inside = [alpha & within for alpha in alphas]
     anywhere = np.logical_or.reduce([np.zeros_like(within), *inside])
-    light = response.decode(window_HWC, transfer).transpose(2, 0, 1)
-    behind = response.decode(continued(window_HWC, anywhere), transfer).transpose(2, 0, 1)
+    light = table[window_HWC].transpose(2, 0, 1)
+    behind = table[continued(window_HWC, anywhere)].transpose(2, 0, 1)
     layers = np.zeros((1 + len(alphas), 4, height, width), np.float32)
     layers[0, :3], layers[0, 3] = np.where(anywhere, behind, light), 1
     for layer, alpha in zip(layers[1:], inside, strict=True):
@@ -218,15 +254,3 @@ def continued(window_HWC: npt.NDArray[np.uint8], missing_HW: Mask) -> npt.NDArra
         return window_HWC
     cv2 = opencv.load("What objects uncover is filled with it")
     return np.asarray(cv2.inpaint(window_HWC, unsafe.astype(np.uint8), _RADIUS, cv2.INPAINT_NS))
-
-
-def _body(mask: Mask, own_K3: Floats32, frame: pose.View, top: int, left: int, around: int) -> bodies.Body:
-    """Pivot: the mean of the mask. Corners: of what of it can come near the crop, which it has a pixel in."""
-    rows, columns = np.nonzero(mask)
-    pivot = columns.mean() - left - frame.centre_x, rows.mean() - top - frame.centre_y
-    low, high = np.clip([rows.min() - top, rows.max() - top], -around, frame.height - 1 + around) - frame.centre_y
-    near, far = (
-        np.clip([columns.min() - left, columns.max() - left], -around, frame.width - 1 + around) - frame.centre_x
-    )
-    corners = np.array([[near, low], [far, low], [near, high], [far, high]], np.float64)
-    return bodies.Body(own_K3, (float(pivot[0]), float(pivot[1])), corners)

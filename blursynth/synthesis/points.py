@@ -37,20 +37,17 @@ def psfs(stored: Stored, item: int, points: npt.NDArray[np.int64], size: int) ->
     frame = pose.View(height, width, focal, x, y)
     path = stored.read("camera_path", [item])[0]
     readout = float(stored.attributes_of("camera_path")["readout"])
+    if "object_mask" in stored.names:
+        owns, pivots, boxes = (stored.read(f"object_{name}", [item])[0] for name in ("path", "pivot", "box"))
+        parts = [objects.part(owns[k], pivots[k], boxes[k], frame) for k in range(int(stored.columns["objects"][item]))]
+        whose = stored.read("object_mask", [item])[0][points[:, 0], points[:, 1]]
+        return objects.psfs(path, parts, whose, frame, depth, readout, points, size)
     depths = np.full(len(points), depth)
     if "depth_map" in stored.names:
         depths = stored.read("depth_map", [item])[0][points[:, 0], points[:, 1]].astype(np.float64)
     found = np.empty((len(points), size, size), np.float32)
-    whose = np.zeros(len(points), np.int64)
-    if "object_mask" in stored.names:
-        whose += stored.read("object_mask", [item])[0][points[:, 0], points[:, 1]]
-        owns, pivots = (stored.read(name, [item])[0] for name in ("object_path", "object_pivot"))
-        for k in np.unique(whose[whose > 0]) - 1:
-            at = float(pivots[k, 0]) - x, float(pivots[k, 1]) - y
-            here = whose == k + 1
-            found[here] = objects.psfs(path, owns[k], at, frame, depth, readout, points[here], size)
-    for one in np.unique(depths[whose == 0]):
-        here = (depths == one) & (whose == 0)
+    for one in np.unique(depths):
+        here = depths == one
         found[here] = shake.psfs(path, frame, float(one), readout, points[here], size)
     return found
 
