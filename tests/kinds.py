@@ -3,11 +3,12 @@
 import pathlib
 from typing import Any
 
+import mask_files
 import numpy as np
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import camera_psfs, convolve, maker, psfs, run, shake, trajectories
+from blursynth.production import camera_psfs, convolve, maker, objects, psfs, run, shake, trajectories
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
@@ -22,6 +23,8 @@ KINDS = (
     "photos with paths",
     "photos with a field",
     "photos shaken",
+    "photos shaken at depths",
+    "photos with moving objects",
     "photos with realism",
     "scenes",
 )
@@ -35,6 +38,30 @@ def photos(folder: pathlib.Path) -> pathlib.Path:
         Image.fromarray(draws.integers(0, 256, (40 + k, 50 - k, 3), dtype=np.uint8)).save(folder / f"{k}.png")
     (folder / "cut.png").write_bytes((folder / "6.png").read_bytes()[:1500])
     return folder
+
+
+def depth_maps(folder: pathlib.Path) -> str:
+    """Maps of `photos`, of both kinds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(7):
+        down, across = np.mgrid[0 : 40 + k, 0 : 50 - k]
+        metres = 2 + (down // 8 + across // 8) % 3
+        if k % 2:
+            Image.fromarray((metres * 1000).astype(np.uint16)).save(folder / f"{k}.png")
+        else:
+            np.save(folder / f"{k}.npy", metres)
+    np.save(folder / "cut.npy", np.ones((46, 44)))
+    return str(folder)
+
+
+def masks_of_photos(folder: pathlib.Path) -> str:
+    """Masks of `photos`, of both kinds."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        sizes = {f"{k}.png": (40 + k, 50 - k) for k in range(7)} | {"cut.png": (46, 44)}
+        mask_files.instances(folder / "instances.json", {name: sizes[name] for name in list(sizes)[:4]})
+        mask_files.panoptic(folder / "panoptic.json", {name: sizes[name] for name in list(sizes)[4:]})
+    return str(folder)
 
 
 def paths(folder: pathlib.Path) -> str:
@@ -64,9 +91,14 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
-    if kind == "photos shaken":
+    if kind.startswith("photos shaken"):
         asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:9", "readout": 0.5, "shard_length": 4}
+        asked |= {"depth": depth_maps(folder / "depth")} if "depths" in kind else {}
         return shake.maker(str(photos(folder / "photos")), asked)
+    if kind == "photos with moving objects":
+        asked = {"seed": 4, "size": 24, "per_photo": 3, "motion": "2:5", "object_motion": "3:9", "readout": 0.5}
+        masks = {"masks": masks_of_photos(folder / "masks"), "objects": 2, "shard_length": 4}
+        return objects.maker(str(photos(folder / "photos")), asked | masks)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
     if "realism" in kind:

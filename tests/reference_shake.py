@@ -67,3 +67,28 @@ def accumulate(
         seen = bilinear(image, there[:, 0].reshape(rows.shape) + margin, there[:, 1].reshape(rows.shape) + margin)
         result += share[..., None] * seen
     return result
+
+
+def body(pose: Floats, own: Floats, pivot: tuple[float, float], focal: float, inverse_depth: float) -> Floats:
+    """The camera's homography after turning about the pivot and sliding."""
+    x, y, angle = own
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    to, back = np.eye(3), np.eye(3)
+    to[:2, 2], back[:2, 2] = -np.asarray(pivot), (pivot[0] + x, pivot[1] + y)
+    return np.asarray(homography(pose, focal, inverse_depth) @ back @ turn @ to)
+
+
+def laid_over(
+    layers: list[Floats], margin: int, backward: list[list[Floats]], weights: Floats, centre: tuple[float, float]
+) -> Floats:
+    """Layers (H, W, 4), light times alpha and alpha, from back to front, each through its homographies, at every moment
+    laid over those before, and the moments' weighted mean."""
+    total = 0.0
+    for t in range(weights.shape[1]):
+        seen = 0.0
+        for layer, matrices in zip(layers, backward, strict=True):
+            now = accumulate(layer, margin, [matrices[t]], np.ones((1, 1)), centre)
+            seen = seen * (1 - now[..., 3:]) + now[..., :3]
+        rows = weights[:, t] if len(weights) > 1 else np.repeat(weights[0, t], np.shape(seen)[0])
+        total = total + rows[:, None, None] * seen
+    return np.asarray(total)

@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import clip_files
+import mask_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +62,15 @@ def test_every_table_is_a_recipe(text: str, tmp_path: pathlib.Path) -> None:
         assert recipe_commands.load(str(tmp_path / "recipe.toml"))
 
 
+def depth_files(photos: pathlib.Path, folder: pathlib.Path) -> None:
+    """A map for each photo: a floor that comes nearer."""
+    folder.mkdir()
+    for path in photos.iterdir():
+        height, width = np.asarray(Image.open(path)).shape[:2]
+        rows = np.linspace(10_000, 1_000, height).astype(np.uint16)
+        Image.fromarray(np.repeat(rows[:, None], width, axis=1)).save(folder / path.name)
+
+
 @pytest.fixture
 def machine(tmp_path: pathlib.Path) -> dict[str, str]:
     """An environment whose `blursynth`, `dask` and `python` are ours, in a folder with photos and a clip."""
@@ -68,6 +78,9 @@ def machine(tmp_path: pathlib.Path) -> dict[str, str]:
     (tmp_path / "photos").mkdir()
     for name in ("astronaut", "coffee", "chelsea", "rocket"):
         Image.fromarray(np.asarray(getattr(skimage_data, name)())).save(tmp_path / "photos" / f"{name}.png")
+    depth_files(tmp_path / "photos", tmp_path / "depth")
+    sizes = {path.name: np.asarray(Image.open(path)).shape[:2] for path in (tmp_path / "photos").iterdir()}
+    mask_files.instances(tmp_path / "instances.json", sizes)
     clip_files.write(tmp_path / "video.mp4", clip_files.moving(99, 128, 160))
     binaries = tmp_path / "bin"
     binaries.mkdir()

@@ -13,6 +13,7 @@ COMMANDS = {
     "psfs": "Sub-pixel blur kernels from a trajectories dataset.",
     "convolve": "Blurred/sharp pairs from a folder of photos.",
     "shake": "Blurred/sharp pairs from photos, seen by a camera that moves in six dimensions.",
+    "objects": "Blurred/sharp pairs from photos whose objects move, by their masks.",
     "average-frames": "Blurred/sharp pairs from 240 fps video.",
     "make": "The datasets of a recipe.",
     "info": "What a dataset holds, in words.",

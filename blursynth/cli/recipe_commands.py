@@ -26,7 +26,7 @@ from blursynth.cli import main, options
 
 FOLDER = "synthesis"
 """Where recipes named without a path are looked up first."""
-MAKING = ("trajectories", "psfs", "convolve", "shake", "average-frames")
+MAKING = ("trajectories", "psfs", "convolve", "shake", "objects", "average-frames")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,11 +90,25 @@ def samples(
     assert knots.shape[1] == len(POSE)
     assert exposure > 0
     assert row_time >= 0
-    arc = _arcs(knots, depths, view.focal, _grid(view))
+    return moments(knots, arcs(knots, view, depths), view.height, exposure, row_time)
+
+
+def arcs(path: npt.ArrayLike, view: View, inverse_depths: npt.ArrayLike) -> Floats:
+    """Length of the path of the frame's fastest points up to each knot, px, float64 (K,); see `samples`."""
+    knots = np.require(path, np.float64, ["C", "A", "W"])
+    depths = np.require(inverse_depths, np.float64, ["C", "A", "W"])
+    found: Floats = _arcs(knots, depths, view.focal, _grid(view))
+    return found
+
+
+def moments(knots: Floats, arc: Floats, height: int, exposure: float, row_time: float) -> Samples:
+    """`samples` of a path of any coordinates, (K, A), of which the frame's fastest points have come `arc` px, (K,), by
+    each knot. In the result, `pose_T6` has A columns.
+    """
     assert np.isfinite(arc[-1]), "a path beyond `reach`"
     count = max(1, int(np.ceil(arc[-1] / STEP))) + 1 if arc[-1] > 0 else 1
-    pose, weights = np.empty((count, len(POSE))), np.zeros((view.height if row_time > 0 else 1, count))
-    _sample(knots, arc, exposure, row_time, exposure + (view.height - 1) * row_time, pose, weights)
+    pose, weights = np.empty((count, knots.shape[1])), np.zeros((height if row_time > 0 else 1, count))
+    _sample(knots, arc, exposure, row_time, exposure + (height - 1) * row_time, pose, weights)
     weights /= np.cumsum(weights, axis=1)[:, -1:]
     used = np.flatnonzero(weights.any(axis=0))
     return Samples(pose[used], np.ascontiguousarray(weights[:, used].astype(np.float32)), float(arc[-1]))
@@ -107,6 +121,13 @@ def reach(pose: npt.ArrayLike, view: View, inverse_depths: npt.ArrayLike) -> flo
     return float(_reach(poses, depths, view.focal, _grid(view)))
 
 
+def parting(pose: npt.ArrayLike, view: View, inverse_depths: npt.ArrayLike) -> float:
+    """The furthest, px, that any pose parts two neighbouring depths of the list, which one pixel of the frame shows."""
+    poses = np.require(pose, np.float64, ["C", "A", "W"])
+    depths = np.require(inverse_depths, np.float64, ["C", "A", "W"])
+    return float(_parting(poses, depths, view.focal, _grid(view)))
+
+
 def _grid(view: View) -> Floats:
     """Corners, edges and middle of the frame, px from the principal point, (9, 2): a map is fastest at a corner."""
     across = np.array([0.0, (view.width - 1) / 2, view.width - 1]) - view.centre_x
@@ -115,7 +136,7 @@ def _grid(view: View) -> Floats:
 
 
 @jit.inline
-def _plane(pose: Floats, inverse_depth: float) -> Nine:
+def plane(pose: Floats, inverse_depth: float) -> Nine:
     """R + t (0, 0, 1) / d, row by row; Rodrigues' formula with series instead of the platform's sine and cosine."""
     x, y, z = pose[0], pose[1], pose[2]
     square = x * x + y * y + z * z
@@ -140,7 +161,7 @@ def _plane(pose: Floats, inverse_depth: float) -> Nine:
 
 
 @jit.inline
-def _inverse(m: Nine) -> Nine:
+def inverse(m: Nine) -> Nine:
     """The inverse up to its scale, which a map does not feel."""
     a, b, c, d, e, f, g, h, i = m
     return (
@@ -157,7 +178,7 @@ def _inverse(m: Nine) -> Nine:
 
 
 @jit.inline
-def _fill(m: Nine, focal: float, row: Floats) -> None:
+def fill(m: Nine, focal: float, row: Floats) -> None:
     """The displacement form of a homography about the principal point."""
     scale = m[8] if m[8] > 1e-9 else np.nan
     row[0], row[1], row[2] = m[0] / scale - 1.0, m[1] / scale, m[2] / scale * focal
@@ -178,9 +199,9 @@ def displacement(c: Floats, x: float, y: float) -> tuple[float, float]:
 @jit.kernel
 def _maps(poses: Floats, focal: float, inverse_depth: float, there: Floats, back: Floats) -> None:
     for t in range(poses.shape[0]):
-        plane = _plane(poses[t], inverse_depth)
-        _fill(plane, focal, there[t])
-        _fill(_inverse(plane), focal, back[t])
+        moved = plane(poses[t], inverse_depth)
+        fill(moved, focal, there[t])
+        fill(inverse(moved), focal, back[t])
 
 
 @jit.kernel
@@ -193,7 +214,7 @@ def _arcs(knots: Floats, depths: Floats, focal: float, grid: Floats) -> Floats:
     for k in range(count):
         fastest = 0.0
         for layer in range(depths.size):
-            _fill(_inverse(_plane(knots[k], depths[layer])), focal, ahead)
+            fill(inverse(plane(knots[k], depths[layer])), focal, ahead)
             for p in range(grid.shape[0]):
                 x, y = displacement(ahead, grid[p, 0], grid[p, 1])
                 if k > 0:
@@ -211,12 +232,28 @@ def _reach(poses: Floats, depths: Floats, focal: float, grid: Floats) -> float:
     furthest = 0.0
     for t in range(poses.shape[0]):
         for layer in range(depths.size):
-            _fill(_inverse(_plane(poses[t], depths[layer])), focal, back)
+            fill(inverse(plane(poses[t], depths[layer])), focal, back)
             for p in range(grid.shape[0]):
                 x, y = displacement(back, grid[p, 0], grid[p, 1])
                 if not (np.isfinite(x) and np.isfinite(y)):
                     return np.inf
                 furthest = max(furthest, max(abs(x), abs(y)))
+    return furthest
+
+
+@jit.kernel
+def _parting(poses: Floats, depths: Floats, focal: float, grid: Floats) -> float:
+    back = np.empty((2, 8))
+    furthest = 0.0
+    for t in range(poses.shape[0]):
+        for layer in range(1, depths.size):
+            for k in range(2):
+                fill(inverse(plane(poses[t], depths[layer - k])), focal, back[k])
+            for p in range(grid.shape[0]):
+                x, y = displacement(back[0], grid[p, 0], grid[p, 1])
+                other_x, other_y = displacement(back[1], grid[p, 0], grid[p, 1])
+                square = (x - other_x) * (x - other_x) + (y - other_y) * (y - other_y)
+                furthest = max(furthest, np.sqrt(square))
     return furthest
 
 
@@ -241,7 +278,7 @@ def _share(begin: float, end: float, mass: float, step: float, row: Floats) -> N
 def _sample(
     knots: Floats, arc: Floats, exposure: float, row_time: float, duration: float, pose: Floats, weights: Floats
 ) -> None:
-    """Fill pose (T, 6) with poses at equal steps along the path, and weights (R, T) with the time spent near each."""
+    """Fill pose (T, A) with poses at equal steps along the path, and weights (R, T) with the time spent near each."""
     count, pieces = pose.shape[0], knots.shape[0] - 1
     step = arc[pieces] / max(count - 1, 1)
     k = 0
@@ -250,7 +287,7 @@ def _sample(
             k += 1
         length = arc[k + 1] - arc[k]
         fraction = min(max((t * step - arc[k]) / length, 0.0), 1.0) if length > 0 else 0.0
-        for axis in range(6):
+        for axis in range(knots.shape[1]):
             pose[t, axis] = knots[k, axis] + fraction * (knots[k + 1, axis] - knots[k, axis])
     for row in range(weights.shape[0]):
         begin = row * row_time / duration * pieces

@@ -43,6 +43,10 @@ class Stream(enum.IntEnum):
     CAMERA_SHIFT = 21
     SENSOR = 24
     NOISE = 25
+    OBJECT_CHOICE = 32
+    OBJECT_PARAMETERS = 33
+    OBJECT_SHIFT = 34
+    OBJECT_TURN = 35
 
 
 def philox(

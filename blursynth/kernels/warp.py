@@ -39,27 +39,9 @@ def accumulate(
     shares = np.require(weights, np.float32, ["C", "A", "W"])
     assert source.shape[0] == CHANNELS
     result = np.empty((view.height, view.width, CHANNELS), np.float32)
-    _check(source.shape[1:], margin, maps, shares, view)
+    check(source.shape[1:], margin, maps, shares, view)
     left, top = -view.centre_x, -view.centre_y
     _accumulate(source, margin, np.ascontiguousarray(maps), shares, left, top, result)
-    return result
-
-
-def composite(
-    layers: npt.ArrayLike, margin: int, maps: npt.NDArray[np.float64], weights: npt.ArrayLike, view: pose.View
-) -> Floats32:
-    """Layers at several depths, each warped by its own maps and laid over those behind it, at every moment.
-
-    layers: float32 (L, 4, H + 2 margin, W + 2 margin), from back to front: red, green, blue in linear light times
-    alpha, then alpha. maps: (L, T, 8). The rest as for `accumulate`. Returns float32 (H, W, 3).
-    """
-    source = np.require(layers, np.float32, ["C", "A", "W"])
-    shares = np.require(weights, np.float32, ["C", "A", "W"])
-    assert source.shape[:2] == (maps.shape[0], 4)
-    result = np.empty((view.height, view.width, 3), np.float32)
-    _check(source.shape[2:], margin, maps[0], shares, view)
-    left, top = -view.centre_x, -view.centre_y
-    _composite(source, margin, np.ascontiguousarray(maps), shares, left, top, result)
     return result
 
 
@@ -87,7 +69,7 @@ def point(
     return share
 
 
-def _check(
+def check(
     window: tuple[int, ...], margin: int, maps: npt.NDArray[np.float64], weights: Floats32, view: pose.View
 ) -> None:
     assert window == (view.height + 2 * margin, view.width + 2 * margin)
@@ -98,7 +80,7 @@ def _check(
 
 
 @jit.inline
-def _displace(
+def displace(
     c: npt.NDArray[np.float64],
     x: float,
     y: float,
@@ -138,7 +120,7 @@ def _displace(
 
 
 @jit.inline
-def _run(offset: npt.NDArray[np.int32], start: int, width: int) -> int:
+def run(offset: npt.NDArray[np.int32], start: int, width: int) -> int:
     """The end of the run of equal offsets that begins at `start`."""
     end = start + 1
     while end < width and offset[end] == offset[start]:
@@ -147,7 +129,7 @@ def _run(offset: npt.NDArray[np.int32], start: int, width: int) -> int:
 
 
 @jit.inline
-def _add_colours(
+def add_colours(
     flat: Floats32, base: int, plane: int, columns: int, width: int, work: Floats32, offset: npt.NDArray[np.int32]
 ) -> None:
     """Add to RED, GREEN and BLUE the four pixels at base + j + offset[j], weighted; planes are `plane` values apart.
@@ -156,7 +138,7 @@ def _add_colours(
     """
     start = 0
     while start < width:
-        end = _run(offset, start, width)
+        end = run(offset, start, width)
         corner = base + start + offset[start]
         red, red_below = flat[corner:], flat[corner + columns :]
         green, green_below = flat[corner + plane :], flat[corner + plane + columns :]
@@ -167,23 +149,6 @@ def _add_colours(
             w[RED + j] = w[RED + j] + a * red[j] + b * red[j + 1] + c * red_below[j] + d * red_below[j + 1]
             w[GREEN + j] = w[GREEN + j] + a * green[j] + b * green[j + 1] + c * green_below[j] + d * green_below[j + 1]
             w[BLUE + j] = w[BLUE + j] + a * blue[j] + b * blue[j + 1] + c * blue_below[j] + d * blue_below[j + 1]
-        start = end
-
-
-@jit.inline
-def _add_alpha(
-    flat: Floats32, base: int, columns: int, width: int, work: Floats32, offset: npt.NDArray[np.int32]
-) -> None:
-    """The same for one plane, added to ALPHA."""
-    start = 0
-    while start < width:
-        end = _run(offset, start, width)
-        alpha = flat[base + start + offset[start] :]
-        below = flat[base + start + offset[start] + columns :]
-        w = work[start:]
-        for j in range(end - start):
-            a, b, c, d = w[A + j], w[B + j], w[C + j], w[D + j]
-            w[ALPHA + j] = w[ALPHA + j] + a * alpha[j] + b * alpha[j + 1] + c * below[j] + d * below[j + 1]
         start = end
 
 
@@ -214,62 +179,14 @@ def _accumulate(
                 if share == ZERO:
                     continue
                 x, y = left + first, top + row
-                _displace(maps[t], x, y, margin + first, margin + row, (rows, columns), width, work, offset)
+                displace(maps[t], x, y, margin + first, margin + row, (rows, columns), width, work, offset)
                 for j in range(RED):
                     work[j] = work[j] * share
-                _add_colours(flat, base, rows * columns, columns, width, work, offset)
+                add_colours(flat, base, rows * columns, columns, width, work, offset)
             for j in range(width):
                 result[row, first + j, 0] = work[RED + j]
                 result[row, first + j, 1] = work[GREEN + j]
                 result[row, first + j, 2] = work[BLUE + j]
-
-
-@jit.contracted
-def _composite(
-    layers: Floats32,
-    margin: int,
-    maps: npt.NDArray[np.float64],
-    weights: Floats32,
-    left: float,
-    top: float,
-    result: Floats32,
-) -> None:
-    flat = layers.reshape(-1)
-    depth, planes, rows, columns = layers.shape
-    plane = rows * columns
-    height, values = result.shape[0], result.shape[1]
-    work = np.zeros(WORK, np.float32)
-    offset = np.empty(TILE, np.int32)
-    seen = np.empty(CHANNELS * TILE, np.float32)
-    total = np.empty(CHANNELS * TILE, np.float32)
-    for first in range(0, values, TILE):
-        width = min(TILE, values - first)
-        for row in range(height):
-            shares = weights[row if weights.shape[0] > 1 else 0]
-            total.fill(ZERO)
-            for t in range(maps.shape[1]):
-                share = shares[t]
-                if share == ZERO:
-                    continue
-                seen.fill(ZERO)
-                for layer in range(depth):
-                    x, y = left + first, top + row
-                    _displace(maps[layer, t], x, y, margin + first, margin + row, (rows, columns), width, work, offset)
-                    for j in range(RED, WORK):
-                        work[j] = ZERO
-                    base = layer * planes * plane + (margin + row) * columns + margin + first
-                    _add_colours(flat, base, plane, columns, width, work, offset)
-                    _add_alpha(flat, base + CHANNELS * plane, columns, width, work, offset)
-                    for channel in range(CHANNELS):
-                        start = channel * TILE
-                        for j in range(width):
-                            behind = ONE - work[ALPHA + j]
-                            seen[start + j] = work[RED + start + j] + seen[start + j] * behind
-                for j in range(total.size):
-                    total[j] = total[j] + share * seen[j]
-            for j in range(width):
-                for channel in range(CHANNELS):
-                    result[row, first + j, channel] = total[channel * TILE + j]
 
 
 @jit.kernel

@@ -72,12 +72,12 @@ def read(path: str | pathlib.Path) -> Pixels:
     a pixel) and the result.
     """
     path = pathlib.Path(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         orientation = _orientation(image)
-        with _refusing(path):
+        with refusing(path):
             image.load()
         if image.format == "PNG":
-            _verify_checksums(path)
+            verify_checksums(path)
         # Pillow turns a TIFF upright by itself when it loads it.
         turned = orientation if image.format != "TIFF" else 1
         upright = numpy.empty((*_upright_size(image, orientation), 3), numpy.uint8)
@@ -85,7 +85,7 @@ def read(path: str | pathlib.Path) -> Pixels:
         convert = colour.converter(image, path)
         for top in range(0, image.height, _ROWS):
             box = (0, top, image.width, min(top + _ROWS, image.height))
-            with _refusing(path):
+            with refusing(path):
                 strip = convert(image.crop(box))
             stored[box[1] : box[3]] = numpy.asarray(strip)
     return upright
@@ -97,7 +97,7 @@ def probe(path: str | pathlib.Path) -> tuple[int, int]:
     Raises InputError as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
@@ -130,19 +130,19 @@ def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
+def opened(path: pathlib.Path) -> Iterator[Image.Image]:
     """The file with its header parsed. A file object rather than a path, so that Pillow never maps it into memory."""
     with contextlib.ExitStack() as stack:
-        with _refusing(path):
+        with refusing(path):
             file = stack.enter_context(path.open("rb"))
         stack.enter_context(_QUIET)
-        with _refusing(path):
+        with refusing(path):
             image = stack.enter_context(Image.open(file, formats=FORMATS))
         yield image
 
 
 @contextlib.contextmanager
-def _refusing(path: pathlib.Path) -> Iterator[None]:
+def refusing(path: pathlib.Path) -> Iterator[None]:
     """Whatever Pillow or the file system raises over a file's content becomes one InputError."""
     try:
         yield
@@ -168,9 +168,9 @@ def _refusing(path: pathlib.Path) -> Iterator[None]:
         raise errors.InputError(f"{path} is damaged or incomplete and cannot be decoded ({detail}).") from None
 
 
-def _verify_checksums(path: pathlib.Path) -> None:
+def verify_checksums(path: pathlib.Path) -> None:
     """Pillow decodes PNG pixels without looking at their CRC; one flipped bit would pass. Costs one more read."""
-    with _opened(path) as image, _refusing(path):
+    with opened(path) as image, refusing(path):
         image.verify()
 
 

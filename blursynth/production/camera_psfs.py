@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
-from blursynth.kernels import pose
 from blursynth.production import psfs
 from blursynth.storage import place, provenance, reader, schema
+from blursynth.synthesis import points as points_
 from blursynth.synthesis import recipe, shake
-
-COLUMNS = ("focal_px", "centre_x", "centre_y", "depth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,16 +52,13 @@ class CameraPsfMaker:
         points = shake.grid(height, width, self.recipe.rows, self.recipe.columns)
         pair, point = np.divmod(np.arange(items.start, items.stop, dtype=np.int64), len(points))
         kernels = np.empty((len(pair), self.recipe.size, self.recipe.size), np.float32)
-        readout = float(dataset.attributes_of("camera_path")["readout"])
         for one in np.unique(pair):
-            focal, x, y, depth = (float(dataset.columns[name][one]) for name in COLUMNS)
-            path, rows = dataset.read("camera_path", [one])[0], pair == one
-            frame = pose.View(height, width, focal, x, y)
-            kernels[rows] = shake.psfs(path, frame, depth, readout, points[point[rows]], self.recipe.size)
+            rows = pair == one
+            kernels[rows] = points_.psfs(dataset, int(one), points[point[rows]], self.recipe.size)
             if (np.abs(kernels[rows].sum(axis=(1, 2)) - 1) > 1e-6).any():
                 raise errors.InputError(
                     f"Light of pair {one} of {self.pairs} falls outside of a canvas of {self.recipe.size} px; give a "
-                    f"larger --size: {size_for(dataset)} px hold every kernel."
+                    f"larger --size: {points_.size_for(dataset)} px hold every kernel."
                 )
         at_y, at_x = points[point].T.astype(np.int32)
         return {"psf": kernels, "pair": pair, "point_y": at_y, "point_x": at_x}
@@ -96,7 +91,7 @@ def maker(
         "n": dataset.items,
         "rows": int(rows),
         "columns": int(columns),
-        "size": size or size_for(dataset),
+        "size": size or points_.size_for(dataset),
     }
     request = recipe_file.build(values, recipe.CameraPsfs, "The command")
     return CameraPsfMaker(request, place.normalise(pairs), command, shard_length)
@@ -122,8 +117,3 @@ def open_pairs(path: str, fingerprint: str | None = None) -> reader.Dataset:
             f"{dataset.fingerprint[:12]} instead of {fingerprint[:12]}); name theirs with --pairs."
         )
     return dataset
-
-
-def size_for(dataset: reader.Dataset) -> int:
-    """The odd size that holds every kernel: nothing goes further than the fastest point's path is long."""
-    return 2 * (int(np.ceil(dataset.columns["motion_px"].max())) + 2) + 1

@@ -13,7 +13,7 @@ from blursynth import errors, recipe_file, sources
 from blursynth.kernels import random, response
 from blursynth.media import photos
 from blursynth.production import pairs, realism_options, selection
-from blursynth.sources import scenes
+from blursynth.sources import beside, scenes
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import realism, recipe
@@ -25,13 +25,17 @@ AnyRecipe = TypeVar("AnyRecipe", bound=recipe.PhotoPairs)
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A photo and where an item's crop lies in it: px, the crop's upper left corner."""
+    """A photo and where an item's crop lies in it: px, the crop's upper left corner.
+
+    belonging: what belongs to the photo (see `PhotoPairsMaker.belonging`), at the photo's size.
+    """
 
     photo_HWC: npt.NDArray[np.uint8]
     top: int
     left: int
     height: int
     width: int
+    belonging: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +87,30 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
     def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
         """Take back what `prepare` put into rows that could not be made, where it would mislead."""
 
+    @classmethod
+    def belonging(cls, request: AnyRecipe, inputs: Mapping[str, str]) -> beside.Beside | None:  # noqa: ARG003
+        """What lies beside the photos and belongs to them, where the recipe says that something does."""
+        return None
+
+    def corners(
+        self,
+        uniform: npt.NDArray[np.float64],
+        item: npt.NDArray[np.int64],  # noqa: ARG002
+        photo: tuple[int, int],
+        belonging: Any,  # noqa: ARG002
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Where the crops of these items lie in a photo of (height, width) px: top rows and left columns, (N,) each.
+
+        uniform: draws (N, 2).
+        """
+        height, width = self.frame
+        tops = (uniform[:, 0] * (photo[0] - height + 1)).astype(np.int32)
+        return tops, (uniform[:, 1] * (photo[1] - width + 1)).astype(np.int32)
+
+    @functools.cached_property
+    def _beside(self) -> beside.Beside | None:
+        return self.belonging(self.recipe, self.inputs)
+
     @functools.cached_property
     def frame(self) -> tuple[int, int]:
         """Height and width of every image in the dataset."""
@@ -118,7 +146,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             recipe_toml=recipe_file.to_toml(self.recipe),
             seed=self.seed,
             command=self.command,
-            sources=tuple(dataclasses.asdict(self.photos.sources[k]) for k in self.used),
+            sources=tuple(self.photos.sources[k].entry() for k in self.used),
             splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             maker=self.name,
@@ -138,7 +166,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         """
         listed = there.sources[: there.attributes["sources"]]
         now = {self.photos.sources[k].name: k for k in self.used}
-        found = [dataclasses.asdict(self.photos.sources[k]) for k in self.used]
+        found = [self.photos.sources[k].entry() for k in self.used]
         selection.require_unchanged(there.path, listed, found, "Photos")
         used = (*(now.pop(source["name"]) for source in listed), *now.values())
         generations = selection.generations(there, len(listed), len(used))
@@ -166,16 +194,15 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
     def _blur_photo(self, source: int, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
         """Fill the rows of one photo's items; a photo that turns out unreadable leaves them invalid."""
         try:
-            photo_HWC = self._read(source)
+            photo_HWC, belonging = self._read(source), self._read_beside(source)
         except (errors.InputError, OSError):
             self.unmade(made, rows)
             return  # `skipped` finds the reason again when the dataset is finished
         height, width = self.frame
         uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
-        tops = (uniform[:, 0] * (photo_HWC.shape[0] - height + 1)).astype(np.int32)
-        lefts = (uniform[:, 1] * (photo_HWC.shape[1] - width + 1)).astype(np.int32)
+        tops, lefts = self.corners(uniform, item[rows], (photo_HWC.shape[0], photo_HWC.shape[1]), belonging)
         for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            crop = Crop(photo_HWC, top, left, height, width)
+            crop = Crop(photo_HWC, top, left, height, width, belonging)
             made["blurred"][row] = self._exposed(made, row, int(item[row]), crop)
             made["sharp"][row] = self._as_stored(photo_HWC[top : top + height, left : left + width])
         made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
@@ -203,13 +230,19 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             return photos.resize(photo_HWC, *self.frame)
         return photo_HWC
 
+    def _read_beside(self, source: int) -> Any:
+        return None if self._beside is None else self._beside.read(self.photos.sources[self.used[source]])
+
     def changed(self, items: Items) -> list[provenance.Skipped]:
         """Photos behind these items that are gone or are other files than when the dataset was begun."""
         found = []
         for source in np.unique(np.asarray(items) // self.recipe.per_photo).tolist():
+            photo = self.photos.sources[self.used[source]]
             reason = self.photos.changed(self.used[source])
+            if reason is None and self._beside is not None:
+                reason = beside.changed(photo, self._beside)
             if reason is not None:
-                found.append(provenance.Skipped(self.photos.sources[self.used[source]].name, reason))
+                found.append(provenance.Skipped(photo.name, reason))
         return found
 
     def sharp(
@@ -235,6 +268,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             name = self.photos.sources[self.used[source]].name
             try:
                 self._read(source)
+                self._read_beside(source)
             except (errors.InputError, OSError) as error:
                 found.append(provenance.Skipped(name, sources_.reason(error, name)))
             else:
@@ -254,7 +288,12 @@ def build(
     first photo that cannot be used.
     """
     found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
+    belonging = kind.belonging(request, inputs)
+    everything = found.sources
+    if belonging is not None:
+        found = beside.attached(found, belonging, options.get("workers"))
     used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
+    left_out += [] if belonging is None else belonging.unclaimed(everything)
     return kind(
         recipe=request,
         seed=options["seed"],
@@ -281,6 +320,8 @@ def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inp
         used = list(range(len(found.sources)))
     else:  # its list is lost: the photos that are there now may be the same
         found = sources.parse(inputs["photos"], seed=record.seed)
+        belonging = kind.belonging(request, inputs)
+        found = found if belonging is None else beside.attached(found, belonging)
         used, _ = selection.usable(found, request, strict=False)
     return kind(
         recipe=request,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import camera_psfs, convolve, footage, psfs, shake, trajectories
+from blursynth.production import camera_psfs, convolve, footage, objects, psfs, shake, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -17,6 +17,7 @@ MAKERS: dict[str, FromRecord] = {
     "camera-psfs": camera_psfs.from_record,
     "convolve": convolve.from_record,
     "shake": shake.from_record,
+    "objects": objects.from_record,
     "average-frames": footage.from_record,
 }
 

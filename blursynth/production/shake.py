@@ -2,26 +2,30 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
+from blursynth.media import opencv
 from blursynth.production import photo_pairs
+from blursynth.sources import beside
 from blursynth.storage import provenance, schema
-from blursynth.synthesis import gyroscope, shake, shake_recipe
+from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
+Request = TypeVar("Request", bound=shake_recipe.Shake)
 
 _COLUMNS = {
     "motion_px": ("path of the crop's fastest point during the exposure", "px"),
     "focal_px": ("focal length", "px"),
     "centre_x": ("column of the principal point, from the crop's first", "px"),
     "centre_y": ("row of the principal point, from the crop's first", "px"),
-    "depth": ("distance of the plane that the photo shows", "m"),
+    "depth": ("distance of the plane that the photo shows; with depth maps the median of the crop", "m"),
 }
 
 
@@ -50,7 +54,23 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
                 "readout": self.recipe.readout,
             },
         )
-        return ([path] if self.recipe.store_path else []), columns
+        arrays = [path] if self.recipe.store_path else []
+        if self.recipe.depth_maps is not None:
+            columns.append(schema.column("layers", "int32", long_name="planes at different depths", units="1"))
+            arrays += [self._depth_map] if self.recipe.store_path else []
+        return arrays, columns
+
+    @property
+    def _depth_map(self) -> schema.ArraySpec:
+        name = "distance of the plane that each pixel of the sharp image was put on"
+        attributes = {"units": "m", "long_name": name}
+        return schema.ArraySpec("depth_map", "float32", self.frame, ("y", "x"), attributes=attributes)
+
+    @classmethod
+    def belonging(cls, request: shake_recipe.Shake, inputs: Mapping[str, str]) -> beside.Beside | None:
+        if request.depth_maps is None:
+            return None
+        return beside.DepthMaps(pathlib.Path(inputs["depth"]), request.depth_maps.scale)
 
     def prepare(self, item: npt.NDArray[np.int64]) -> Arrays:
         found = shake.paths(self.recipe, self.seed, item, self._log)
@@ -58,6 +78,9 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         wanted = None if self.recipe.motion is None else self.recipe.motion.at(drawn)
         made: Arrays = {name: np.zeros(len(item), np.float32) for name in _COLUMNS}
         made |= {"camera_path": found.path_NK6, "depth": found.depth, "moments": np.zeros(len(item), np.int32)}
+        if self.recipe.depth_maps is not None:
+            made |= {"layers": np.zeros(len(item), np.int32)}
+            made |= {"depth_map": np.zeros((len(item), *self.frame), np.float32)}
         # What is asked for stands here until `blur` puts down what came of it.
         made["motion_px"][:] = np.nan if wanted is None else wanted
         return made
@@ -67,23 +90,24 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     ) -> npt.NDArray[np.float32]:
         photo = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
         frame = shake.view(self.recipe, photo, crop.top, crop.left, crop.height, crop.width)
-        asked = float(made["motion_px"][row])
-        done = shake.blur(
-            self.recipe,
-            crop.photo_HWC,
-            made["camera_path"][row],
-            float(made["depth"][row]),
-            None if np.isnan(asked) else asked,
-            frame,
-            crop.top,
-            crop.left,
-            table,
-        )
+        asked = None if np.isnan(made["motion_px"][row]) else float(made["motion_px"][row])
+        path, where = made["camera_path"][row], (asked, frame, crop.top, crop.left, table)
+        if self.recipe.depth_maps is None:
+            done = shake.blur(self.recipe, crop.photo_HWC, path, float(made["depth"][row]), *where)
+        else:
+            found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, *where)
+            done, made["depth_map"][row], made["layers"][row] = found.shaken, found.depth_HW, found.layers
+            made["depth"][row] = np.median(found.depth_HW)
+        self.put(made, row, done)
+        return done.light_HWC
+
+    def put(self, made: Arrays, row: int, done: shake.Shaken) -> None:
+        """Store how the camera moved."""
+        frame = done.view
         made["camera_path"][row] = done.path_K6
         values = {"motion_px": done.motion, "moments": done.moments, "focal_px": frame.focal}
         for name, value in (values | {"centre_x": frame.centre_x, "centre_y": frame.centre_y}).items():
             made[name][row] = value
-        return done.light_HWC
 
     def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
         """Nothing was seen: no numbers stand for it."""
@@ -94,9 +118,17 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         """The items twice (made, and while encoded), the largest photo, and a crop with its margin as light."""
         height, width = self.frame
         margin = min(height, width) if self.recipe.motion is None else int(self.recipe.motion.maximum) + 2
-        light = (height + 2 * margin) * (width + 2 * margin) * 3 * 9
-        unstored = 0 if self.recipe.store_path else items * self.recipe.knots * 24
+        light = (height + 2 * margin) * (width + 2 * margin) * (3 * 9 + 16 * self._layers)
+        unstored = 0 if self.recipe.store_path else items * (self.recipe.knots * 24 + height * width * 4)
         return 2 * items * self.schema.bytes_per_item + unstored + 2 * self.largest_photo + light
+
+    @property
+    def _layers(self) -> int:
+        """How many planes there can be: two for each px by which a path that long can part near and far."""
+        if self.recipe.depth_maps is None:
+            return 0
+        longest = min(self.frame) if self.recipe.motion is None else self.recipe.motion.maximum
+        return self.recipe.depth_maps.layers or 2 * int(longest) + 2
 
     @functools.cached_property
     def _log(self) -> gyroscope.Log | None:
@@ -114,17 +146,43 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     Raises RecipeError for values out of range, InputError where no photo can be used, where full frames differ in
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
-    names = set(shake_recipe.Shake.model_fields) - {"splits", "gyro", "store_path", "realism"}
+    request, inputs = requested(options, shake_recipe.Shake)
+    return photo_pairs.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+
+
+def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
+    """The recipe and the inputs that the options of a command give."""
+    names = set(model.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps", "realism"}
     values = photo_pairs.common(options) | photo_pairs.given(options, sorted(names))
     values["store_path"] = not options.get("no_path", False)
-    inputs = {}
+    inputs: dict[str, str] = {}
+    values |= _depth(options, inputs)
     if options.get("gyro"):
         inputs["gyro"] = options["gyro"]
         values |= {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
-    request = recipe_file.build(values, shake_recipe.Shake, "The command")
+    request = recipe_file.build(values, model, "The command")
     if request.exposure is not None:
         gyroscope.read(options["gyro"], request.exposure.maximum * (1 + request.readout))
-    return photo_pairs.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+    return request, inputs
+
+
+def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+    """--depth as metres or as a folder of maps, with --depth-scale and --layers."""
+    given = options.get("depth")
+    about = {"scale": options.get("depth_scale"), "layers": options.get("layers")}
+    if given is None or draw.is_draw(given):
+        for name, value in about.items():
+            if value is not None:
+                option = "--depth-scale" if name == "scale" else "--layers"
+                raise errors.RecipeError(f"{option} is of depth maps; give their folder too, with --depth FOLDER.")
+        return {} if given is None else {"depth": given}
+    if not pathlib.Path(given).is_dir():
+        raise errors.InputError(
+            f"--depth {given} is neither metres (a number, a range LOW:HIGH, a list A,B,C) nor a folder of depth maps."
+        )
+    opencv.load("Planes at several depths are continued with it")
+    inputs["depth"] = str(given)
+    return {"depth_maps": {name: value for name, value in about.items() if value is not None}}
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ShakeMaker:

@@ -13,6 +13,7 @@ GAP = 8  # px between cells
 CAPTION = 18  # px of a caption's line
 PAPER = (250, 250, 250)
 INK = (30, 30, 30)
+_TINTS = ((250, 200, 40), (230, 80, 60), (80, 200, 90), (80, 120, 240))
 SUPERSAMPLE = 4  # a path is drawn this much larger and scaled down, which smooths its line
 
 
@@ -31,6 +32,13 @@ def on_paper(picture: Picture, size: int) -> Picture:
     top, left = (size - height) // 2, (size - width) // 2
     cell[top : top + height, left : left + width] = picture
     return cell
+
+
+def tinted(pixels_HWC: Picture, number_HW: npt.NDArray[np.uint8]) -> Picture:
+    """A photo at half its brightness, each number above 0 in a colour of its own."""
+    colours = np.array([_TINTS[number % len(_TINTS)] if number else (0, 0, 0) for number in range(256)], np.uint8)
+    mixed: Picture = pixels_HWC // 2 + colours[number_HW] // 2
+    return mixed
 
 
 def kernel(psf_KK: npt.NDArray[np.float32], size: int) -> Picture:

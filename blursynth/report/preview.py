@@ -64,6 +64,7 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> 
     psf_NKK = dataset.read("psf", items) if "psf" in dataset.names else None
     fields = dataset.read("psf_field", items) if "psf_field" in dataset.names else None
     cameras = shaken.Cameras(dataset) if "camera_path" in dataset.names else None
+    whose = dataset.read("object_mask", items) if "object_mask" in dataset.names else None
     follow = paths.follower(dataset)
     drawn = follow(items) if follow is not None else None
     windows = averaged.Clips(dataset) if averaged.is_averaged(dataset) else None
@@ -83,6 +84,9 @@ def _pairs(dataset: reader.Dataset, items: npt.NDArray[np.int64], cell: int) -> 
         if fields is not None:
             caption = f"{fields.shape[1]}x{fields.shape[2]} PSFs of {fields.shape[3]} px"
             row.append(Cell(drawing.kernels(fields[k], cell), caption, "kernel"))
+        if whose is not None:
+            shown = drawing.photo(drawing.tinted(sharp_NHWC[k], whose[k]), cell)
+            row.append(Cell(shown, f"objects that move: {dataset.columns['objects'][item]}", "photo"))
         if cameras is not None:
             row.append(Cell(drawing.kernels(cameras.kernels(item), cell), cameras.caption(item), "kernel"))
         if drawn is not None:

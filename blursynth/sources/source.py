@@ -1,7 +1,7 @@
 """What every collection of sources is: named, hashed, measured photos in a fixed order."""
 
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy
 import numpy.typing
@@ -20,6 +20,12 @@ class Source:
     width: int
     bytes: int
     """Size of the file; 0 for a scene, which has none."""
+    beside: str | None = None
+    """SHA-256 of what lies beside it and belongs to it: its depth map, the outlines of its objects."""
+
+    def entry(self) -> dict[str, Any]:
+        """As a dataset lists it."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)

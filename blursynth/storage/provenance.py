@@ -152,7 +152,9 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 def source_differences(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
     """`b.png is gone`, `c.png has changed`, `d.png is new`: what became of the sources since."""
-    old, new = ({source["name"]: source["sha256"] for source in sources} for sources in (stored, wanted))
+    old, new = (
+        {source["name"]: (source["sha256"], source.get("beside")) for source in sources} for sources in (stored, wanted)
+    )
     gone = [f"{name} is gone or cannot be used any more" for name in old if name not in new]
     changed = [f"{name} has changed" for name in old if name in new and new[name] != old[name]]
     added = [f"{name} is new" for name in new if name not in old]

@@ -57,6 +57,15 @@ class Draw(recipe_file.Model):
         return self.low + (self.high - self.low) * uniform
 
 
+def is_draw(text: str | float) -> bool:
+    """Whether a text says a number, a range or a list."""
+    try:
+        _parse(str(text))
+    except ValueError:
+        return False
+    return True
+
+
 def within(low: float, high: float) -> pydantic.AfterValidator:
     """A check for `Annotated[Draw, within(0, 1)]`: every value that can come out lies in [low, high]."""
 

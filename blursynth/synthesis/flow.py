@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import errors
 from blursynth.kernels import displacement
-from blursynth.media import picture
+from blursynth.media import opencv, picture
 
 Grey = npt.NDArray[np.uint8]
 
@@ -51,15 +50,7 @@ class Steps:
 
 def load_opencv() -> Any:
     """OpenCV, or MissingPackageError in a sentence."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise errors.MissingPackageError(
-            f"OpenCV cannot be loaded ({error}). Motion is measured and interpolated with it: install the system "
-            "package libgl1 (Debian, Ubuntu) or the Python package opencv-python-headless, or give --no-motion."
-        ) from None
-    cv2.setNumThreads(1)  # the caller's threads are the parallelism; OpenCV's own would wait for one another, busily
-    return cv2
+    return opencv.load("Motion is measured and interpolated with it", ", or give --no-motion")
 
 
 def luma(frame: picture.Picture) -> Grey:

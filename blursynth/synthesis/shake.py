@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +14,14 @@ from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe, uniform
 
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
 _LENGTH = trajectory.LENGTH
+Depths: TypeAlias = Sequence[float]  # 1 / m
 _ROUNDS = 6  # of scaling a path to a length: displacements are nearly linear in the pose
 
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
     """path_NK6: float32 poses (see `kernels.pose`) relative to the sharp image's camera, at equal steps in time over
-    the exposure of all rows. depth: float32 (N,), metres."""
+    the exposure of all rows. depth: float32 (N,), metres; 0 where maps say it."""
 
     path_NK6: npt.NDArray[np.float32]
     depth: npt.NDArray[np.float32]
@@ -41,7 +44,7 @@ def paths(
 ) -> Paths:
     """The camera's path of each item, not yet scaled to `motion`. log: the recording, where the recipe has one."""
     drawn = random.uniforms(seed, random.Stream.CAMERA_PARAMETERS, items, 12)
-    depth = request.depth.at(drawn[:, 0]).astype(np.float32)
+    depth = np.zeros(len(items)) if request.depth is None else request.depth.at(drawn[:, 0])
     rotation, roll = (np.radians(each.at(drawn[:, k])) for k, each in ((1, request.rotation), (2, request.roll)))
     translation, forward = request.translation.at(drawn[:, 3]), request.forward.at(drawn[:, 4])
     if log is not None:
@@ -59,8 +62,8 @@ def paths(
         path[..., 2] = twist[..., 0] * roll[:, None]
         path[..., 3:5] = move * translation[:, None, None]
         path[..., 5] = twist[..., 1] * forward[:, None]
-        path -= path[:, [_target(request)]]
-    return Paths(path.astype(np.float32), depth)
+        path -= path[:, [target(request)]]
+    return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
 def view(
@@ -91,15 +94,9 @@ def blur(
     table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
     travels so far. Raises InputError for a path that moves the scene out of the frame.
     """
-    path = path_K6 if motion_px is None else scaled(path_K6, frame, 1 / depth, request.readout, motion_px)
-    taken = samples(path, frame, 1 / depth, request.readout)
-    furthest = pose.reach(path, frame, [1 / depth])
-    if not furthest < min(frame.height, frame.width):
-        raise errors.InputError(
-            f"The camera's path moves the scene by {furthest:.0f} px, out of a frame of {frame.width}x{frame.height}. "
-            "Give smaller angles and translations, a shorter exposure, or --motion PX to scale paths."
-        )
-    margin = int(np.ceil(furthest)) + 2
+    path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], request.readout, motion_px)
+    taken = samples(path, frame, [1 / depth], request.readout)
+    margin = reach_within(path, frame, [1 / depth]) + 2
     window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
     planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
@@ -107,14 +104,25 @@ def blur(
     return Shaken(light, path, frame, taken.motion, len(taken.pose_T6))
 
 
-def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depth: float, readout: float) -> pose.Samples:
+def reach_within(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths) -> int:
+    """Px, rounded up, that the path moves the scene at most. Raises InputError where that is out of the frame."""
+    furthest = pose.reach(path_K6, frame, inverse_depths)
+    if not furthest < min(frame.height, frame.width):
+        raise errors.InputError(
+            f"The camera's path moves the scene by {furthest:.0f} px, out of a frame of {frame.width}x{frame.height}. "
+            "Give smaller angles and translations, a shorter exposure, or --motion PX to scale paths."
+        )
+    return int(np.ceil(furthest))
+
+
+def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, readout: float) -> pose.Samples:
     """The moments at which the path is seen. readout: in exposures."""
     row_time = readout / max(frame.height - 1, 1)
-    return pose.samples(path_K6, frame, [inverse_depth], 1.0, row_time)
+    return pose.samples(path_K6, frame, inverse_depths, 1.0, row_time)
 
 
 def scaled(
-    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depth: float, readout: float, motion_px: float
+    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, readout: float, motion_px: float
 ) -> npt.NDArray[np.float32]:
     """The path times the factor for which the frame's fastest point travels `motion_px`, within 0.1 %."""
     if not path_K6.any():
@@ -122,7 +130,7 @@ def scaled(
     # Begin small, where nothing leaves the frame.
     factor = 1e-3 / float(np.abs(path_K6).max())
     for _ in range(_ROUNDS):
-        now = samples((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depth, readout).motion
+        now = samples((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depths, readout).motion
         if now == 0:
             break
         factor *= min(motion_px / now, 1e4)
@@ -142,7 +150,7 @@ def psfs(
 
     See `warp.point`.
     """
-    taken = samples(path_K6, frame, 1 / depth, readout)
+    taken = samples(path_K6, frame, [1 / depth], readout)
     return warp.point(pose.maps(taken.pose_T6, frame.focal, 1 / depth), taken.weights_RT, frame, points, size)
 
 
@@ -155,7 +163,7 @@ def grid(height: int, width: int, rows: int, columns: int) -> npt.NDArray[np.int
     return np.stack([np.repeat(down, columns), np.tile(across, rows)], axis=1)
 
 
-def _target(request: shake_recipe.Shake) -> int:
+def target(request: shake_recipe.Shake) -> int:
     """The knot at which the sharp image is taken: with a rolling shutter, the middle row's middle, or first moment."""
     start = 0.5 * request.readout / (1 + request.readout) if request.readout else 0.0
     place = start + (0.5 / (1 + request.readout) if request.target == "middle" else 0.0)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+from blursynth import recipe_file
 from blursynth.synthesis import draw, recipe
 
 # `handheld`: a hand's slow sway about all axes. `lai`: as the public code of Lai et al. 2016 computes it: rotation
@@ -39,15 +40,27 @@ Angle = Annotated[draw.Draw, draw.within(0.0, 60.0)]
 Shift = Annotated[draw.Draw, draw.within(0.0, 1000.0)]
 
 
+class DepthMaps(recipe_file.Model):
+    """A depth map for each photo instead of one plane: the photo becomes planes, the nearer laid over the farther.
+
+    scale: metres that 1 in a map stands for; none: 0.001 in a PNG, 1 in a .npy. layers: planes, evenly spaced in 1 /
+    depth from the farthest to the nearest pixel of a crop; none: as many as it takes for neighbours to move by less
+    than half a pixel differently.
+    """
+
+    scale: float | None = pydantic.Field(default=None, gt=0, le=1e6)
+    layers: int | None = pydantic.Field(default=None, ge=1, le=1024)
+
+
 class Shake(recipe.PhotoPairs):
     """`blursynth shake`: photos seen by a camera that rotates and moves while the shutter is open.
 
     path: "gaussian" (each axis a Gaussian process of unit variance with Matern covariance of order 3/2), "boracchi-foi"
     (random trajectories of unit length) or "gyro" (a recording). rotation, roll: degrees, and translation, forward:
     metres, what that unit stands for in pitch and yaw, in roll, sideways and along the axis. correlation: of a Gaussian
-    path, in exposures. depth: metres from the camera to the plane that the photo shows. motion: px; the path is scaled
-    until the crop's fastest point travels this far, or left as it is (none). field_of_view: degrees along the photo's
-    longer side; focal: px of the photo, instead. The principal point is the photo's centre.
+    path, in exposures. depth: metres from the camera to the plane that the photo shows; or depth_maps. motion: px; the
+    path is scaled until the crop's fastest point travels this far, or left as it is (none). field_of_view: degrees
+    along the photo's longer side; focal: px of the photo, instead. The principal point is the photo's centre.
     target: the sharp image is the view at the exposure's middle, or at its beginning. readout: time from the first
     row's start to the last row's, in exposures; 0 is a global shutter. knots: poses that a path is kept as, at equal
     steps in time, linear in between. gyro: SHA-256 of the recording; exposure: seconds of it that are taken;
@@ -61,7 +74,8 @@ class Shake(recipe.PhotoPairs):
     roll: Angle
     translation: Shift
     forward: Shift
-    depth: Annotated[draw.Draw, draw.within(0.01, 1e6)]
+    depth: Annotated[draw.Draw, draw.within(0.01, 1e6)] | None = None
+    depth_maps: DepthMaps | None = None
     motion: Annotated[draw.Draw, draw.within(0.0, 2000.0)] | None = None
     field_of_view: float | None = pydantic.Field(default=None, gt=0, lt=175)
     focal: float | None = pydantic.Field(default=None, gt=0)
@@ -81,6 +95,8 @@ class Shake(recipe.PhotoPairs):
         preset = dict(PRESETS.get(values.get("preset", "handheld"), PRESETS["handheld"]))
         if values.get("focal") is not None:
             preset.pop("field_of_view")
+        if values.get("depth_maps") is not None:
+            preset.pop("depth")
         if values.get("gyro") is not None or values.get("path") == "gyro":
             preset |= {"path": "gyro", "motion": None, "translation": 0, "forward": 0, "rotation": 1, "roll": 1}
         return preset | values
@@ -89,6 +105,8 @@ class Shake(recipe.PhotoPairs):
     def _consistent(self) -> Self:
         if (self.field_of_view is None) == (self.focal is None):
             raise ValueError("give either field_of_view (degrees along the longer side) or focal (px)")
+        if (self.depth is None) == (self.depth_maps is None):
+            raise ValueError("give either depth (metres) or depth_maps (a map for each photo)")
         if self.focal is not None and self.fit == "resize":
             raise ValueError('with fit = "resize" a focal length in px has no meaning; give field_of_view')
         if (self.path == "gyro") != (self.gyro is not None):

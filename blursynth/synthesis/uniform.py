@@ -1,10 +1,14 @@
 """Sharp photo + PSF -> pair: uniform motion blur in linear light."""
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import convolve
 from blursynth.synthesis import sample
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 def blur(
@@ -47,11 +51,12 @@ def light(
 
 
 def with_margin(
-    photo_HWC: npt.NDArray[np.uint8], top: int, left: int, height: int, width: int, margin: int
-) -> npt.NDArray[np.uint8]:
+    photo_HWC: npt.NDArray[Number], top: int, left: int, height: int, width: int, margin: int
+) -> npt.NDArray[Number]:
     """The crop and `margin` px around it: the photo's own pixels where it has them, reflected beyond its edge.
 
-    Returns uint8 (height + 2 margin, width + 2 margin, C). The edge pixel itself is not repeated (d c b | a b c d).
+    Returns (height + 2 margin, width + 2 margin, C), of the photo's type. The edge pixel itself is not
+    repeated (d c b | a b c d).
     """
     rows, above, below = _inside(top - margin, top + height + margin, photo_HWC.shape[0])
     columns, before, after = _inside(left - margin, left + width + margin, photo_HWC.shape[1])

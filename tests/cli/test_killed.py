@@ -10,6 +10,7 @@ import sys
 import time
 
 import clip_files
+import mask_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +24,7 @@ COMMANDS = {
     "psfs": ["paths.zarr", "--exposures", "0.1,1", "--size", "63", "--shard-length", "60"],
     "average-frames": ["clips", "--frames", "3-7", "--size", "64", "--per-window", "4", "--shard-length", "7"],
     "shake": ["photos", "--size", "96", "--per-photo", "40", "--motion", "5:20", "--shard-length", "9"],
+    "objects": ["photos", "--masks", "masks.json", "--size", "96", "--per-photo", "20", "--shard-length", "5"],
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
 }
 KILLS, DATASETS = 2, 10  # twenty moments a command
@@ -55,6 +57,7 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
         Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
     whole = (tmp_path / "photos" / "7.png").read_bytes()
     (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
+    mask_files.instances(tmp_path / "masks.json", {f"{k}.png": (120, 150) for k in range(8)})
     (tmp_path / "clips").mkdir()
     options = {"crf": "20", "preset": "veryfast", "g": "25"}
     for k in range(3):

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import reference_shake
 
-from blursynth.kernels import convolve, pose, warp
+from blursynth.kernels import convolve, pose, stack, warp
 
 MARGIN = 12
 Floats32 = npt.NDArray[np.float32]
@@ -96,7 +96,7 @@ def test_an_opaque_layer_alone_is_accumulated() -> None:
     planes = picture(frame)
     layers = np.concatenate([planes, np.ones_like(planes[:1])])[np.newaxis]
     shares = weights(1, 5)
-    both = warp.composite(layers, MARGIN, back[np.newaxis], shares, frame)
+    both = stack.composite(layers, MARGIN, back[np.newaxis], shares, frame)
     assert np.abs(both - warp.accumulate(planes, MARGIN, back, shares, frame)).max() < 1e-6
 
 
@@ -110,7 +110,7 @@ def test_layers_are_laid_over_one_another_at_every_moment(rolling: bool) -> None
     layers[0, 3] = 1.0
     layers[:, :3] *= layers[:, 3:]
     maps = np.stack([pose.maps(path, frame.focal, depth)[1] for depth in depths])
-    seen = warp.composite(layers, MARGIN, maps, shares, frame)
+    seen = stack.composite(layers, MARGIN, maps, shares, frame)
     expected = np.zeros((24, 40, 3))
     for t in range(6):
         back, front = (

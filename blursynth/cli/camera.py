@@ -1,0 +1,64 @@
+"""Options of the commands whose camera moves."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def motion(command: Command) -> Command:
+    """How the camera moves and through which lens it looks; all but the depth of what it sees."""
+    shared = [
+        click.option(
+            "--preset",
+            type=click.Choice(["handheld", "lai"]),
+            default="handheld",
+            show_default=True,
+            help="handheld: a hand's slow sway. lai: Lai et al. 2016, rotation only, codes taken for light.",
+        ),
+        click.option(
+            "--path",
+            type=click.Choice(["gaussian", "boracchi-foi"]),
+            help="How each axis moves. [default: the preset's]",
+        ),
+        click.option("--correlation", metavar="VALUE", help="Of a gaussian path, in exposures: how slowly it changes."),
+        click.option("--rotation", metavar="DEGREES", help="Pitch and yaw: what the unit of a path stands for."),
+        click.option("--roll", metavar="DEGREES", help="The same about the optical axis."),
+        click.option("--translation", metavar="METRES", help="The same sideways."),
+        click.option("--forward", metavar="METRES", help="The same along the optical axis."),
+        click.option("--motion", metavar="PX", help="Scale each path until the crop's fastest point travels this far."),
+        click.option("--field-of-view", type=float, metavar="DEGREES", help="Along the photo's longer side."),
+        click.option("--focal", type=float, metavar="PX", help="Focal length in px of the photo, instead."),
+        click.option(
+            "--gyro", metavar="FILE", help="A recorded path: lines of seconds and three rates in rad/s (x, y, z)."
+        ),
+        click.option("--exposure", metavar="SECONDS", help="With --gyro: how much of the recording is one exposure."),
+        click.option(
+            "--gyro-scale",
+            type=float,
+            metavar="FACTOR",
+            help="With --gyro: factor on its angles. [default: 1; lai 0.5]",
+        ),
+        click.option(
+            "--target",
+            type=click.Choice(["middle", "first"]),
+            default="middle",
+            show_default=True,
+            help="The sharp image: the view in the middle of the exposure, or at its beginning.",
+        ),
+        click.option(
+            "--readout",
+            type=float,
+            default=0.0,
+            show_default=True,
+            metavar="EXPOSURES",
+            help="Rolling shutter: time from the first row's start to the last row's.",
+        ),
+        click.option("--knots", type=int, default=256, show_default=True, help="Poses that a path is kept as."),
+        click.option("--no-path", is_flag=True, help="Do not store each pair's camera path."),
+    ]
+    for option in reversed(shared):
+        command = option(command)
+    return command

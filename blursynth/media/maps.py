@@ -1,0 +1,83 @@
+"""Maps that lie beside photos: a number for each pixel, from 16-bit PNG or NumPy's .npy; colours that are numbers.
+
+Unlike a photo, a map is read as it is stored: nothing is converted, and nothing turned.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors
+from blursynth.media import photos
+
+ENDINGS = (".png", ".npy")
+
+_GREY_16 = ("I;16", "I;16B", "I")  # what Pillow calls 16-bit grey, by version
+
+
+def probe(path: pathlib.Path) -> tuple[int, int]:
+    """(height, width) of a map of numbers, from the file's header alone. Raises InputError as `read` does."""
+    if path.suffix.lower() == ".npy":
+        height, width = _array(path).shape
+        return height, width
+    with photos.opened(path) as image:
+        _require_grey(path, image.mode)
+        return image.height, image.width
+
+
+def read(path: pathlib.Path) -> npt.NDArray[np.float32]:
+    """A map of numbers: float32 (H, W), in the file's own unit.
+
+    Raises InputError for a PNG that is not 16-bit grey (8 bits are a picture of a map, not one), for an array that has
+    not two dimensions of numbers, and for a damaged file.
+    """
+    if path.suffix.lower() == ".npy":
+        with photos.refusing(path):
+            return np.array(_array(path), np.float32)
+    with photos.opened(path) as image:
+        _require_grey(path, image.mode)
+        with photos.refusing(path):
+            image.load()
+    photos.verify_checksums(path)
+    return np.array(image, np.float32)
+
+
+def read_numbers(path: pathlib.Path) -> npt.NDArray[np.int32]:
+    """A PNG whose colours are numbers, red + 256 green + 65536 blue (COCO's panoptic format): int32 (H, W)."""
+    with photos.opened(path) as image:
+        if image.mode != "RGB":
+            raise errors.InputError(f"{path} is a PNG of mode {image.mode}; a panoptic map is 8-bit RGB.")
+        with photos.refusing(path):
+            image.load()
+    photos.verify_checksums(path)
+    colours = np.array(image, np.int32)
+    numbers: npt.NDArray[np.int32] = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
+    return numbers
+
+
+def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """A map (H, W) at another size, each pixel as the one whose area holds its middle: numbers are never mixed."""
+    rows, columns = (
+        ((np.arange(extent) + 0.5) * now / extent).astype(np.intp)
+        for extent, now in ((height, values.shape[0]), (width, values.shape[1]))
+    )
+    return np.ascontiguousarray(values[rows[:, None], columns])
+
+
+def _require_grey(path: pathlib.Path, mode: str) -> None:
+    if mode not in _GREY_16:
+        raise errors.InputError(
+            f"{path} is a PNG of mode {mode}; a depth map is a 16-bit grey PNG or a .npy of (H, W)."
+        )
+
+
+def _array(path: pathlib.Path) -> npt.NDArray[Any]:
+    """The array in a .npy, not read yet."""
+    with photos.refusing(path):
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
+        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "no array"
+        raise errors.InputError(f"{path} holds {found}; a map is one number a pixel, of shape (H, W).")
+    return values

@@ -1,0 +1,250 @@
+"""Outlines of the objects in photos: COCO's instances (polygons), and COCO's panoptic format (JSON and PNG)."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blursynth import errors
+from blursynth.media import maps, opencv
+from blursynth.sources import beside, source
+
+Mask = npt.NDArray[np.bool_]
+
+_SUBPIXEL = 4  # bits of a polygon's coordinates
+_LOADING = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One object. area: px of the annotated photo. polygons: float64 (P, 2) each, x then y; none in a panoptic map."""
+
+    id: int
+    category: int
+    area: float
+    polygons: tuple[npt.NDArray[np.float64], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlines:
+    """The objects of one photo of (height, width) px. numbers_HW: int32, whose pixel each is, for a panoptic map."""
+
+    instances: tuple[Instance, ...]
+    height: int
+    width: int
+    numbers_HW: npt.NDArray[np.int32] | None = None
+
+    def mask(self, which: int, height: int, width: int) -> Mask:
+        """Where an object is, bool (height, width), in the photo scaled to that size."""
+        instance = self.instances[which]
+        if self.numbers_HW is not None:
+            return maps.nearest(self.numbers_HW == instance.id, height, width)
+        return _drawn(instance.polygons, (height / self.height, width / self.width), height, width)
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """Masks of photos, from a JSON file or all those in a folder.
+
+    least, greatest: px of the photo that an object covers to be one, as shares of `frame` px (None: of the photo).
+    """
+
+    place: pathlib.Path
+    least: float = 0.0
+    greatest: float = 1.0
+    frame: int | None = None
+
+    thing = "mask"
+
+    def check(self) -> None:
+        """Raise InputError where there are no masks at all, or a file of them is not understood."""
+        self._index()
+
+    def digest(self, photo: source.Source) -> str:
+        image = self._image(photo)
+        self._within(photo, image)
+        text = json.dumps([image.annotation, sorted(image.things or ())], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        if image.png is not None:
+            if not image.png.is_file():
+                raise errors.InputError(f"has no panoptic map {image.png}")
+            digest.update(image.png.read_bytes())
+        return digest.hexdigest()
+
+    def read(self, photo: source.Source) -> Outlines:
+        """The photo's objects within the bounds, of which there is at least one."""
+        image = self._image(photo)
+        instances, numbers = self._within(photo, image), None
+        if image.png is not None:
+            numbers = maps.read_numbers(image.png)
+            if numbers.shape != (photo.height, photo.width):
+                size = f"{numbers.shape[1]}x{numbers.shape[0]}"
+                raise errors.InputError(
+                    f"{image.png} is {size} px, but its photo {photo.width}x{photo.height}; they have to be equal."
+                )
+            there = set(np.unique(numbers).tolist())
+            instances = [each for each in instances if each.id in there]
+            if not instances:
+                raise errors.InputError(f"{image.png} has no pixel of any object that {image.file} lists.")
+        return Outlines(tuple(instances), photo.height, photo.width, numbers)
+
+    def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
+        """Masks without a photo, and objects that are too small or too large to move, by file of masks."""
+        names = {pathlib.PurePosixPath(photo.name).name for photo in all_photos}
+        index, found = self._index(), []
+        for file in dict.fromkeys(image.file for images in index.values() for image in images):
+            lone = [name for name, images in index.items() for image in images if image.file == file]
+            lone = [name for name in lone if name not in names]
+            found += beside.leftover(file, "masks", "mask", lone)
+        return found + self._out_of_bounds(all_photos)
+
+    def _out_of_bounds(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
+        counts: dict[str, list[int]] = {}
+        for photo in all_photos:
+            for image in self._index().get(pathlib.PurePosixPath(photo.name).name, ()):
+                count = counts.setdefault(image.file, [0, 0])
+                for k, number in enumerate(self._beyond(photo, image)):
+                    count[k] += number
+        said = [(file, self._say(*count)) for file, count in counts.items() if any(count)]
+        return [source.Skipped(file, f"has objects that stay still: {text}") for file, text in said]
+
+    def _say(self, small: int, large: int) -> str:
+        parts = [f"{small} smaller than {self.least:.2%} of the frame"] if small else []
+        parts += [f"{large} larger than {self.greatest:.0%}"] if large else []
+        return ", ".join(parts)
+
+    def _bounds(self, photo: source.Source) -> tuple[float, float]:
+        frame = self.frame or photo.height * photo.width
+        return self.least * frame, self.greatest * frame
+
+    def _beyond(self, photo: source.Source, image: "_Image") -> tuple[int, int]:
+        low, high = self._bounds(photo)
+        areas = [each.area for each in image.instances]
+        return sum(area < low for area in areas), sum(area > high for area in areas)
+
+    def _within(self, photo: source.Source, image: "_Image") -> list[Instance]:
+        """Objects that may move. Raises InputError where there are none, or the photo has another size."""
+        if image.size not in (None, (photo.height, photo.width)):
+            size = f"{image.size[1]}x{image.size[0]}" if image.size else ""
+            raise errors.InputError(
+                f"is {photo.width}x{photo.height} px, but its masks in {image.file} {size}; they have to be equal"
+            )
+        if not image.instances:
+            raise errors.InputError(f"has no object in {image.file}")
+        low, high = self._bounds(photo)
+        within = [each for each in image.instances if low <= each.area <= high]
+        if not within:
+            raise errors.InputError(f"has no object that can move: {self._say(*self._beyond(photo, image))}")
+        return within
+
+    def _image(self, photo: source.Source) -> "_Image":
+        """What the masks say of a photo: its file name counts, not the folder that it is in."""
+        images = self._index().get(pathlib.PurePosixPath(photo.name).name, ())
+        if not images:
+            raise errors.InputError(f"has no masks in {self.place}")
+        if len(images) > 1:
+            raise errors.InputError(f"has masks in both {images[0].file} and {images[1].file}; name one of them")
+        return images[0]
+
+    def _index(self) -> Mapping[str, Sequence["_Image"]]:
+        files = sorted(self.place.glob("*.json")) if self.place.is_dir() else [self.place]
+        if not files:
+            raise errors.InputError(f"{self.place} has no JSON file of masks.")
+        if not files[0].is_file():
+            raise errors.InputError(f"There is no file or folder of masks {self.place}.")
+        known = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        with _LOADING:
+            return _load(known)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+    """What a file of masks says of one photo. annotation: as it says it. png: a panoptic map. things: categories."""
+
+    file: str
+    size: tuple[int, int] | None
+    annotation: Any
+    png: pathlib.Path | None = None
+    things: frozenset[int] | None = None
+
+    @functools.cached_property
+    def instances(self) -> tuple[Instance, ...]:
+        """Objects that are outlined one by one: crowds are not, nor is what has no polygon."""
+        if self.png is not None:
+            segments = [each for each in self.annotation if self.things is None or each["category_id"] in self.things]
+            segments = [each for each in segments if not each.get("iscrowd")]
+            return tuple(Instance(each["id"], each["category_id"], float(each["area"])) for each in segments)
+        return tuple(_of_polygons(each) for each in self.annotation if _has_polygons(each))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> dict[str, list[_Image]]:
+    """What files of masks say, by the photos' file names. Large files take seconds: once a process."""
+    found: dict[str, list[_Image]] = {}
+    for path, _, _ in files:
+        try:
+            content = json.loads(path.read_bytes())
+            entries = _entries(path, content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise errors.InputError(
+                f"{path} is not understood as COCO's instances or panoptic JSON ({type(error).__name__}: {error})."
+            ) from None
+        for name, image in entries:
+            found.setdefault(pathlib.PurePosixPath(name).name, []).append(image)
+    return found
+
+
+def _entries(path: pathlib.Path, content: Any) -> list[tuple[str, _Image]]:
+    """Photos with annotations: (file name, what is said of it)."""
+    images = {each["id"]: each for each in content["images"]}
+    by_image: dict[int, list[Any]] = {}
+    for annotation in content["annotations"]:
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
+    entries = []
+    for number, annotations in by_image.items():
+        image = images[number]
+        size = (int(image["height"]), int(image["width"])) if "height" in image and "width" in image else None
+        if "segments_info" in annotations[0]:
+            (annotation,) = annotations
+            png = path.with_suffix("") / annotation["file_name"]
+            things = frozenset(each["id"] for each in content.get("categories", ()) if each.get("isthing", 1))
+            said = _Image(path.name, size, annotation["segments_info"], png, things or None)
+        else:
+            kept = sorted(annotations, key=lambda each: each["id"])
+            said = _Image(path.name, size, kept)
+        entries.append((image["file_name"], said))
+    return entries
+
+
+def _has_polygons(annotation: Mapping[str, Any]) -> bool:
+    return not annotation.get("iscrowd") and isinstance(annotation["segmentation"], list)
+
+
+def _of_polygons(annotation: Mapping[str, Any]) -> Instance:
+    polygons = tuple(np.asarray(each, np.float64).reshape(-1, 2) for each in annotation["segmentation"])
+    area = annotation.get("area")
+    if area is None:
+        area = sum(_area(each) for each in polygons)
+    return Instance(annotation["id"], annotation["category_id"], float(area), polygons)
+
+
+def _area(polygon: npt.NDArray[np.float64]) -> float:
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def _drawn(polygons: Sequence[npt.NDArray[np.float64]], scale: tuple[float, float], height: int, width: int) -> Mask:
+    """Polygons filled, one after another. COCO's coordinates have the upper left corner of the photo at (0, 0)."""
+    cv2 = opencv.load("Outlines are filled with it")
+    mask = np.zeros((height, width), np.uint8)
+    for polygon in polygons:
+        points = (polygon * (scale[1], scale[0]) - 0.5) * 2**_SUBPIXEL
+        cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 1, cv2.LINE_8, _SUBPIXEL)
+    return mask.astype(bool)

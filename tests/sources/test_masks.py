@@ -1,0 +1,187 @@
+"""Outlines of objects, from both of COCO's formats."""
+
+import json
+import pathlib
+import pickle
+from typing import Any
+
+import mask_files
+import numpy as np
+import pytest
+from PIL import Image
+
+from blursynth import errors
+from blursynth.production import objects
+from blursynth.sources import beside, masks, photos, source
+
+SIZES = {"a.png": (60, 80), "b.png": (70, 64), "c.png": (64, 64)}
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Three photos; masks of two of them, and of one that is not there, in both formats."""
+    (tmp_path / "photos" / "in").mkdir(parents=True)
+    draws = np.random.default_rng(0)
+    for name, (height, width) in SIZES.items():
+        pixels = draws.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / "in" / name)
+    outlined = {"a.png": SIZES["a.png"], "b.png": SIZES["b.png"], "gone.png": (50, 50)}
+    mask_files.instances(tmp_path / "instances.json", outlined)
+    mask_files.panoptic(tmp_path / "panoptic.json", outlined)
+    return tmp_path
+
+
+def attached(folder: pathlib.Path, file: str, **bounds: Any) -> tuple[photos.PhotoFolder, masks.Masks]:
+    found = masks.Masks(folder / file, **bounds)
+    return beside.attached(photos.scan(folder / "photos"), found), found
+
+
+def made(folder: pathlib.Path, **options: Any) -> objects.ObjectsMaker:
+    asked = {"seed": 1, "size": 40, "motion": 3, "object_motion": "3:8", "masks": str(folder / "panoptic.json")}
+    return objects.maker(str(folder / "photos"), asked | options)
+
+
+@pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
+def test_each_object_has_its_pixels(folder: pathlib.Path, file: str) -> None:
+    found, read = attached(folder, file, least=0.01)
+    assert [photo.name for photo in found.sources] == ["in/a.png", "in/b.png"]
+    outlines = read.read(found.sources[0])
+    assert [each.id for each in outlines.instances] == [mask_files.DISC, mask_files.SQUARE]
+    disc, square = (outlines.mask(k, 60, 80) for k in range(2))
+    down, across = np.mgrid[0:60, 0:80]
+    away = np.hypot(across - 28, down - 24)
+    assert disc[away < 10].all()
+    assert not disc[away > 13].any()
+    rows, columns = np.nonzero(square)
+    assert (rows.min(), columns.min()) == (30, 48)
+    assert rows.max() - rows.min() in (14, 15)  # COCO's polygons end where a pixel ends
+    assert np.count_nonzero(square) == pytest.approx(225, rel=0.15)
+    assert outlines.instances[1].area == pytest.approx(225)
+    twice = outlines.mask(0, 120, 160)
+    assert np.count_nonzero(twice) == pytest.approx(4 * np.count_nonzero(disc), rel=0.1)
+    assert twice[48, 56]
+
+
+@pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
+def test_what_is_left_out_is_said(folder: pathlib.Path, file: str) -> None:
+    found, read = attached(folder, file, least=0.01, greatest=0.06)
+    assert [(left.name, left.reason) for left in found.skipped] == [("in/c.png", f"has no masks in {folder / file}")]
+    said = read.unclaimed(photos.scan(folder / "photos").sources)
+    assert [(left.name, left.reason) for left in said] == [
+        (file, "has a mask without a photo: gone.png"),
+        (file, "has objects that stay still: 2 smaller than 1.00% of the frame, 2 larger than 6%"),
+    ]
+
+
+def test_a_photo_with_nothing_to_move_is_left_out(folder: pathlib.Path) -> None:
+    maker = made(folder, least=0.3, greatest=0.4)  # of a crop of 40 px: 480 to 640 px
+    reasons = {left.name: left.reason for left in maker.left_out}
+    assert reasons["in/a.png"] == "has no object that can move: 3 smaller than 30.00% of the frame"
+    assert "in/b.png" not in reasons
+    with pytest.raises(errors.InputError, match="has no object that can move: 3 smaller than 90"):
+        made(folder, least=0.9, greatest=1.0)
+
+
+def test_bounds_are_shares_of_the_crop_or_of_the_whole_photo(folder: pathlib.Path) -> None:
+    crop, whole = made(folder, greatest=0.2), made(folder, greatest=0.2, fit="resize")
+    assert crop.belonging(crop.recipe, crop.inputs).frame == 1600  # type: ignore[attr-defined]
+    assert whole.belonging(whole.recipe, whole.inputs).frame is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
+def test_masks_of_another_size_are_a_sentence(folder: pathlib.Path, file: str) -> None:
+    Image.new("RGB", (30, 50)).save(folder / "photos" / "in" / "b.png")
+    found, _ = attached(folder, file)
+    assert next(left.reason for left in found.skipped) == (
+        f"is 30x50 px, but its masks in {file} 64x70; they have to be equal"
+    )
+
+
+def test_a_panoptic_map_of_another_size_or_without_objects_leaves_its_pairs_out(folder: pathlib.Path) -> None:
+    Image.new("RGB", (30, 50)).save(folder / "panoptic" / "a.png")
+    Image.new("RGB", (64, 70)).save(folder / "panoptic" / "b.png")
+    maker = made(folder)
+    assert maker.make(range(2))["valid"].tolist() == [0, 0]
+    first, second = (maker.skipped([k])[0].reason for k in range(2))
+    assert "is 30x50 px, but its photo 80x60; they have to be equal" in first
+    assert "has no pixel of any object that panoptic.json lists" in second
+    (folder / "panoptic" / "a.png").unlink()
+    assert [left.reason.partition(" /")[0] for left in maker.changed([0])] == ["has no panoptic map"]
+
+
+@pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
+def test_masks_that_change_are_found_and_others_may(folder: pathlib.Path, file: str) -> None:
+    maker = made(folder, masks=str(folder / file))
+    content = json.loads((folder / file).read_text())
+    annotation = next(each for each in content["annotations"] if each["image_id"] == 1)
+    changed = annotation["segments_info"][1] if "segments_info" in annotation else annotation
+    changed["area"] += 1
+    (folder / file).write_text(json.dumps(content))
+    assert [(left.name, left.reason) for left in maker.changed([0, 1])] == [
+        ("in/b.png", "has another mask than it had: its SHA-256 is another")
+    ]
+
+
+def test_a_folder_holds_several_files(folder: pathlib.Path) -> None:
+    (folder / "both").mkdir()
+    mask_files.instances(folder / "both" / "x.json", {"a.png": SIZES["a.png"]})
+    mask_files.instances(folder / "both" / "y.json", {"b.png": SIZES["b.png"], "a.png": SIZES["a.png"]})
+    found, _ = attached(folder, "both")
+    assert [photo.name for photo in found.sources] == ["in/b.png"]
+    assert found.skipped[0].reason == "has masks in both x.json and y.json; name one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not understood as COCO's instances or panoptic JSON"),
+        ('{"images": [], "shapes": []}', "not understood"),
+        ('{"images": [], "annotations": [{"image_id": 3}]}', "not understood"),
+        (None, "There is no file or folder of masks"),
+    ],
+)
+def test_files_that_are_no_masks(folder: pathlib.Path, content: str | None, message: str) -> None:
+    path = folder / "other.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(errors.InputError, match=message):
+        made(folder, masks=str(path))
+    (folder / "empty").mkdir()
+    with pytest.raises(errors.InputError, match="has no JSON file of masks"):
+        made(folder, masks=str(folder / "empty"))
+
+
+def test_what_is_sent_to_workers_is_small(folder: pathlib.Path) -> None:
+    maker = made(folder)
+    before = maker.make(range(2))
+    sent = pickle.dumps(maker)
+    assert b"segments_info" not in sent
+    after = pickle.loads(sent).make(range(2))
+    assert all(np.array_equal(before[name], after[name], equal_nan=True) for name in before)
+
+
+def test_whole_photos_scaled_photos_and_columns(folder: pathlib.Path) -> None:
+    maker = made(folder, fit="resize", per_photo=3, objects=2)
+    found = maker.make(range(6))
+    assert found["valid"].all()
+    assert set(found["objects"].tolist()) <= {1, 2}
+    assert (found["object_mask"].reshape(6, -1).max(axis=1) == found["objects"]).all()
+    moving = found["object_id"] > 0
+    assert (moving.sum(axis=1) == found["objects"]).all()
+    assert ((found["object_px"] > 0) == moving).all()
+    assert (found["object_path"].any(axis=(2, 3)) == moving).all()
+    assert (found["object_category"][moving] == 7).all()
+    assert found["object_motion_px"] == pytest.approx(found["object_px"].max(axis=1))
+
+
+def test_real_panoptic_masks(shared_data: pathlib.Path) -> None:
+    coco = shared_data / "photos" / "coco"
+    asked = {"seed": 2, "size": 192, "motion": "0:4", "masks": str(coco / "panoptic_segmentation" / "annotations")}
+    maker = objects.maker(str(coco / "images"), asked)
+    assert len(maker.used) >= 45
+    found = maker.make(range(8))
+    assert found["valid"].all()
+    assert (found["object_share"] > 0.001).all()
+    listed = source.Source("x/000000000450.jpg", "", 1, 1, 0)
+    with pytest.raises(errors.InputError, match=r"is 1x1 px, but its masks in panoptic_train2017\.json"):
+        masks.Masks(coco / "panoptic_segmentation" / "annotations").digest(listed)
