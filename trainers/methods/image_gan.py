@@ -1,8 +1,8 @@
 """What methods share that train a generator and a discriminator on one batch: terms, updates, restoring.
 
-A method of this kind gives its two networks, its `[method]` table and its words; the sum that its generator minimises is
-pixel_weight * L1 + content_weight * perceptual + adversarial_weight * adversarial, each left out where its weight is
-0. Images are in [-1, 1] inside, [0, 1] outside.
+A method of this kind gives its two networks, its `[method]` table and its words; the sum that its generator minimises
+is pixel_weight * L1 + content_weight * perceptual + adversarial_weight * adversarial, each left out where its weight
+is 0. Images are in [-1, 1] inside, [0, 1] outside.
 
 Legend of tensor names: N images, C channels, H rows, W columns.
 """

@@ -38,7 +38,7 @@ class LightDeblurGANConfig(image_gan.Config):
     """Channels of the first convolution (section 2.1)."""
     blocks: image_gan.Count = 9
     ratio: image_gan.Count = 4
-    """By how much the channel attention's hidden layer is narrower; the paper is silent. 4 comes nearest to its 11.9 MB."""
+    """How much narrower the channel attention's hidden layer is; the paper is silent, 4 is nearest to its 11.9 MB."""
     counted: Shuffle = "before"
     """Whether the 128 and 64 "convolution kernels" of the upsampling are counted before the shuffle (the words taken
     literally: it leaves 32 and 16 channels) or after it."""

@@ -69,7 +69,7 @@ class Pix2Pix(image_gan.ImageGAN):
 
     @staticmethod
     def generator_divisor(config: Pix2PixConfig) -> int:
-        return 2**config.levels
+        return 1 << config.levels
 
 
 class UNetGenerator(nn.Module):
@@ -118,4 +118,5 @@ class UNetGenerator(nn.Module):
         features_NCHW = self.up[0](skips.pop())
         for layer in list(self.up)[1:]:
             features_NCHW = layer(torch.cat([features_NCHW, skips.pop()], dim=1))
-        return features_NCHW
+        restored_NCHW: torch.Tensor = features_NCHW
+        return restored_NCHW

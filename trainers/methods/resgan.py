@@ -1,4 +1,4 @@
-"""ResGAN: the SRGAN generator (Ledig et al., CVPR 2017) with 15 residual blocks, a baseline of Ramakrishnan et al. 2017.
+"""ResGAN: SRGAN's generator (Ledig et al., CVPR 2017) with 15 residual blocks, a baseline of Ramakrishnan et al. 2017.
 
 They say that it was "modified and trained for our task" and no more. Ours: the upsampling left out, because nothing is
 enlarged; Ledig et al.'s perceptual and adversarial terms; their first training on pixels alone as a pixel term that
