@@ -1,5 +1,6 @@
 """pix2pix's U-Net and ResGAN, which Ramakrishnan et al. train beside their own network."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def convolution_parameters(inputs: int, outputs: int, kernel: int) -> int:
 def test_the_u_net_has_the_counted_parameters() -> None:
     down = [3, 64, 128, 256, 512, 512, 512, 512, 512]
     up = [(512, 512), (1024, 512), (1024, 512), (1024, 512), (1024, 256), (512, 128), (256, 64), (128, 3)]
-    by_hand = sum(convolution_parameters(a, b, 4) for a, b in [*zip(down, down[1:], strict=False), *up])
+    by_hand = sum(convolution_parameters(a, b, 4) for a, b in [*itertools.pairwise(down), *up])
     assert by_hand == 54_409_603
     assert networks.size(pix2pix.UNetGenerator()) == networks.Size(16, by_hand)
 

@@ -1,4 +1,5 @@
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_table_1s_networks_have_the_counted_parameters(residual: tuple[int, ...]
 
 def test_the_discriminator_has_ten_convolutions() -> None:
     widths = [6, 64, 64, 128, 128, 256, 256, 512, 512, 512, 1]
-    expected = sum(convolution_parameters(a, b, 3) for a, b in zip(widths, widths[1:], strict=False))
+    expected = sum(convolution_parameters(a, b, 3) for a, b in itertools.pairwise(widths))
     table = dgf.DiscriminatorConfig()
     network = networks.MarkovianDiscriminator(6, table.width, table.strides)
     assert networks.size(network) == networks.Size(10, expected)
