@@ -134,6 +134,16 @@ class PatchCritic(nn.Module):
         return scores_NCHW
 
 
+class GlobalPools(nn.Module):
+    """The mean and the maximum of each channel over the whole image, both (N, C, 1, 1).
+
+    Beside the norms this is all that lets a far pixel count: `tiles` knows it by its class.
+    """
+
+    def forward(self, features_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return features_NCHW.mean(dim=(2, 3), keepdim=True), features_NCHW.amax(dim=(2, 3), keepdim=True)
+
+
 class MarkovianDiscriminator(nn.Module):
     """A chain of 3x3 convolutions that scores overlapping patches (Li and Wand 2016), no sigmoid.
 

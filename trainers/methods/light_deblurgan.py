@@ -170,14 +170,13 @@ class ChannelAttention(nn.Module):
     def __init__(self, width: int, ratio: int) -> None:
         super().__init__()
         hidden = max(1, width // ratio)
-        self.mean = nn.AdaptiveAvgPool2d(1)
-        self.maximum = nn.AdaptiveMaxPool2d(1)
+        self.pools = networks.GlobalPools()
         self.perceptron = nn.Sequential(
             nn.Conv2d(width, hidden, 1, bias=False), _leaky(), nn.Conv2d(hidden, width, 1, bias=False)
         )
 
     def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
-        of_mean, of_maximum = self.mean(features_NCHW), self.maximum(features_NCHW)
+        of_mean, of_maximum = self.pools(features_NCHW)
         return torch.sigmoid(self.perceptron(of_mean) + self.perceptron(of_maximum))
 
 
