@@ -229,5 +229,5 @@ def rising_and_falling(blocks: int) -> tuple[int, ...]:
 
 
 def _activated(channels: int, norm: networks.Norm) -> list[nn.Module]:
-    # Not in place: without a norm, what comes in is also what others are given.
-    return [*networks.norm_of(norm, channels), nn.LeakyReLU(networks.LEAK)]
+    # Without a norm, what comes in is also what others are given, and stays.
+    return [*networks.norm_of(norm, channels), nn.LeakyReLU(networks.LEAK, inplace=norm == "instance")]
