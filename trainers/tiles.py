@@ -1,10 +1,10 @@
 """Restoring an image in tiles, for a bounded amount of memory, as if it had been restored at once.
 
-Three things make the two agree. Tiles overlap, so that a pixel sees around it what it would have seen; across a seam one
-tile fades into the next. They begin at multiples of what the network halves, so that its grids fall on each other. And
-layers that look at the whole image (instance norms, and the pools of an attention) get the whole image's statistics:
-these are gathered layer by layer, every layer in a pass of its own over all tiles that ends there, because it depends on
-the layers before. L such layers at equal distances so cost L / 2 times the work again, and no memory.
+Three things make the two agree. Tiles overlap, so that a pixel sees around it what it would have seen; across a seam
+one tile fades into the next. They begin at multiples of what the network halves, so that its grids fall on each other.
+And layers that look at the whole image (instance norms, and the pools of an attention) get the whole image's
+statistics: these are gathered layer by layer, every layer in a pass of its own over all tiles that ends there, because
+it depends on the layers before. L such layers at equal distances so cost L / 2 times the work again, and no memory.
 
 Legend of tensor names: N = 1 image, C channels, H rows, W columns.
 """
@@ -24,8 +24,8 @@ from trainers import networks
 from trainers.methods import method
 
 OVERLAP = 96
-"""Pixels that a tile has beyond its own part, on each side. DeblurGAN and Deep Generative Filter see less far, the light
-model and DeepDeblur farther, but what lies there counts for less than 1e-5 of the range (measured, untrained)."""
+"""Pixels that a tile has beyond its own part, on each side. DeblurGAN and Deep Generative Filter see less far, the
+light model and DeepDeblur farther, but what lies there counts for less than 1e-5 of the range (measured, untrained)."""
 FADE = 16
 """Pixels on either side of a seam over which two tiles are mixed."""
 SMALLEST = 64
@@ -64,8 +64,8 @@ def spans(length: int, side: int, overlap: int, step: int) -> list[Span]:
         return [Span(0, 0, length, length)]
     overlap = -(-overlap // step) * step
     own = max(side - 2 * overlap, SMALLEST) // step * step
-    count = -(-length // own)
-    own = -(-(-(-length // count)) // step) * step
+    count = math.ceil(length / own)
+    own = math.ceil(length / count / step) * step
     firsts = range(0, length, own)
     return [
         Span(max(first - overlap, 0), first, min(first + own, length), min(first + own + overlap, length))
@@ -130,10 +130,11 @@ def bytes_per_pixel(trained: method.Method, device: torch.device) -> float:
     """
     peaks = []
     for side in (64, 128):
-        with torch.random.fork_rng(), _Alive() as alive:
+        alive = _Alive()
+        with torch.random.fork_rng(), alive:
             trained.restore(torch.rand(1, 3, side, side, device=device))
         peaks.append(alive.peak)
-    return 1.25 * (peaks[1] - peaks[0]) / (128**2 - 64**2)
+    return 1.25 * float(peaks[1] - peaks[0]) / (128**2 - 64**2)
 
 
 def _lay(restored_NCHW: torch.Tensor, tile: Tile, found_NCHW: torch.Tensor) -> None:
@@ -210,7 +211,7 @@ class _Statistics:
             return mean, maximum
         assert isinstance(layer, nn.GroupNorm)
         assert layer.num_groups == layer.num_channels
-        assert layer.weight is None
+        assert not layer.affine
         scale = torch.rsqrt(found.squares / found.count + layer.eps).to(features_NCHW)
         return (features_NCHW - mean) * scale
 
@@ -241,8 +242,7 @@ class _Gathered:
 
     def add(self, part_NCHW: torch.Tensor) -> None:
         variance, mean = (
-            each.double().cpu()
-            for each in torch.var_mean(part_NCHW.float(), dim=(2, 3), correction=0, keepdim=True)
+            each.double().cpu() for each in torch.var_mean(part_NCHW.float(), dim=(2, 3), correction=0, keepdim=True)
         )
         maximum = part_NCHW.amax(dim=(2, 3), keepdim=True).double().cpu()
         count = part_NCHW.shape[2] * part_NCHW.shape[3]
@@ -257,16 +257,16 @@ class _Gathered:
         self.count = together
 
 
-class _Alive(_python_dispatch.TorchDispatchMode):
+class _Alive(_python_dispatch.TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors made while it is entered that are alive at once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
         self._users: dict[int, int] = {}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in _tensors(result):
             storage = tensor.untyped_storage()

@@ -54,6 +54,8 @@ class Pix2Pix(image_gan.ImageGAN):
     divisor: ClassVar[int] = 4
     """Of every configuration; a step wants multiples of 2^levels."""
     smallest: ClassVar[int] = 8
+    tileable: ClassVar[bool] = False
+    """Its narrowest place sees the whole image."""
 
     @staticmethod
     def make_generator(config: Pix2PixConfig) -> nn.Module:
