@@ -87,12 +87,14 @@ class _Writer:
     def __init__(self, out: Any, stream: Any, index: video.Index) -> None:
         self._out = out
         self._index = index
-        self._stream = out.add_stream(_CODEC, rate=_rate(stream, index), options={"crf": _QUALITY})
+        rate = _rate(stream, index)
+        self._ticks, time_base = _ticks(index, rate)
+        self._stream = out.add_stream(_CODEC, rate=rate, options={"crf": _QUALITY})
         self._stream.width, self._stream.height = index.width, index.height
         # Halved colour needs even sides.
         even = index.width % 2 == index.height % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"
-        self._stream.time_base = self._stream.codec_context.time_base = index.time_base
+        self._stream.time_base = self._stream.codec_context.time_base = time_base
         context = self._stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
@@ -108,8 +110,10 @@ class _Writer:
             dst_colorspace=reformatter.Colorspace.ITU709,
             dst_color_range=reformatter.ColorRange.MPEG,
         )
-        coded.pts = frame.pts if self._index.timed else int(self._index.stamps[self.frames])
-        coded.time_base = frame.time_base if self._index.timed else self._index.time_base
+        stamps = self._index.stamps
+        number = int(np.searchsorted(stamps, frame.pts or 0)) if self._index.timed else self.frames
+        coded.pts = int(self._ticks[min(number, len(stamps) - 1)])
+        coded.time_base = self._stream.codec_context.time_base
         self._out.mux(self._stream.encode(coded))
         self.frames += 1
 
@@ -117,12 +121,20 @@ class _Writer:
         self._out.mux(self._stream.encode(None))
 
 
+def _ticks(index: video.Index, rate: fractions.Fraction) -> tuple[npt.NDArray[np.int64], fractions.Fraction]:
+    """When each frame is shown, int64 (F,), and the unit: a frame's length where all follow at the rate, whose times
+    a file may have rounded to milliseconds; else the file's own."""
+    begin = float(index.stamps[0] * index.time_base)
+    numbers = np.arange(index.frames)
+    if np.all(np.abs(index.seconds * float(rate) - numbers) <= video.EVEN):
+        return numbers + round(begin * rate), 1 / rate
+    return index.stamps, index.time_base
+
+
 def _rgb(frame: av.VideoFrame, index: video.Index) -> npt.NDArray[np.uint8]:
     """(H, W, 3) as stored, by the matrix that the file says, or BT.601 where it says none."""
-    if index.coding is None:
-        pixels: npt.NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
-        return pixels
-    return frame.reformat(format="rgb24", src_colorspace=_MATRICES[index.coding.matrix]).to_ndarray()
+    matrix = _MATRICES[index.coding.matrix] if index.coding else None
+    return frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray().astype(np.uint8, copy=False)
 
 
 def _decoded(packet: Any) -> list[Any]:

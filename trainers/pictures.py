@@ -59,7 +59,7 @@ def write(path: pathlib.Path, restored_NCHW: torch.Tensor, picture: Picture, bit
 
     A grey result is Rec. 601 luma. Whole or not at all; OSError where the folder cannot be written.
     """
-    values = restored_NCHW[0].permute(1, 2, 0).double().numpy()
+    values: npt.NDArray[np.float64] = restored_NCHW[0].permute(1, 2, 0).double().numpy()
     if picture.grey:
         values = (values @ np.array(_LUMA))[:, :, None]
     samples = _rounded(values, bits)
@@ -74,7 +74,8 @@ def write(path: pathlib.Path, restored_NCHW: torch.Tensor, picture: Picture, bit
 
 def _rounded(values: npt.NDArray[np.float64], bits: Bits) -> Samples:
     whole = 2**bits - 1
-    return (values * whole).round().clip(0, whole).astype(np.uint8 if bits == 8 else np.uint16)
+    rounded: Samples = (values * whole).round().clip(0, whole).astype(np.uint8 if bits == 8 else np.uint16)
+    return rounded
 
 
 def _has_sixteen_bits(image: Image.Image) -> bool:

@@ -37,12 +37,16 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Along one side of the image, in pixels: a tile is [begin, end), its own part [first, last)."""
+    """Along one side of the image, in pixels: a tile is [begin, end), its own part [first, last).
+
+    Over `fade` pixels on either side of where two own parts meet, the two tiles are mixed.
+    """
 
     begin: int
     first: int
     last: int
     end: int
+    fade: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,15 +65,15 @@ def spans(length: int, side: int, overlap: int, step: int) -> list[Span]:
     Own parts follow one another without a gap and are as equal as `step` allows. A length of at most `side` is one.
     """
     if length <= side:
-        return [Span(0, 0, length, length)]
+        return [Span(0, 0, length, length, 0)]
     overlap = -(-overlap // step) * step
     own = max(side - 2 * overlap, SMALLEST) // step * step
     count = math.ceil(length / own)
     own = math.ceil(length / count / step) * step
-    firsts = range(0, length, own)
+    fade = min(FADE, overlap)
     return [
-        Span(max(first - overlap, 0), first, min(first + own, length), min(first + own + overlap, length))
-        for first in firsts
+        Span(max(first - overlap, 0), first, min(first + own, length), min(first + own + overlap, length), fade)
+        for first in range(0, length, own)
     ]
 
 
@@ -148,13 +152,10 @@ def _weights(span: Span, length: int) -> torch.Tensor:
     """1 in a tile's own part, 0 far from it, half a wave of a cosine between; those of all tiles sum to 1."""
     place = torch.arange(span.begin, span.end, dtype=torch.float32) + 0.5
     weights = torch.ones(span.end - span.begin)
-    fade = float(FADE)
     if span.first > 0:
-        fade = min(fade, span.first - span.begin)
-        weights *= 0.5 + 0.5 * torch.sin(((place - span.first) / fade).clamp(-1, 1) * (math.pi / 2))
+        weights *= 0.5 + 0.5 * torch.sin(((place - span.first) / span.fade).clamp(-1, 1) * (math.pi / 2))
     if span.last < length:
-        fade = min(FADE, span.end - span.last)
-        weights *= 0.5 - 0.5 * torch.sin(((place - span.last) / fade).clamp(-1, 1) * (math.pi / 2))
+        weights *= 0.5 - 0.5 * torch.sin(((place - span.last) / span.fade).clamp(-1, 1) * (math.pi / 2))
     return weights
 
 
