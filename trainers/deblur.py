@@ -1,6 +1,7 @@
-"""`python -m trainers.deblur CHECKPOINT PHOTO... -o FOLDER`: restore photos of any size."""
+"""`python -m trainers.deblur CHECKPOINT FILE... -o FOLDER`: restore photos and clips of any size."""
 
 import argparse
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -9,56 +10,105 @@ import torch
 import tqdm
 
 from blursynth import errors
-from blursynth.media import photos
-from trainers import restoring, session, terminal, validation
+from trainers import clips, pictures, restoring, session, terminal
 
 EXAMPLES = """\
 examples:
   python -m trainers.deblur runs/deblurgan photo.jpg -o restored
   python -m trainers.deblur runs/deblurgan/last.safetensors holiday/ -o restored --device cpu
+  python -m trainers.deblur runs/deblurgan clip.mp4 -o restored --no-dropout
+
+Photos become PNG files under their names, clips MP4 files with their frames' times and sound. What does not fit the
+memory is restored in tiles, with the statistics of the whole image, so that the result is the same.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, load the network, restore one photo after another; 2 where some could not be read, else 0."""
+    """Parse, load the network, restore one file after another; 2 where some could not be read, else 0."""
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite)
     network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout)
+    memory = None if asked.memory is None else int(asked.memory * 2**30)
+    restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
+    _require_writable(asked.out)
     refused = []
-    for job in tqdm.tqdm(jobs, unit="photo", disable=None):
-        try:
-            pixels = photos.read(job.source)
-        except errors.InputError as error:
-            refused.append(str(error))
-            continue
-        # By name, so that a photo is restored alike by itself and among others.
-        torch.manual_seed(session.seed(asked.seed, job.source.name))
-        restored = validation.restore(network, pixels, device)
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        photos.write_png(job.target, restored)
-    print(f"Restored {len(jobs) - len(refused)} of {len(jobs)} photos into {asked.out}.")
+    with tqdm.tqdm(jobs, unit="file", disable=None) as bar:
+        for job in bar:
+            # By name, so that a photo is restored alike by itself and among others.
+            torch.manual_seed(session.seed(asked.seed, job.source.name))
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _restore(job, restorer, asked.bits, bar)
+            except errors.InputError as error:
+                refused.append(str(error))
+    print(f"Restored {len(jobs) - len(refused)} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
     for sentence in refused:
         print(f"Left out: {sentence}", file=sys.stderr)
     return 2 if refused else 0
 
 
+def _restore(
+    job: restoring.Job, restorer: restoring.Restorer, bits: pictures.Bits, bar: "tqdm.tqdm[restoring.Job]"
+) -> None:
+    def say(unit: str, done: int, total: int) -> None:
+        bar.set_postfix_str(f"{job.source.name}: {unit} {done} of {total}")
+
+    if not job.is_clip:
+        picture = pictures.read(job.source)
+        restored_NCHW = restorer(picture.blurred_NCHW, lambda done, total: say("tile", done, total))
+        pictures.write(job.target, restored_NCHW, picture, bits)
+        return
+    outcome = clips.restore(job.source, job.target, restorer, lambda done, total: say("frame", done, total))
+    if outcome.lost:
+        tqdm.tqdm.write(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.", file=sys.stderr)
+    if outcome.silent:
+        tqdm.tqdm.write(f"{job.source}: its sound is in a format that MP4 does not hold and was left out.", sys.stderr)
+
+
+def _require_writable(folder: pathlib.Path) -> None:
+    """Said before work that takes hours, not after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise errors.InputError(f"Nothing can be written into {folder}: there is no permission; choose another -o.")
+
+
+def _kinds(jobs: Sequence[restoring.Job]) -> str:
+    kinds = {"clips" if job.is_clip else "photos" for job in jobs}
+    return " and ".join(sorted(kinds, reverse=True))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainers.deblur",
-        description="Restore blurred photos with a trained network. Results are PNG files under the photos' names.",
+        description="Restore blurred photos and clips with a trained network.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "checkpoint", type=pathlib.Path, help="a checkpoint file, or a run folder: its best (else last) one"
     )
-    parser.add_argument("photos", nargs="+", type=pathlib.Path, metavar="photo", help="photos, or folders of photos")
+    parser.add_argument(
+        "photos", nargs="+", type=pathlib.Path, metavar="file", help="photos, clips, or folders of either"
+    )
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, metavar="FOLDER", help="where results go")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )
+    parser.add_argument(
+        "--tile", type=terminal.positive, metavar="PIXELS", help="side of tiles; by default what --memory allows"
+    )
+    parser.add_argument(
+        "--memory",
+        type=terminal.above_zero,
+        metavar="GIB",
+        help="what the network may need (default: 4 on a CPU, 70%% of what a GPU has free)",
+    )
+    parser.add_argument(
+        "--self-ensemble", action="store_true", help="mean of all eight flips and turns: better, eight times the work"
+    )
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of each sample in the PNG files")
     parser.add_argument(
         "--no-dropout", action="store_true", help="without the dropout that some methods keep at test time"
     )

@@ -3,9 +3,10 @@
 Legend of tensor names: N images, C channels, H rows, W columns. Images inside a network are in [-1, 1].
 """
 
+import abc
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -20,10 +21,20 @@ _PADDING_MODE: Mapping[Padding, Literal["reflect", "replicate", "zeros"]] = {
     "replicate": "replicate",
     "zero": "zeros",
 }
-_LEAK = 0.2
+LEAK = 0.2
+"""Slope of every LeakyReLU here: DCGAN's, which the papers follow."""
 
 
-class ResidualBlock(nn.Module):
+class Residual(nn.Module, abc.ABC):
+    """A network's piece that adds a correction to what it is given."""
+
+    @property
+    @abc.abstractmethod
+    def last(self) -> nn.Conv2d:
+        """The convolution that the correction comes from."""
+
+
+class ResidualBlock(Residual):
     """x + F(x), F a chain of convolutions of equal width, each normalised, ReLU and dropout after the first.
 
     With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout.
@@ -34,12 +45,12 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         assert convolutions in (1, 2)
-        first = _convolution(width, width, kernel, padding)
-        layers: list[nn.Module] = [first, *_norm(norm, width), nn.ReLU(inplace=True)]
+        first = convolution(width, width, kernel, padding)
+        layers: list[nn.Module] = [first, *norm_of(norm, width), nn.ReLU(inplace=True)]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         if convolutions == 2:
-            layers += [_convolution(width, width, kernel, padding), *_norm(norm, width)]
+            layers += [convolution(width, width, kernel, padding), *norm_of(norm, width)]
         self.residual = nn.Sequential(*layers)
 
     @property
@@ -80,13 +91,13 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.clamp = clamp
-        self.head = nn.Sequential(_convolution(3, width, 7, padding), *_norm(norm, width), nn.ReLU(inplace=True))
+        self.head = nn.Sequential(convolution(3, width, 7, padding), *norm_of(norm, width), nn.ReLU(inplace=True))
         self.down = nn.Sequential(*_down(width, norm), *_down(2 * width, norm))
         self.blocks = nn.Sequential(
             *(ResidualBlock(4 * width, convolutions, norm, padding, dropout) for _ in range(blocks))
         )
         self.up = nn.Sequential(*_up(4 * width, norm), *_up(2 * width, norm))
-        self.tail = nn.Sequential(_convolution(width, 3, 7, padding), nn.Tanh())
+        self.tail = nn.Sequential(convolution(width, 3, 7, padding), nn.Tanh())
 
     def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
         features_NCHW = self.blocks(self.down(self.head(blurred_NCHW)))
@@ -102,20 +113,58 @@ class PatchCritic(nn.Module):
     after all but the last; norm after the middle three, and after the first where `norm_first` is set. A score sees
     70x70 pixels.
 
-    Takes float (N, 3, H, W) in [-1, 1], gives scores (N, 1, h, w), unbounded.
+    Takes float (N, C, H, W) in [-1, 1], C = 3 or, with the blurred image in front, 6; gives scores (N, 1, h, w),
+    unbounded.
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "instance", norm_first: bool = True) -> None:
+    def __init__(self, width: int = 64, norm: Norm = "instance", norm_first: bool = True, *, channels: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = 3
         for place, (factor, stride) in enumerate(((1, 2), (2, 2), (4, 2), (8, 1))):
             layers.append(nn.Conv2d(channels, factor * width, 4, stride=stride, padding=2))
             if place > 0 or norm_first:
-                layers += _norm(norm, factor * width)
-            layers.append(nn.LeakyReLU(_LEAK, inplace=True))
+                layers += norm_of(norm, factor * width)
+            layers.append(nn.LeakyReLU(LEAK, inplace=True))
             channels = factor * width
         layers.append(nn.Conv2d(channels, 1, 4, stride=1, padding=2))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        scores_NCHW: torch.Tensor = self.layers(images_NCHW)
+        return scores_NCHW
+
+
+class GlobalPools(nn.Module):
+    """The mean and the maximum of each channel over the whole image, both (N, C, 1, 1).
+
+    Beside the norms this is all that lets a far pixel count: `tiles` knows it by its class.
+    """
+
+    def forward(self, features_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return features_NCHW.mean(dim=(2, 3), keepdim=True), features_NCHW.amax(dim=(2, 3), keepdim=True)
+
+
+class MarkovianDiscriminator(nn.Module):
+    """A chain of 3x3 convolutions that scores overlapping patches (Li and Wand 2016), no sigmoid.
+
+    Convolution i has stride `strides[i]`; `width` channels at first, twice as many after each stride of 2 up to
+    8 times, 1 at the end. LeakyReLU 0.2 after all but the last, norm before it except after the first. Ten strides
+    1, 2, 1, 2, 1, 2, 1, 1, 1, 1, which let a score see 93x93 pixels, are our reading of Ramakrishnan et al. 2017, who
+    give the number of convolutions alone.
+
+    Takes float (N, C, H, W) in [-1, 1], C = 3 or, with the blurred image in front, 6; gives scores (N, 1, h, w),
+    unbounded.
+    """
+
+    def __init__(self, channels: int, width: int, strides: Sequence[int], norm: Norm = "instance") -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        outputs = width
+        for place, stride in enumerate(strides[:-1]):
+            layers += [nn.Conv2d(channels, outputs, 3, stride, 1), *(norm_of(norm, outputs) if place else [])]
+            layers.append(nn.LeakyReLU(LEAK, inplace=True))
+            channels, outputs = outputs, min(outputs * stride, 8 * width)
+        layers.append(nn.Conv2d(channels, 1, 3, strides[-1], 1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
@@ -132,7 +181,7 @@ def initialise(network: nn.Module, kind: Initialisation = "normal") -> None:
     by 0.2 and the network's very last by 0.05, so that every sum starts close to its skip.
     """
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
-    ends = [block.last for block in network.modules() if isinstance(block, ResidualBlock)]
+    ends = [block.last for block in network.modules() if isinstance(block, Residual)]
     for convolution in convolutions:
         nn.init.normal_(convolution.weight, 0.0, 0.02 if kind == "normal" else math.sqrt(2.0 / _fan_in(convolution)))
         if convolution.bias is not None:
@@ -176,25 +225,25 @@ def pad_to_multiple(images_NCHW: torch.Tensor, divisor: int, smallest: int) -> t
 
 def _fan_in(convolution: nn.Conv2d | nn.ConvTranspose2d) -> float:
     """Weights that meet in one output value; a transposed convolution spreads its own over stride^2 values."""
-    taps = convolution.in_channels * math.prod(convolution.kernel_size)
+    taps = convolution.in_channels // convolution.groups * math.prod(convolution.kernel_size)
     return taps / math.prod(convolution.stride) if isinstance(convolution, nn.ConvTranspose2d) else taps
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, padding: Padding) -> nn.Conv2d:
+def convolution(inputs: int, outputs: int, kernel: int, padding: Padding) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=_PADDING_MODE[padding])
 
 
 def _down(width: int, norm: Norm) -> list[nn.Module]:
     convolution = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-    return [convolution, *_norm(norm, 2 * width), nn.ReLU(inplace=True)]
+    return [convolution, *norm_of(norm, 2 * width), nn.ReLU(inplace=True)]
 
 
 def _up(width: int, norm: Norm) -> list[nn.Module]:
     convolution = nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1)
-    return [convolution, *_norm(norm, width // 2), nn.ReLU(inplace=True)]
+    return [convolution, *norm_of(norm, width // 2), nn.ReLU(inplace=True)]
 
 
-def _norm(kind: Norm, width: int) -> list[nn.Module]:
+def norm_of(kind: Norm, width: int) -> list[nn.Module]:
     """Instance norm without scale or shift, written as a group norm of one channel a group: the same numbers.
 
     torch's own InstanceNorm2d gives up the channels_last layout, and is the slower of the two on a CPU.

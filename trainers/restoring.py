@@ -1,4 +1,4 @@
-"""What restoring photos needs beside the network itself: which file becomes which, and a network from a checkpoint."""
+"""What restoring needs beside the network itself: which file becomes which, a network from a checkpoint, and memory."""
 
 import dataclasses
 import pathlib
@@ -8,23 +8,32 @@ import torch
 
 from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint, methods, recipe
+from trainers import checkpoint, clips, methods, recipe, tiles
 from trainers.methods import method
+
+CPU_MEMORY = 4 * 2**30
+"""Bytes that restoring on a CPU may need for the network's work, unless said otherwise."""
+GPU_SHARE = 0.7
+"""Of a GPU's free memory, the same."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A photo, and the PNG file that it becomes."""
+    """A photo and the PNG file that it becomes, or a clip and its MP4 file."""
 
     source: pathlib.Path
     target: pathlib.Path
 
+    @property
+    def is_clip(self) -> bool:
+        return self.source.suffix.lower() in clips.ENDINGS
+
 
 def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -> list[Job]:
-    """One job a photo; a folder's photos keep their place below it.
+    """One job a photo or clip; a folder's keep their place below it.
 
-    InputError where a path does not exist, a folder has no photos, two photos would become one file, a result would
-    replace a photo that is read, or results are there already (unless `overwrite`).
+    InputError where a path does not exist, a folder has nothing to restore, two files would become one, a result would
+    replace a file that is read, or results are there already (unless `overwrite`).
     """
     jobs = [job for path in paths for job in _jobs(path, out)]
     sources: dict[pathlib.Path, pathlib.Path] = {}
@@ -38,7 +47,7 @@ def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -
     replaced = next((job.target for job in jobs if job.target.resolve() in read), None)
     if replaced is not None:
         raise errors.InputError(
-            f"The result {replaced} would replace a photo that is to be restored; choose another -o."
+            f"The result {replaced} would replace a photo or clip that is to be restored; choose another -o."
         )
     existing = [job.target for job in jobs if job.target.exists()]
     if existing and not overwrite:
@@ -66,12 +75,100 @@ def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True) -> m
     return network
 
 
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How an image is taken: `side` of tiles in pixels, 0 for whole, None for what `memory` bytes allow (None: what is
+    usual for the device); `ensemble` restores all eight flips and turns and takes their mean."""
+
+    side: int | None = None
+    memory: int | None = None
+    ensemble: bool = False
+
+
+class Restorer:
+    """A method made fit for images of any size: in tiles where memory asks for it, with smaller ones if it runs out."""
+
+    def __init__(self, trained: method.Method, device: torch.device, limits: Limits) -> None:
+        if limits.side and not type(trained).tileable:
+            raise errors.InputError(
+                "This network sees the whole image at once and cannot restore it in tiles; leave --tile out."
+            )
+        self._trained = trained
+        self._device = device
+        self._limits = limits
+        self._per_pixel: float | None = None
+
+    def __call__(self, blurred_NCHW: torch.Tensor, progress: tiles.Progress | None = None) -> torch.Tensor:
+        """float32 (1, 3, H, W) in [0, 1], on the host, from the same; InputError where no tile is small enough."""
+        if not self._limits.ensemble:
+            return self._once(blurred_NCHW, progress)
+        total = torch.zeros_like(blurred_NCHW, device="cpu")
+        for turns in range(4):
+            for flip in (False, True):
+                turned = torch.rot90(blurred_NCHW, turns, (2, 3))
+                turned = turned.flip(3) if flip else turned
+                found = self._once(turned.contiguous(), progress)
+                total += torch.rot90(found.flip(3) if flip else found, -turns, (2, 3))
+        return total / 8
+
+    def side(self, height: int, width: int) -> int:
+        """The side of tiles for an image, 0 for all of it at once."""
+        if self._limits.side is not None:
+            return self._limits.side
+        if not type(self._trained).tileable:
+            return 0
+        if self._per_pixel is None:
+            self._per_pixel = tiles.bytes_per_pixel(self._trained, self._device)
+        return tiles.side_for(self._memory(), self._per_pixel, height, width)
+
+    def _once(self, blurred_NCHW: torch.Tensor, progress: tiles.Progress | None) -> torch.Tensor:
+        height, width = blurred_NCHW.shape[2:]
+        side = self.side(height, width)
+        state = torch.get_rng_state()
+        while True:
+            try:
+                torch.set_rng_state(state)
+                return tiles.restore(self._trained, blurred_NCHW, side, self._device, progress=progress)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_lack_of_memory(error):
+                    raise
+            side = self._smaller(side or max(height, width))
+
+    def _smaller(self, side: int) -> int:
+        half = side // 2
+        if not type(self._trained).tileable or half < tiles.SMALLEST:
+            raise errors.InputError(
+                f"Memory ran out at {side} pixels a side; a smaller photo, another --device, or other programs ended "
+                "would leave enough."
+            )
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return half
+
+    def _memory(self) -> int:
+        if self._limits.memory is not None:
+            return self._limits.memory
+        if self._device.type == "cuda":
+            return int(GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
+        return CPU_MEMORY
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """On a CPU PyTorch says so in a RuntimeError's words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
 def _jobs(path: pathlib.Path, out: pathlib.Path) -> list[Job]:
     if not path.is_dir():
         if not path.exists():
-            raise errors.InputError(f"There is no photo or folder {path}.")
-        return [Job(path, out / f"{path.stem}.png")]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in photos.ENDINGS and file.is_file())
+            raise errors.InputError(f"There is no photo, clip or folder {path}.")
+        return [Job(path, out / f"{path.stem}{_ending(path)}")]
+    known = photos.ENDINGS | clips.ENDINGS
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
     if not found:
-        raise errors.InputError(f"{path} has no photos in it (files ending in {', '.join(sorted(photos.ENDINGS))}).")
-    return [Job(file, out / file.relative_to(path).with_suffix(".png")) for file in found]
+        raise errors.InputError(f"{path} has no photos or clips in it (files ending in {', '.join(sorted(known))}).")
+    return [Job(file, out / file.relative_to(path).with_suffix(_ending(file))) for file in found]
+
+
+def _ending(path: pathlib.Path) -> str:
+    return ".mp4" if path.suffix.lower() in clips.ENDINGS else ".png"

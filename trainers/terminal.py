@@ -47,6 +47,14 @@ def positive(text: str) -> int:
     return number
 
 
+def above_zero(text: str) -> float:
+    """An argparse type: a number above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
 def _say(sentence: str) -> int:
     print(f"Error: {sentence}", file=sys.stderr)
     return 2

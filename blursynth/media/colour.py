@@ -27,13 +27,18 @@ def check(image: Image.Image, path: pathlib.Path) -> None:
         )
 
 
-def converter(image: Image.Image, path: pathlib.Path) -> Converter:
-    """The function that takes any part of this image to mode RGB. Raises InputError as `check` does."""
+def converter(image: Image.Image, path: pathlib.Path, *, over_white: bool = True) -> Converter:
+    """The function that takes any part of this image to mode RGB. Raises InputError as `check` does.
+
+    Transparency is laid over white, or left out where `over_white` is not set.
+    """
     check(image, path)
     to_srgb = _profile_converter(image)
     if _is_deep_grey(image):
         bits, inverted = _deep_grey_range(image)
         return lambda part: to_srgb(_upper_byte(part, bits, inverted))
+    if image.has_transparency_data and not over_white:
+        return lambda part: to_srgb(part.convert("RGBA").convert("RGB"))
     if image.has_transparency_data:
         return lambda part: to_srgb(_over_white(part))
     if image.mode in ("L", "RGB", "CMYK", "LAB"):

@@ -72,6 +72,25 @@ def read(path: str | pathlib.Path) -> Pixels:
     a pixel) and the result.
     """
     path = pathlib.Path(path)
+    return _read(path, 3, lambda image: colour.converter(image, path))
+
+
+def read_apart(path: str | pathlib.Path) -> tuple[Pixels, Pixels | None]:
+    """The photo's colours as `read` gives them, but nothing laid over white, and its alpha, uint8 (height, width).
+
+    None where it has no transparency. Raises InputError as `read` does.
+    """
+    path = pathlib.Path(path)
+    pixels = _read(path, 3, lambda image: colour.converter(image, path, over_white=False))
+    with opened(path) as image:
+        if not image.has_transparency_data:
+            return pixels, None
+    alpha = _read(path, 1, lambda _: lambda part: part.convert("RGBA").getchannel("A"))
+    return pixels, alpha[:, :, 0]
+
+
+def _read(path: pathlib.Path, channels: int, converter: Callable[[Image.Image], colour.Converter]) -> Pixels:
+    """The file, part for part through the converter that is made for it, upright: uint8 (height, width, channels)."""
     with opened(path) as image:
         orientation = _orientation(image)
         with refusing(path):
@@ -80,14 +99,14 @@ def read(path: str | pathlib.Path) -> Pixels:
             verify_checksums(path)
         # Pillow turns a TIFF upright by itself when it loads it.
         turned = orientation if image.format != "TIFF" else 1
-        upright = numpy.empty((*_upright_size(image, orientation), 3), numpy.uint8)
+        upright = numpy.empty((*_upright_size(image, orientation), channels), numpy.uint8)
         stored = _STORED_VIEW[turned](upright)
-        convert = colour.converter(image, path)
+        convert = converter(image)
         for top in range(0, image.height, _ROWS):
             box = (0, top, image.width, min(top + _ROWS, image.height))
             with refusing(path):
                 strip = convert(image.crop(box))
-            stored[box[1] : box[3]] = numpy.asarray(strip)
+            stored[box[1] : box[3]] = numpy.asarray(strip).reshape(*stored[box[1] : box[3]].shape)
     return upright
 
 
@@ -103,7 +122,9 @@ def probe(path: str | pathlib.Path) -> tuple[int, int]:
 
 
 def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
-    """Write uint8 (H, W, 3) RGB or (H, W) grey as PNG, whole or not at all: a temporary name, then a rename.
+    """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG.
+
+    Whole or not at all: a temporary name, then a rename.
 
     Raises the operating system's error (OSError) where the folder cannot be written.
     """

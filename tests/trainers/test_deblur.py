@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     out = tmp_path / "out"
     for arguments, words in (
         ((model, folder, "-o", out), "would both become"),
-        ((model, folder / "none.png", "-o", out), "no photo or folder"),
+        ((model, folder / "none.png", "-o", out), "no photo, clip or folder"),
         ((model, tmp_path / "empty", "-o", out), "has no photos"),
         ((model, folder / "a.png", "-o", folder), "would replace a photo"),
         ((tmp_path / "empty", folder / "a.png", "-o", out), "has no checkpoint"),

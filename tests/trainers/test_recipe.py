@@ -158,9 +158,42 @@ def test_every_published_setting_has_a_smoke_twin_of_the_same_kind(path: pathlib
     twin = recipe_file.shipped_folder() / "smoke" / path.name
     published, small = recipe.load(path), recipe.load(twin)
     assert small.method_name == published.method_name
-    for setting in ("variant", "scales", "upconvolution", "content", "content_sum", "adversarial", "convolutions"):
+    for setting in (
+        "variant",
+        "scales",
+        "upconvolution",
+        "content",
+        "content_sum",
+        "adversarial",
+        "convolutions",
+        "counted",
+        "conditional",
+        "global_skip",
+    ):
         assert getattr(small.method, setting, None) == getattr(published.method, setting, None)
     assert [each.weight for each in small.data.train] == [each.weight for each in published.data.train]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "changes"),
+    [
+        ("-2", "-1", "method.content_weight: 0.0 -> 145.0"),
+        ("-3", "-2", "method.adversarial_weight: 0.0 -> 1.0"),
+        ("-4", "-3", "method.conditional: False -> True"),
+        ("-5", "-4", "method.global_skip: False -> True"),
+        ("", "-5", f"method.dilations: {[1] * 10} -> {[1, 2, 1, 3, 1, 4, 1, 3, 1, 2]}"),
+        ("-a", "", "method.residual: [] -> [1, 2, 3, 8, 9, 10]"),
+        ("-b", "", "method.residual: [] -> [4, 5, 6, 7]"),
+    ],
+)
+def test_the_ablations_are_one_named_step_apart(name: str, before: str, changes: str) -> None:
+    """Tables 1 and 3 of Ramakrishnan et al., the latter cumulative."""
+    old, new = recipe.load(f"deep-generative-filter{before}"), recipe.load(f"deep-generative-filter{name}")
+    step = [line for line in recipe.differences(old, new) if not line.startswith("name:")]
+    assert step == [changes]
+    small = [recipe.load(f"smoke/deep-generative-filter{each}").method for each in (before, name)]
+    key = changes.partition(":")[0].removeprefix("method.")
+    assert getattr(small[0], key) != getattr(small[1], key)
 
 
 def test_schedules_are_those_of_the_papers() -> None:
@@ -174,6 +207,8 @@ def test_schedules_are_those_of_the_papers() -> None:
     epochs = {0: 1, 499: 1, 500: 0.5, 750: 0.25, 900: 0.125, 999: 0.125}
     for epoch, factor in epochs.items():
         assert release.factor(epoch * 2_103, 2_103) == pytest.approx(factor)
+    light = recipe.load("light-deblurgan").schedule
+    assert (light.clock, light.flat, light.linear) == ("epochs", 150, 350)
     for name in ("deblurgan", "deblurgan-wild", "deblurgan-comb", "deblurgan-release"):
         assert (recipe.load(name).schedule.flat, recipe.load(name).schedule.linear) == (150, 150)
     assert [each.weight for each in recipe.load("deblurgan-comb").data.train] == [2, 1]

@@ -11,7 +11,11 @@ from trainers.methods import method
 CLASSES: Mapping[str, str] = MappingProxyType(
     {
         "deblurgan": "trainers.methods.deblurgan:DeblurGAN",
+        "deep-generative-filter": "trainers.methods.deep_generative_filter:DeepGenerativeFilter",
         "deepdeblur": "trainers.methods.deepdeblur:DeepDeblur",
+        "light-deblurgan": "trainers.methods.light_deblurgan:LightDeblurGAN",
+        "pix2pix": "trainers.methods.pix2pix:Pix2Pix",
+        "resgan": "trainers.methods.resgan:ResGAN",
     }
 )
 """Where each method's class is, as "module:class"."""

@@ -42,6 +42,10 @@ class Method(abc.ABC):
     smallest: ClassVar[int] = 1
     """Training patches must have sides of at least this."""
 
+    tileable: ClassVar[bool] = True
+    """Whether a pixel of the restored image depends on what lies near it alone, norms and pools over the whole image
+    apart, so that an image can be restored in parts (`tiles`)."""
+
     networks: dict[str, torch.nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
     batches_per_step: int

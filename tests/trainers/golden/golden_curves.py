@@ -28,11 +28,18 @@ _DEEPDEBLUR: dict[str, Any] = {
     "learning_rate": 1e-3,
     "discriminator": {"width": 2, "strides": [2, 2, 2]},
 }
+_SMALL: dict[str, Any] = {"dropout": 0.0, "learning_rate": 1e-3, "perceptual": _FEATURES, "discriminator": {"width": 2}}
+_DENSE: dict[str, Any] = _SMALL | {"name": "deep-generative-filter", "rate": 2, "blocks": 4}
 SETTINGS: dict[str, dict[str, Any]] = {
     "deblurgan paper": _DEBLURGAN | {"name": "deblurgan", "critic": {"width": 4, "steps": 2}},
     "deblurgan release": _DEBLURGAN | {"name": "deblurgan", "variant": "release", "critic": {"width": 4}},
     "deepdeblur paper": _DEEPDEBLUR | {"name": "deepdeblur"},
     "deepdeblur release": _DEEPDEBLUR | {"name": "deepdeblur", "variant": "release", "adversarial_weight": 0.1},
+    "deep-generative-filter paper": _DENSE | {"discriminator": {"width": 2, "strides": [1, 2, 1]}},
+    "deep-generative-filter residual": _DENSE | {"residual": [2, 3], "global_skip": False, "conditional": False},
+    "light-deblurgan paper": _SMALL | {"name": "light-deblurgan", "width": 4, "blocks": 2, "ratio": 2},
+    "pix2pix paper": _SMALL | {"name": "pix2pix", "width": 2, "levels": 3},
+    "resgan paper": _SMALL | {"name": "resgan", "width": 4, "blocks": 2},
 }
 """A method and variant -> its small `[method]` table."""
 

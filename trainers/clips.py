@@ -1,0 +1,149 @@
+"""Video through a network, frame by frame: as many frames as came in, at their times, of their size, with their sound.
+
+Results are H.264 in MP4, visually lossless, coded and tagged as BT.709, upright.
+"""
+
+import dataclasses
+import fractions
+import pathlib
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import torch
+from av.video import reformatter
+from numpy import typing as npt
+
+from blursynth import errors
+from blursynth.media import video
+
+ENDINGS = frozenset(
+    {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
+)
+"""File name endings (lower case) that a folder is searched for."""
+
+Restore = Callable[[torch.Tensor], torch.Tensor]
+"""float32 (1, 3, H, W) in [0, 1] to the same."""
+
+_CODEC = "libx264"
+_QUALITY = "14"  # x264's constant rate factor: below 18 nobody sees a difference
+_BT709 = 1  # number of ITU-T H.273, for primaries, transfer and matrix alike
+_LIMITED_RANGE = 1
+_SOUND_IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
+_MATRICES = {
+    "bt601": reformatter.Colorspace.ITU601,
+    "bt709": reformatter.Colorspace.ITU709,
+    "bt2020": reformatter.Colorspace.BT2020,
+    "smpte240m": reformatter.Colorspace.SMPTE240M,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a clip: frames written, frames that could not be decoded, whether sound was left out."""
+
+    frames: int
+    lost: int
+    silent: bool
+
+
+def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: Callable[[int, int], None]) -> Outcome:
+    """Restore a clip into `target`, whole or not at all; `done` is told frames done and frames in all.
+
+    InputError where the file is no video, has no frame that can be decoded, or is HDR.
+    """
+    index = video.index(source)
+    unfinished = target.with_name(f".{target.stem}.{uuid.uuid4().hex}.partial.mp4")
+    try:
+        with video.opened(source) as (container, stream), av.open(str(unfinished), "w", format="mp4") as out:
+            written = _Writer(out, stream, index)
+            sound = next((each for each in container.streams.audio), None)
+            kept = sound is not None and sound.codec_context.name in _SOUND_IN_MP4
+            copied: Any = out.add_stream_from_template(sound) if sound is not None and kept else None
+            for packet in container.demux([stream, sound] if sound is not None and kept else [stream]):
+                if packet.stream.type == "audio":
+                    if packet.dts is not None:
+                        packet.stream = copied
+                        out.mux(packet)
+                    continue
+                for frame in _decoded(packet):
+                    written.add(frame, network)
+                    done(written.frames, index.frames)
+            written.end()
+        if written.frames == 0:
+            raise errors.InputError(f"{source} has no frame that can be decoded; the file is damaged, or empty.")
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return Outcome(written.frames, max(0, index.frames - written.frames), sound is not None and not kept)
+
+
+class _Writer:
+    """Encodes restored frames with the times of those they come from."""
+
+    def __init__(self, out: Any, stream: Any, index: video.Index) -> None:
+        self._out = out
+        self._index = index
+        rate = _rate(stream, index)
+        self._ticks, time_base = _ticks(index, rate)
+        self._stream = out.add_stream(_CODEC, rate=rate, options={"crf": _QUALITY})
+        self._stream.width, self._stream.height = index.width, index.height
+        # Halved colour needs even sides.
+        even = index.width % 2 == index.height % 2 == 0
+        self._stream.pix_fmt = "yuv420p" if even else "yuv444p"
+        self._stream.time_base = self._stream.codec_context.time_base = time_base
+        context = self._stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED_RANGE
+        self.frames = 0
+
+    def add(self, frame: av.VideoFrame, network: Restore) -> None:
+        upright = np.rot90(_rgb(frame, self._index), self._index.turns)
+        blurred = torch.from_numpy(np.ascontiguousarray(upright)).permute(2, 0, 1)[None].float().div_(255)
+        restored = network(blurred)[0].mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        result = av.VideoFrame.from_ndarray(restored.contiguous().numpy(), format="rgb24")
+        coded = result.reformat(
+            format=self._stream.pix_fmt,
+            dst_colorspace=reformatter.Colorspace.ITU709,
+            dst_color_range=reformatter.ColorRange.MPEG,
+        )
+        stamps = self._index.stamps
+        number = int(np.searchsorted(stamps, frame.pts or 0)) if self._index.timed else self.frames
+        coded.pts = int(self._ticks[min(number, len(stamps) - 1)])
+        coded.time_base = self._stream.codec_context.time_base
+        self._out.mux(self._stream.encode(coded))
+        self.frames += 1
+
+    def end(self) -> None:
+        self._out.mux(self._stream.encode(None))
+
+
+def _ticks(index: video.Index, rate: fractions.Fraction) -> tuple[npt.NDArray[np.int64], fractions.Fraction]:
+    """When each frame is shown, int64 (F,), and the unit: a frame's length where all follow at the rate, whose times
+    a file may have rounded to milliseconds; else the file's own."""
+    begin = float(index.stamps[0] * index.time_base)
+    numbers = np.arange(index.frames)
+    if np.all(np.abs(index.seconds * float(rate) - numbers) <= video.EVEN):
+        return numbers + round(begin * rate), 1 / rate
+    return index.stamps, index.time_base
+
+
+def _rgb(frame: av.VideoFrame, index: video.Index) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) as stored, by the matrix that the file says, or BT.601 where it says none."""
+    matrix = _MATRICES[index.coding.matrix] if index.coding else None
+    return frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray().astype(np.uint8, copy=False)
+
+
+def _decoded(packet: Any) -> list[Any]:
+    try:
+        return list(packet.decode())
+    except av.error.FFmpegError:
+        return []
+
+
+def _rate(stream: Any, index: video.Index) -> fractions.Fraction:
+    rate = stream.average_rate or stream.guessed_rate
+    return fractions.Fraction(rate) if rate else fractions.Fraction(1 / max(video.interval(index.seconds), 1e-3))

@@ -1,0 +1,211 @@
+"""The light model: Li, Kong, Xue, Wang, "Depth Separable Convolution Lightweight Blind Motion Deblurring Algorithm".
+
+DeblurGAN's frame with depthwise-separable residual blocks that attend to channels and places, PixelShuffle instead of
+transposed convolutions, no norm in the generator, and a relativistic average discriminator. No code was published: the
+text is the only reading, `variant` is "paper", and what it leaves open is said where it is decided.
+
+Legend of tensor names: N images, C channels, H rows, W columns.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from blursynth import recipe_file
+from trainers import networks
+from trainers.methods import image_gan
+
+Shuffle = Literal["before", "after"]
+
+
+class DiscriminatorConfig(recipe_file.Model):
+    """The `[method.discriminator]` table: section 2.5, whose last sigmoid is joined with the loss."""
+
+    width: image_gan.Count = 64
+    """Channels of the first convolution (of PatchGAN, which the paper names)."""
+
+
+class LightDeblurGANConfig(image_gan.Config):
+    """The `[method]` table of a recipe of the light model."""
+
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {}
+
+    name: Literal["light-deblurgan"] = "light-deblurgan"
+    variant: Literal["paper"] = "paper"
+    width: image_gan.Count = 64
+    """Channels of the first convolution (section 2.1)."""
+    blocks: image_gan.Count = 9
+    ratio: image_gan.Count = 4
+    """How much narrower the channel attention's hidden layer is; the paper is silent, 4 is nearest to its 11.9 MB."""
+    counted: Shuffle = "before"
+    """Whether the 128 and 64 "convolution kernels" of the upsampling are counted before the shuffle (the words taken
+    literally: it leaves 32 and 16 channels) or after it."""
+    padding: networks.Padding = "reflect"
+    """Of the two 7x7; as in DeblurGAN's code, the paper is silent."""
+    learning_rate: image_gan.Positive = 1e-4
+    """Section 3.2."""
+    betas: tuple[image_gan.Share, image_gan.Share] = (0.5, 0.999)
+    """Section 3.2."""
+    pixel_weight: image_gan.NotNegative = 0.0
+    """Section 2.7 abandons it."""
+    content_weight: image_gan.NotNegative = 100.0
+    """Lambda of equation 7."""
+    adversarial: Literal["cross-entropy", "relativistic-average"] = "relativistic-average"
+    """Equations 5 to 7."""
+    conditional: bool = False
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+
+
+class LightDeblurGAN(image_gan.ImageGAN):
+    """The method; see `method.Method` and `image_gan.ImageGAN` for what its members promise."""
+
+    Config: ClassVar[type[recipe_file.Model]] = LightDeblurGANConfig
+    title: ClassVar[str] = "The light model (Li et al.)"
+    divisor: ClassVar[int] = 4
+    smallest: ClassVar[int] = 8
+
+    @staticmethod
+    def make_generator(config: LightDeblurGANConfig) -> nn.Module:
+        network = LightGenerator(
+            config.width, config.blocks, config.ratio, config.counted, config.padding, config.dropout
+        )
+        # There is no norm that would bring the signal back to size: see `initialise`.
+        networks.initialise(network, "he")
+        return network
+
+    @staticmethod
+    def make_discriminator(config: LightDeblurGANConfig, channels: int) -> nn.Module:
+        network = networks.PatchCritic(config.discriminator.width, "instance", norm_first=False, channels=channels)
+        networks.initialise(network)
+        return network
+
+    @staticmethod
+    def generator_divisor(config: LightDeblurGANConfig) -> int:  # noqa: ARG004
+        return 4
+
+
+class LightGenerator(nn.Module):
+    """Figure 1: the input plus a learned correction, LeakyReLU 0.2 (the slope is ours), no norms.
+
+    7x7 to `width`; two 3x3 of stride 2 to 2 and 4 times `width`; `blocks` attended separable blocks; two times 3x3,
+    PixelShuffle, LeakyReLU; 7x7 to 3; tanh; plus the input.
+
+    Parameters for width 64, nine blocks, attention ratio 4: 7x7 9,472; down 73,856 + 295,168; a block 256 (9 + 1) +
+    256 x 256 + 256 = 68,352 for each of three separable convolutions, 2 x 256 x 64 = 32,768 for the channel attention
+    and 98 for the spatial one, 237,922, nine times; up 295,040 + 18,496; last 2,355. Together 2,835,685, 10.82 MiB
+    (ratio 16: 2,614,501, 9.97 MiB). Counted after the shuffle the convolutions give 512 and 256 channels, 4,004,533
+    parameters, 15.28 MiB (ratio 16: 3,783,349). The paper says 11.9 MB, which no reading gives.
+
+    Takes float (N, 3, H, W), nominally in [-1, 1], H and W multiples of 4 and at least 8; gives the same shape, in
+    [-2, 2] at most.
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        ratio: int = 4,
+        counted: Shuffle = "before",
+        padding: networks.Padding = "reflect",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        deep = 4 * width
+        self.head = nn.Sequential(networks.convolution(3, width, 7, padding), _leaky())
+        self.down = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 3, 2, 1), _leaky(), nn.Conv2d(2 * width, deep, 3, 2, 1), _leaky()
+        )
+        self.blocks = nn.Sequential(*(AttendedBlock(deep, ratio, dropout) for _ in range(blocks)))
+        kernels = (2 * width, width) if counted == "before" else (8 * width, 4 * width)
+        self.up = nn.Sequential(*_up(deep, kernels[0]), *_up(kernels[0] // 4, kernels[1]))
+        self.tail = nn.Sequential(networks.convolution(kernels[1] // 4, 3, 7, padding), nn.Tanh())
+
+    def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
+        correction_NCHW: torch.Tensor = self.tail(self.up(self.blocks(self.down(self.head(blurred_NCHW)))))
+        return blurred_NCHW + correction_NCHW
+
+
+class AttendedBlock(networks.Residual):
+    """F + separable convolutions of F'' (section 2.2): F' = M_C(F) F, F'' = M_S(F') F'.
+
+    The text lets F' enter the convolutions, although F'' is what leaves the attention: we take F''. LeakyReLU after
+    the first two of the three separable 3x3, none before the sum, dropout before the last (its place is ours).
+    """
+
+    def __init__(self, width: int, ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.channel_attention = ChannelAttention(width, ratio)
+        self.spatial_attention = SpatialAttention()
+        self.convolutions = nn.Sequential(
+            *_separable(width),
+            _leaky(),
+            *_separable(width),
+            _leaky(),
+            *([nn.Dropout(dropout)] if dropout > 0 else []),
+            *_separable(width),
+        )
+
+    @property
+    def last(self) -> nn.Conv2d:
+        found = self.convolutions[-1]
+        assert isinstance(found, nn.Conv2d)
+        return found
+
+    def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
+        attended_NCHW = self.channel_attention(features_NCHW) * features_NCHW
+        attended_NCHW = self.spatial_attention(attended_NCHW) * attended_NCHW
+        change_NCHW: torch.Tensor = self.convolutions(attended_NCHW)
+        return features_NCHW + change_NCHW
+
+
+class ChannelAttention(nn.Module):
+    """M_C: sigmoid of the sum of one perceptron's outputs for the mean and the maximum of each channel.
+
+    The perceptron is `width` to `width // ratio` to `width`, LeakyReLU between, no biases. Takes (N, C, H, W), gives
+    (N, C, 1, 1) in (0, 1).
+    """
+
+    def __init__(self, width: int, ratio: int) -> None:
+        super().__init__()
+        hidden = max(1, width // ratio)
+        self.pools = networks.GlobalPools()
+        self.perceptron = nn.Sequential(
+            nn.Conv2d(width, hidden, 1, bias=False), _leaky(), nn.Conv2d(hidden, width, 1, bias=False)
+        )
+
+    def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
+        of_mean, of_maximum = self.pools(features_NCHW)
+        return torch.sigmoid(self.perceptron(of_mean) + self.perceptron(of_maximum))
+
+
+class SpatialAttention(nn.Module):
+    """M_S: sigmoid of a 7x7, without bias, of the maximum and the mean over the channels of each pixel, in this order.
+
+    Takes (N, C, H, W), gives (N, 1, H, W) in (0, 1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+    def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
+        pooled_NCHW = torch.cat(
+            [features_NCHW.amax(dim=1, keepdim=True), features_NCHW.mean(dim=1, keepdim=True)], dim=1
+        )
+        return torch.sigmoid(self.convolution(pooled_NCHW))
+
+
+def _separable(width: int) -> list[nn.Module]:
+    """Section 2.3: a 3x3 for each channel by itself, then a 1x1; both with biases."""
+    return [nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, width, 1)]
+
+
+def _up(inputs: int, kernels: int) -> list[nn.Module]:
+    """Section 2.4: (N, inputs, H, W) -> (N, kernels / 4, 2H, 2W)."""
+    return [nn.Conv2d(inputs, kernels, 3, padding=1), nn.PixelShuffle(2), _leaky()]
+
+
+def _leaky() -> nn.LeakyReLU:
+    return nn.LeakyReLU(networks.LEAK, inplace=True)

@@ -1,0 +1,116 @@
+"""Photos on their way through a network: in with all that their file holds, out as PNG.
+
+Grey photos stay grey, alpha is kept as it is, and PNG and TIFF files of 16 bits are read with all of them (unless they
+have an ICC profile other than sRGB, which is applied to 8 bits alone).
+"""
+
+import dataclasses
+import fractions
+import pathlib
+from typing import Any, Literal
+
+import av
+import av.error
+import numpy as np
+import torch
+from numpy import typing as npt
+from PIL import Image
+
+from blursynth.media import photos
+from trainers import checkpoint
+
+Bits = Literal[8, 16]
+Samples = npt.NDArray[Any]  # uint8 or uint16
+
+_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_LUMA = (0.299, 0.587, 0.114)
+_DEEP_FORMATS = ("PNG", "TIFF")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A photo as a network takes it. `alpha`: (H, W), uint8 or uint16, None where everything is opaque."""
+
+    blurred_NCHW: torch.Tensor
+    """float32 (1, 3, H, W) in [0, 1], RGB, encoded light (sRGB), upright."""
+    alpha: Samples | None
+    grey: bool
+
+
+def read(path: pathlib.Path) -> Picture:
+    """Read a photo; InputError where `photos.read` raises it."""
+    pixels, alpha = photos.read_apart(path)
+    with Image.open(path, formats=photos.FORMATS) as image:
+        grey = image.mode in _GREY_MODES
+        deep = image.format in _DEEP_FORMATS and _has_sixteen_bits(image) and _is_upright_srgb(image)
+    stored: Samples = pixels
+    if deep:
+        found = _read_deep(path)
+        # Anything unexpected leaves what Pillow read.
+        if found is not None and found.shape[:2] == pixels.shape[:2]:
+            stored, alpha = found[:, :, :3], found[:, :, 3] if found.shape[2] == 4 else alpha
+    whole = float(np.iinfo(stored.dtype).max)
+    blurred = torch.from_numpy(stored.astype(np.float32) / whole)
+    return Picture(blurred.permute(2, 0, 1)[None].contiguous(), alpha, grey)
+
+
+def write(path: pathlib.Path, restored_NCHW: torch.Tensor, picture: Picture, bits: Bits) -> None:
+    """Write float (1, 3, H, W) in [0, 1] as PNG of 8 or 16 bits a sample, with the picture's alpha, grey if it was.
+
+    A grey result is Rec. 601 luma. Whole or not at all; OSError where the folder cannot be written.
+    """
+    values: npt.NDArray[np.float64] = restored_NCHW[0].permute(1, 2, 0).double().numpy()
+    if picture.grey:
+        values = (values @ np.array(_LUMA))[:, :, None]
+    samples = _rounded(values, bits)
+    if picture.alpha is not None:
+        alpha = _rounded(picture.alpha[:, :, None] / np.iinfo(picture.alpha.dtype).max, bits)
+        samples = np.concatenate([samples, alpha], axis=2)
+    if bits == 8:
+        photos.write_png(path, samples[:, :, 0] if samples.shape[2] == 1 else samples)
+    else:
+        checkpoint.replace(path, _deep_png(samples))
+
+
+def _rounded(values: npt.NDArray[np.float64], bits: Bits) -> Samples:
+    whole = 2**bits - 1
+    rounded: Samples = (values * whole).round().clip(0, whole).astype(np.uint8 if bits == 8 else np.uint16)
+    return rounded
+
+
+def _has_sixteen_bits(image: Image.Image) -> bool:
+    """Pillow decodes 16-bit colour to 8 bits; how it unpacks the file tells what is stored there."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+
+
+def _is_upright_srgb(image: Image.Image) -> bool:
+    turned = Image.Image.getexif(image).get(0x0112, 1) != 1
+    profile = image.info.get("icc_profile")
+    return not turned and not (profile and b"sRGB" not in profile)
+
+
+def _read_deep(path: pathlib.Path) -> Samples | None:
+    """uint16 (H, W, 3 or 4), or None where FFmpeg finds something else in it."""
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+    except (av.error.FFmpegError, StopIteration, OSError):
+        return None
+    name = frame.format.name.removesuffix("le").removesuffix("be")
+    if name == "gray16":
+        return np.repeat(frame.to_ndarray()[:, :, None], 3, axis=2)
+    found: Samples | None = frame.to_ndarray() if name in ("rgb48", "rgba64") else None
+    return found
+
+
+def _deep_png(samples: Samples) -> bytes:
+    """A PNG file of uint16 (H, W, 1 to 4); grey with alpha is written as colours with alpha."""
+    if samples.shape[2] == 2:
+        samples = samples[:, :, [0, 0, 0, 1]]
+    name = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[samples.shape[2]]
+    pixels = samples[:, :, 0] if samples.shape[2] == 1 else samples
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name)
+    codec: Any = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, name
+    codec.time_base = fractions.Fraction(1, 25)  # a codec wants one, a picture has none
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
