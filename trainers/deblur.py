@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite)
-    network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout)
+    network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
     refused = []
     for job in tqdm.tqdm(jobs, unit="photo", disable=None):
         try:
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-dropout", action="store_true", help="without the dropout that some methods keep at test time"
+    )
+    parser.add_argument(
+        "--no-average", action="store_true", help="with the last weights, where a checkpoint has their running mean"
     )
     parser.add_argument("--seed", type=int, default=0, help="of whatever is random at test time, such as dropout")
     return parser
