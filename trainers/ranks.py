@@ -39,7 +39,7 @@ def start(device: torch.device) -> None:
 
 def stop() -> None:
     """Leave the other processes; again is harmless."""
-    if distributed.is_available() and distributed.is_initialized():
+    if count() > 1:
         distributed.destroy_process_group()
 
 

@@ -29,6 +29,8 @@ class State:
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     sums: dict[str, torch.Tensor] = dataclasses.field(default_factory=dict)
     summed: int = 0
+    latest: dict[str, float] = dataclasses.field(default_factory=dict)
+    """The mean losses that were logged last."""
 
     def add(self, losses: Mapping[str, torch.Tensor]) -> None:
         """Sum on the device: fetching a number here would make the host wait for every step."""
@@ -40,7 +42,7 @@ class State:
     def means(self) -> dict[str, float]:
         """The mean losses since the last call, over all processes."""
         found = {name: float(total) / self.summed for name, total in ranks.mean(self.sums).items()}
-        self.sums, self.summed = {}, 0
+        self.sums, self.summed, self.latest = {}, 0, found
         return found
 
 
@@ -109,7 +111,8 @@ class Recorder:
         """
         with self._meter.paused():
             sums = ranks.mean(self._state.sums)
-            losses = {name: float(total) / max(1, self._state.summed) for name, total in sums.items()}
+            since = {name: float(total) / self._state.summed for name, total in sums.items()}
+            losses = since or self._state.latest
             self._guard.losses(losses)
             ranks.first_does(lambda: self._save(path, sums, losses, batch))
 
