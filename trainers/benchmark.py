@@ -23,19 +23,23 @@ Perceptual weights are random: time does not hang on them. Without --data pairs 
 """
 
 
+SIZES = ((256, 256), (720, 1280))
+"""Heights and widths of the images whose restoring is timed."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, measure one setting after another, print the table."""
     asked = _parser().parse_args(arguments)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     device = terminal.device(asked.device)
-    effort = timing.Effort(asked.steps, asked.repeats, bool(asked.data), asked.threads)
+    effort = timing.Effort(asked.steps, asked.repeats, tuple(asked.size), bool(asked.data), asked.threads)
     rows = [timing.measure(wanted, device, effort) for wanted in tqdm.tqdm(list(_settings(asked)), disable=None)]
     machine = timing.environment(device)
     print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine.items()))
     print(timing.table(rows))
     if asked.json:
-        found = {"environment": machine, "sizes": timing.SIZES, "rows": [dataclasses.asdict(row) for row in rows]}
+        found = {"environment": machine, "rows": [dataclasses.asdict(row) for row in rows]}
         checkpoint.replace(asked.json, json.dumps(found, indent=1).encode())
     return 0
 
@@ -57,6 +61,12 @@ def _applies(name: str, change: str) -> bool:
     return "perceptual" not in change or "perceptual" in type(recipe.load(name).method).model_fields
 
 
+def _size(text: str) -> tuple[int, int]:
+    """ "1280x720" as height and width."""
+    width, _, height = text.partition("x")
+    return terminal.positive(height), terminal.positive(width)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainers.benchmark",
@@ -72,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--compile", choices=("no", "yes", "both"), default="no", help="with torch.compile (default: no)")
     add("--batch", nargs="+", type=terminal.positive, metavar="N", help="pairs a batch (default: the recipe's)")
     add("--crop", type=terminal.positive, metavar="PX", help="side of patches (default: the recipe's)")
+    add("--size", nargs="+", type=_size, default=SIZES, metavar="WxH", help="of restored images (256x256 1280x720)")
     add("--steps", type=terminal.positive, default=5, help="training steps that are timed (default: 5)")
     add("--repeats", type=terminal.positive, default=3, help="images restored for each median (default: 3)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one")

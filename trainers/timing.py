@@ -19,9 +19,6 @@ import blursynth
 from blursynth import recipe_file
 from trainers import augmentation, data, engine, memory, methods, recipe, recorder, session
 
-SIZES = ((256, 256), (720, 1280))
-"""Heights and widths of the images whose restoring is timed."""
-
 _WARMING = 2
 """Steps before the clock starts: allocations, the choice of algorithms, compilation."""
 
@@ -30,9 +27,9 @@ _WARMING = 2
 class Row:
     """One measurement. `images_per_second` and `data_wait` (a share) are of training steps, `peak_bytes` of them.
 
-    `restoring` are seconds for one image of each of SIZES, the median of several. On a GPU `peak_bytes` is what
-    tensors took, on a CPU what the whole process did. `data_wait` is None without a dataset. Everything is None where
-    memory was not enough.
+    `restoring` are seconds for one image of each size, "WIDTHxHEIGHT", the median of several. On a GPU `peak_bytes` is
+    what tensors took, on a CPU what the whole process did. `data_wait` is None without a dataset; everything is None
+    where memory was not enough.
     """
 
     recipe: str
@@ -42,15 +39,19 @@ class Row:
     images_per_second: float | None = None
     data_wait: float | None = None
     peak_bytes: int | None = None
-    restoring: tuple[float | None, ...] = (None,) * len(SIZES)
+    restoring: dict[str, float | None] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """`steps` are timed, and so many restored images for the median; `from_data`: pairs are read, not made up."""
+    """`steps` are timed, and the restoring of images of `sizes`, height and width, `repeats` times for the median.
+
+    `from_data`: pairs are read, not made up.
+    """
 
     steps: int
     repeats: int
+    sizes: tuple[tuple[int, int], ...]
     from_data: bool
     threads: int | None
 
@@ -103,7 +104,7 @@ def _filled(row: Row, wanted: recipe.Recipe, device: torch.device, effort: Effor
         images_per_second=effort.steps * run.images_per_step / spent,
         data_wait=waited / spent if effort.from_data else None,
         peak_bytes=peak,
-        restoring=tuple(_restore(run, size, effort.repeats) for size in SIZES),
+        restoring={f"{size[1]}x{size[0]}": _restore(run, size, effort.repeats) for size in effort.sizes},
     )
 
 
@@ -173,22 +174,22 @@ def _finish(device: torch.device) -> None:
 
 def table(rows: list[Row]) -> str:
     """Rows as text."""
+    sizes = max((list(row.restoring) for row in rows), key=len)
     heads = ["recipe", "precision", "compiled", "batch", "images/s", "data wait", "peak GiB"]
-    heads += [f"{width}x{height} s" for height, width in SIZES]
-    lines = [heads, *([*_words(row)] for row in rows)]
+    lines = [[*heads, *(f"{size} s" for size in sizes)], *([*_words(row, sizes)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)) for line in lines)
 
 
-def _words(row: Row) -> Iterator[str]:
+def _words(row: Row, sizes: list[str]) -> Iterator[str]:
     yield from (row.recipe, row.precision, "yes" if row.compiled else "no", str(row.batch))
     if row.images_per_second is None:
-        yield from ("out of memory", *["-"] * (2 + len(SIZES)))
+        yield from ("out of memory", *["-"] * (2 + len(sizes)))
         return
     shown: list[tuple[float | None, Callable[[float], str]]] = [
         (row.images_per_second, lambda value: f"{value:.3g}"),
         (row.data_wait, lambda value: f"{value:.1%}"),
         (row.peak_bytes, lambda value: f"{value / 2**30:.2f}"),
-        *((seconds, lambda value: f"{value:.3g}") for seconds in row.restoring),
+        *((row.restoring[size], lambda value: f"{value:.3g}") for size in sizes),
     ]
     yield from ("-" if value is None else say(value) for value, say in shown)

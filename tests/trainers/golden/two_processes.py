@@ -43,3 +43,4 @@ if __name__ == "__main__":
     if ranks.first():
         sys.stdout.write(json.dumps(found))
     ranks.stop()
+    ranks.leave(0)
