@@ -21,6 +21,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 TABLES = re.findall(r"^```toml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
+MODULES = {"python": "", "blursynth": " -m blursynth", "dask": " -m dask", "torchrun": " -m torch.distributed.run"}
+"""Commands of the README as this Python runs them."""
+
 
 def test_blocks_are_found() -> None:
     fences = len(re.findall(r"^```\w", README, flags=re.MULTILINE))
@@ -48,7 +51,12 @@ def test_every_block_runs(tmp_path: pathlib.Path) -> None:
     clip_files.write(tmp_path / "video.mp4", clip_files.moving(99, 128, 160))
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    for name, arguments in (("python", ""), ("blursynth", " -m blursynth"), ("dask", " -m dask")):
+    for name, arguments in (
+        ("python", ""),
+        ("blursynth", " -m blursynth"),
+        ("dask", " -m dask"),
+        ("torchrun", " -m torch.distributed.run"),
+    ):
         script = binaries / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
         script.chmod(0o755)
