@@ -56,9 +56,9 @@ def _set_device(precision: str, device: torch.device) -> None:
     """Products and convolutions of float32; the fastest algorithms for sizes that stay the same."""
     if device.type != "cuda":
         return
-    exact = precision == "float32"
-    torch.backends.cuda.matmul.fp32_precision = "ieee" if exact else "tf32"
-    torch.backends.cudnn.conv.fp32_precision = "ieee" if exact else "tf32"  # type: ignore[attr-defined]
+    # Not the newer `fp32_precision`: torch's compiler reads these, which then raises.
+    torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
     torch.backends.cudnn.benchmark = True
 
 
