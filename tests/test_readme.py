@@ -23,6 +23,9 @@ PAGES = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README
 README = PAGES["README.md"]
 TABLES = re.findall(r"^```toml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
+MODULES = {"python": "", "blursynth": " -m blursynth", "dask": " -m dask", "torchrun": " -m torch.distributed.run"}
+"""Commands of the README as this Python runs them."""
+
 
 def blocks_of(text: str) -> list[tuple[str, str]]:
     """Language and text of every block that is run."""
@@ -84,7 +87,12 @@ def machine(tmp_path: pathlib.Path) -> dict[str, str]:
     clip_files.write(tmp_path / "video.mp4", clip_files.moving(99, 128, 160))
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    for name, arguments in (("python", ""), ("blursynth", " -m blursynth"), ("dask", " -m dask")):
+    for name, arguments in (
+        ("python", ""),
+        ("blursynth", " -m blursynth"),
+        ("dask", " -m dask"),
+        ("torchrun", " -m torch.distributed.run"),
+    ):
         script = binaries / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
         script.chmod(0o755)

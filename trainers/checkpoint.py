@@ -1,7 +1,8 @@
 """Checkpoints that say what they are: one safetensors file, replaced in one step, that never executes anything on load.
 
-Tensors in the file: "NETWORK.NAME" are weights; "optimiser/NAME/INDEX/KEY" and "loop/NAME" are what a run needs to
-continue and are left out of `best.safetensors`. The header's metadata has `About` as JSON under the key "blursynth".
+Tensors in the file: "NETWORK.NAME" are weights, "generator-average.NAME" their running mean where there is one;
+"optimiser/NAME/INDEX/KEY" and "loop/NAME" are what a run needs to continue and are left out of `best.safetensors`. The
+header's metadata has `About` as JSON under the key "blursynth".
 """
 
 import dataclasses
@@ -24,6 +25,9 @@ from trainers.methods import method
 FORMAT_VERSION = 1
 LAST = "last.safetensors"
 BEST = "best.safetensors"
+
+AVERAGE = "generator-average"
+"""The name that the running mean of the restoring network's weights has in a file."""
 
 _KEY = "blursynth"
 
@@ -60,14 +64,22 @@ def find(path: pathlib.Path) -> pathlib.Path:
 
 
 def save(
-    path: pathlib.Path, about: About, trained: method.Method, loop: Mapping[str, torch.Tensor] | None = None
+    path: pathlib.Path,
+    about: About,
+    trained: method.Method,
+    loop: Mapping[str, torch.Tensor] | None = None,
+    average: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint under a temporary name, then rename it; with `loop`, also all that is needed to continue."""
+    """Write a checkpoint under a temporary name, then rename it; with `loop`, also all that is needed to continue.
+
+    `average` is the running mean of the restoring network's weights, by their names.
+    """
     tensors = {
         f"{name}.{key}": value
         for name, network in trained.networks.items()
         for key, value in network.state_dict().items()
     }
+    tensors |= {f"{AVERAGE}.{key}": value for key, value in (average or {}).items()}
     if loop is not None:
         tensors |= _optimiser_tensors(trained)
         tensors |= {f"loop/{name}": value for name, value in loop.items()}
@@ -96,11 +108,16 @@ def about(path: pathlib.Path) -> About:
     return About(**values)
 
 
-def load_weights(path: pathlib.Path, networks: Mapping[str, torch.nn.Module]) -> None:
-    """Fill the given networks with the checkpoint's weights; InputError where they do not fit."""
+def load_weights(path: pathlib.Path, networks: Mapping[str, torch.nn.Module], *, averaged: bool = False) -> None:
+    """Fill the given networks with the checkpoint's weights; InputError where they do not fit.
+
+    `averaged` takes the running mean of the restoring network's weights where the file has one.
+    """
     tensors = _read(path)
     for name, network in networks.items():
-        found = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        mean = averaged and name == "generator" and any(key.startswith(f"{AVERAGE}.") for key in tensors)
+        start = f"{AVERAGE if mean else name}."
+        found = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
         expected = network.state_dict()
         wrong = [key for key in found.keys() | expected.keys() if _shape(found, key) != _shape(expected, key)]
         if wrong:
@@ -111,6 +128,12 @@ def load_weights(path: pathlib.Path, networks: Mapping[str, torch.nn.Module]) ->
                 f"{_shape(expected, first) or 'unknown'} here. Use the recipe that it was trained with."
             )
         network.load_state_dict(found)
+
+
+def load_average(path: pathlib.Path) -> dict[str, torch.Tensor]:
+    """The running mean of the restoring network's weights by their names; empty where the file has none."""
+    start = f"{AVERAGE}."
+    return {key.removeprefix(start): value for key, value in _read(path).items() if key.startswith(start)}
 
 
 def load_training_state(path: pathlib.Path, trained: method.Method) -> dict[str, torch.Tensor]:

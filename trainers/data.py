@@ -4,7 +4,7 @@ seed and that position alone, so that a run continues exactly where it stopped.
 Legend of tensor names: N images, C = 3 channels (R, G, B), H rows, W columns; P = 2, blurred and sharp.
 """
 
-import itertools
+import dataclasses
 import logging
 import pathlib
 import queue
@@ -15,11 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy import typing as npt
 
 from blursynth import errors
-from blursynth.storage import patches, reader, sampler
-from trainers import recipe
+from blursynth.storage import patches, reader
+from trainers import augmentation, recipe
 from trainers.methods import method
 
 IMAGES = ("blurred", "sharp")
@@ -29,8 +28,19 @@ STEPS_AHEAD = 4
 """How many steps' images wait for the device at most, beyond those being read."""
 
 _log = logging.getLogger(__name__)
-_CHANNEL_ORDERS = tuple(itertools.permutations(range(3)))
 _ENDLESS = 2**62
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """The pairs of a step on the host, uint8 (P, N, H, W, C), as they were cut, and what is to become of them."""
+
+    pairs: torch.Tensor
+    choices: augmentation.Choices
+
+    def pinned(self) -> "Drawn":
+        """In memory that a GPU copies from while the host goes on."""
+        return Drawn(self.pairs.pin_memory(), self.choices.pinned())
 
 
 class TrainingData:
@@ -63,45 +73,28 @@ class TrainingData:
             for part in self.parts
         ]
 
-    def steps(self, first: int, images: int, rank: int = 0, ranks: int = 1) -> Iterator[torch.Tensor]:
-        """For step `first` and on without end: uint8 (P, N = images / ranks, H, W, C), which `batches` cuts.
+    def steps(self, first: int, images: int, rank: int = 0, ranks: int = 1) -> Iterator[Drawn]:
+        """For step `first` and on without end: N = images / ranks pairs, which `batches` makes of use.
 
         A step takes the next `images` positions of the stream; of these, rank r of R has r, r + R, r + 2 R, ...
         """
         assert images % ranks == 0, f"{images} images a step on {ranks} ranks"
         positions = range(first * images + rank, _ENDLESS, ranks)
         for found in self.patches.stream(positions, images // ranks):
-            yield torch.from_numpy(self._augmented(found))
+            yield self._drawn(found)
 
-    def _augmented(self, found: patches.Images) -> npt.NDArray[np.uint8]:
-        """Patches turned and recoloured as drawn for their positions: uint8 (P, N, H, W, C)."""
-        draws = sampler.uniforms(self.seed, sampler.Stream.AUGMENTATION, found["position"], 4)
-        pairs = np.empty((len(IMAGES), *found[IMAGES[0]].shape), np.uint8)
-        for image, name in enumerate(IMAGES):
-            for place, pixels in enumerate(found[name]):
-                pairs[image, place] = self._turned(pixels, draws[place])
-        return pairs
-
-    def _turned(self, patch: npt.NDArray[np.uint8], draws: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-        """A view of a patch (H, W, 3), turned and recoloured as four draws in [0, 1) say."""
-        if self.section.flip_horizontal and draws[0] < 0.5:
-            patch = patch[:, ::-1]
-        if self.section.flip_vertical and draws[1] < 0.5:
-            patch = patch[::-1]
-        if self.section.rotate:
-            patch = np.rot90(patch, int(draws[2] * 4))
-        if self.section.permute_channels:
-            patch = patch[:, :, _CHANNEL_ORDERS[int(draws[3] * 6)]]
-        return patch
+    def _drawn(self, found: patches.Images) -> Drawn:
+        pairs = torch.from_numpy(np.stack([found[name] for name in IMAGES]))
+        return Drawn(pairs, augmentation.choose(self.section, self.seed, found["position"]))
 
 
 class Prefetch:
-    """The steps of a TrainingData, turned and pinned in a thread while the device works; use in a `with` block."""
+    """The steps of a TrainingData, read and pinned in a thread while the device works; use in a `with` block."""
 
-    def __init__(self, steps: Iterator[torch.Tensor], device: torch.device) -> None:
+    def __init__(self, steps: Iterator[Drawn], device: torch.device) -> None:
         self._steps = steps
         self._pin = device.type == "cuda"
-        self._queue: queue.Queue[torch.Tensor | BaseException] = queue.Queue(maxsize=STEPS_AHEAD)
+        self._queue: queue.Queue[Drawn | BaseException] = queue.Queue(maxsize=STEPS_AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="prefetch", daemon=True)
 
@@ -113,8 +106,8 @@ class Prefetch:
         self._stop.set()
         self._thread.join()
 
-    def get(self) -> torch.Tensor:
-        """The next step's images, as of `TrainingData.steps`; raises what reading them raised."""
+    def get(self) -> Drawn:
+        """The next step's pairs, as of `TrainingData.steps`; raises what reading them raised."""
         found = self._queue.get()
         if isinstance(found, BaseException):
             raise found
@@ -122,13 +115,13 @@ class Prefetch:
 
     def _fill(self) -> None:
         try:
-            for images in self._steps:
-                if not self._put(images.pin_memory() if self._pin else images):
+            for drawn in self._steps:
+                if not self._put(drawn.pinned() if self._pin else drawn):
                     return
         except BaseException as error:  # handed to the training thread, which raises it
             self._put(error)
 
-    def _put(self, what: torch.Tensor | BaseException) -> bool:
+    def _put(self, what: Drawn | BaseException) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(what, timeout=0.1)
@@ -138,15 +131,14 @@ class Prefetch:
         return False
 
 
-def batches(pairs: torch.Tensor, batch: int, device: torch.device) -> list[method.Batch]:
-    """uint8 (P, N, H, W, C) on the host -> batches of `batch` pairs on the device, float32 in [0, 1], channels last."""
-    on_device = pairs.to(device, non_blocking=True)
-    # The bytes lie channels last already, and a permuted view keeps them so.
-    images_PNCHW = on_device.permute(0, 1, 4, 2, 3).float().div_(255)
-    return [
-        method.Batch(images_PNCHW[0, start : start + batch], images_PNCHW[1, start : start + batch])
-        for start in range(0, images_PNCHW.shape[1], batch)
-    ]
+def batches(section: recipe.Data, drawn: Drawn, batch: int, device: torch.device) -> list[method.Batch]:
+    """A step's pairs, turned and recoloured on the device, as batches of `batch`; nothing waits for the device."""
+    pairs, choices = drawn.pairs.to(device, non_blocking=True), drawn.choices.to(device)
+    made = []
+    for start in range(0, pairs.shape[1], batch):
+        some = slice(start, start + batch)
+        made.append(method.Batch(*augmentation.apply(section, pairs[:, some], choices.of(some))))
+    return made
 
 
 def _training_part(entry: recipe.TrainingSet, limit: int | None) -> patches.Part:

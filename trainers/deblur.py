@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite)
-    network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout)
+    network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
     _require_writable(asked.out)
@@ -111,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of each sample in the PNG files")
     parser.add_argument(
         "--no-dropout", action="store_true", help="without the dropout that some methods keep at test time"
+    )
+    parser.add_argument(
+        "--no-average", action="store_true", help="with the last weights, where a checkpoint has their running mean"
     )
     parser.add_argument("--seed", type=int, default=0, help="of whatever is random at test time, such as dropout")
     return parser

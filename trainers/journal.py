@@ -4,8 +4,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy import typing as npt
@@ -15,7 +14,7 @@ LOG = "log.jsonl"
 
 
 class Journal:
-    """The log of one run folder; use in a `with` block. Everything is dated by images seen."""
+    """The log of one run folder; to be closed. Everything is dated by images seen."""
 
     def __init__(self, folder: pathlib.Path, images: int) -> None:
         self._log = folder / LOG
@@ -23,10 +22,8 @@ class Journal:
         self._file = self._log.open("a", encoding="utf-8")
         self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Nothing is written after this."""
         self._file.close()
         self._board.close()
 

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from trainers import ranks
+
 Penalty = Literal["per-sample", "per-pixel"]
 Critic = Callable[[torch.Tensor], torch.Tensor]
 Content = Literal["mse", "l1"]
@@ -86,7 +88,8 @@ def gradient_penalty(
 ) -> torch.Tensor:
     """E[(|gradient of D| - 1)^2] on interpolates of sharp and restored images, a scalar (Gulrajani et al. 2017).
 
-    An interpolate is a*sharp + (1 - a)*restored, a ~ U(0, 1) from torch's global generator of the images' device.
+    An interpolate is a*sharp + (1 - a)*restored, a ~ U(0, 1) from torch's global generator of the images' device
+    (`ranks.uniforms`: several processes draw what one would).
     Equation 4 of Kupyn et al. samples restored images instead; Gulrajani et al., whom it cites, interpolate.
 
     "per-sample": one a and one norm for each image, over all its pixels and channels; D is the mean of the patches'
@@ -94,8 +97,9 @@ def gradient_penalty(
     batch, D the sum of the patches' scores, a norm over the channels of each pixel, and the mean over pixels.
     The critic must treat images independently of each other (no batch norm).
     """
-    images = sharp_NCHW.shape[0] if form == "per-sample" else 1
-    alpha_N111 = torch.rand(images, 1, 1, 1, device=sharp_NCHW.device, dtype=sharp_NCHW.dtype)
+    like = sharp_NCHW.device, sharp_NCHW.dtype
+    draws = ranks.uniforms(len(sharp_NCHW), *like) if form == "per-sample" else ranks.common_uniforms(1, *like)
+    alpha_N111 = draws.view(-1, 1, 1, 1)
     return penalty_at(critic, torch.lerp(restored_NCHW.detach(), sharp_NCHW, alpha_N111), form)
 
 

@@ -6,7 +6,7 @@ Every duration in a recipe is counted in images seen: the pairs drawn from the t
 import pathlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -28,7 +28,12 @@ class Data(recipe_file.Model):
     """Pairs and how they are cut and turned; every choice is drawn anew each time a pair is seen.
 
     `crop` is the side of a random square in pixels, 0 for whole images. `limit` uses the first so many training
-    pairs of each dataset. Only the datasets' split "train" is trained on.
+    pairs of each dataset. Only the datasets' split "train" is trained on. `batch` is that of an update, however many
+    processes and parts share it.
+
+    `saturation` multiplies the saturation (HSV) of both images by a number drawn evenly from the range. `noise` adds
+    Gaussian noise to the blurred image, whose standard deviation is itself drawn from N(0, noise^2), all in levels of
+    8 bits. Both are clipped to the range of light.
     """
 
     train: tuple[TrainingSet, ...]
@@ -38,6 +43,8 @@ class Data(recipe_file.Model):
     flip_vertical: bool = False
     rotate: bool = False
     permute_channels: bool = False
+    saturation: tuple[float, float] | None = None
+    noise: float = pydantic.Field(default=0.0, ge=0)
     limit: int | None = pydantic.Field(default=None, ge=1)
 
     @pydantic.field_validator("train")
@@ -47,11 +54,52 @@ class Data(recipe_file.Model):
             raise ValueError("names no dataset; give at least one table with a path")
         return train
 
+    @pydantic.field_validator("saturation")
+    @classmethod
+    def _a_range(cls, saturation: tuple[float, float] | None) -> tuple[float, float] | None:
+        if saturation is not None and not 0 <= saturation[0] <= saturation[1]:
+            raise ValueError("is a range [least, most] of factors from 0, such as [0.5, 1.5]")
+        return saturation
+
     @pydantic.model_validator(mode="after")
     def _square_to_turn(self) -> Self:
         if self.rotate and not self.crop:
             raise ValueError("rotate turns patches by 90 degrees and needs a square crop; give crop a side in pixels")
         return self
+
+
+class Engine(recipe_file.Model):
+    """How the arithmetic is done. Only `clip` and `average` change what is learned; the rest is speed and memory.
+
+    `precision`: "float32"; "tf32", float32 whose products a GPU rounds to 10 bits; "bfloat16", in which restoring
+    networks and perceptual features run, while losses, gradients' sums and weights stay in float32, and critics under
+    a gradient penalty are as with "tf32". `channels_last`: the layout of images and weights; left out, what the device
+    is faster with.
+    `compile`: torch.compile for the same networks. `accumulate`: into how many parts a batch is cut, one at a time in
+    memory. `clip`: the largest norm of each optimiser's gradient, 0 for any. `average`: the decay per step of a
+    running mean of the restoring network's weights (EMA), 0 for none; what validates and restores is then the mean.
+    """
+
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    channels_last: bool | None = None
+    compile: bool = False
+    accumulate: int = pydantic.Field(default=1, ge=1)
+    clip: float = pydantic.Field(default=0.0, ge=0)
+    average: float = pydantic.Field(default=0.0, ge=0, lt=1)
+
+
+class Guard(recipe_file.Model):
+    """When a run has gone wrong and stops by itself; its last checkpoints stay.
+
+    `critic`: a term of a critic or an adversarial term is beyond this (0: never). `drop`: a validation is so many dB
+    below the best one (0: never). `constant`: restored images vary so little beside sharp ones (0: never). The last two
+    are not looked at before `after` images were seen. A loss or a weight that is no finite number always stops it.
+    """
+
+    critic: float = pydantic.Field(default=1e5, ge=0)
+    drop: float = pydantic.Field(default=10.0, ge=0)
+    constant: float = pydantic.Field(default=0.01, ge=0, lt=1)
+    after: int = pydantic.Field(default=1_000, ge=0)
 
 
 class Schedule(recipe_file.Model):
@@ -95,13 +143,15 @@ class Schedule(recipe_file.Model):
 class Validation(recipe_file.Model):
     """PSNR and SSIM on whole held-out images: `images` of them, spread evenly over the split, every so many seen.
 
-    Without a `path` the training sets' own split is used. `images` = 0 turns validation off.
+    Without a `path` the training sets' own split is used. `images` = 0 turns validation off. `averaged` scores the
+    running mean of the weights, where the engine keeps one; restoring does what validation did.
     """
 
     path: str | None = None
     split: str = "val"
     every: int = pydantic.Field(default=10_000, ge=1)
     images: int = pydantic.Field(default=16, ge=0)
+    averaged: bool = True
 
     @pydantic.field_validator("split")
     @classmethod
@@ -133,8 +183,19 @@ class Recipe(recipe_file.Model):
     data: Data
     method: recipe_file.Model
     schedule: Schedule
+    engine: Engine = Engine()
+    guard: Guard = Guard()
     validation: Validation = Validation()
     output: Output = Output()
+
+    @pydantic.model_validator(mode="after")
+    def _equal_parts(self) -> Self:
+        if self.data.batch % self.engine.accumulate:
+            raise ValueError(
+                f"engine.accumulate = {self.engine.accumulate} does not cut data.batch = {self.data.batch} into equal "
+                "parts; give a batch that is a multiple of it"
+            )
+        return self
 
     @property
     def method_name(self) -> str:

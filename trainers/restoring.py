@@ -58,10 +58,11 @@ def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -
     return jobs
 
 
-def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True) -> method.Method:
+def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, averaged: bool = True) -> method.Method:
     """The method of a checkpoint (file or run folder) with its restoring network filled in, for `restore` alone.
 
-    `dropout` = False turns off what a method keeps of it at test time. InputError where the file cannot be used.
+    `dropout` = False turns off what a method keeps of it at test time. `averaged` takes the running mean of the weights
+    where the checkpoint has one and validated with it. InputError where the file cannot be used.
     """
     file = checkpoint.find(path)
     about = checkpoint.about(file)
@@ -71,7 +72,9 @@ def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True) -> m
     if not dropout and "test_time_dropout" in type(config).model_fields:
         config = config.model_copy(update={"test_time_dropout": False})
     network = kind(config, device)
-    checkpoint.load_weights(file, {"generator": network.networks["generator"]})
+    checkpoint.load_weights(
+        file, {"generator": network.networks["generator"]}, averaged=averaged and trained_by.validation.averaged
+    )
     return network
 
 

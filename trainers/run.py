@@ -2,18 +2,18 @@
 
 import argparse
 import signal
-import sys
 from collections.abc import Sequence
 
 import torch
 
-from trainers import loop, recipe, run_folder, session, terminal
+from trainers import dry_run, loop, ranks, recipe, run_folder, session, terminal
 
 EXAMPLES = """\
 examples:
   python -m trainers.run deblurgan --data pairs.zarr --out runs/first
   python -m trainers.run my_recipe.toml --set data.batch=2 --set seed=7
   python -m trainers.run deblurgan --data pairs.zarr --dry-run
+  torchrun --nproc-per-node 4 -m trainers.run deblurgan --data pairs.zarr --set data.batch=4
 
 The same command again goes on from the last checkpoint. Ctrl-C or SIGTERM makes a checkpoint first.
 """
@@ -27,20 +27,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = terminal.device(asked.device)
     wanted = recipe.load(asked.recipe, asked.changes, asked.data, asked.out)
     if asked.dry_run:
-        print(session.describe(wanted, device))
+        print(dry_run.describe(wanted, device))
         return 0
     run_folder.check(wanted.folder, wanted, overwrite=asked.overwrite)
+    ranks.start(device)
+    try:
+        outcome = _train(wanted, device, overwrite=asked.overwrite)
+    finally:
+        ranks.stop()
+    return 1 if outcome is None else _report(wanted, outcome)
+
+
+def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> loop.Outcome | None:
+    """One process's part of the run; None where the user keeps the run that is in the folder."""
     run = session.start(wanted, device)
+    if not ranks.first():
+        ranks.first_does(lambda: None)
+        return loop.train(run, wanted.folder)
     print(run.method.describe())
-    if asked.overwrite and not run_folder.discard(wanted.folder):
-        return 1
+    if overwrite and not run_folder.discard(wanted.folder):
+        return None
     run_folder.create(wanted.folder, wanted)
     with run_folder.Lock(wanted.folder):
-        outcome = loop.train(run, wanted.folder)
-    return _report(wanted, outcome)
+        ranks.first_does(lambda: None)  # the others look for a checkpoint only now
+        return loop.train(run, wanted.folder)
 
 
 def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
+    if not ranks.first():
+        return 0 if outcome.signal is None else 128 + outcome.signal
     best = "" if outcome.best is None else f" Best validation PSNR {outcome.best:.2f} dB."
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name
@@ -103,4 +118,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    ranks.leave(terminal.exit_code(main))

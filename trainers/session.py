@@ -5,39 +5,51 @@ import hashlib
 
 import torch
 
-from blursynth import errors, recipe_file
-from trainers import data, methods, recipe, validation
+from trainers import data, engine, methods, recipe, validation
 from trainers.methods import method
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """Everything that the loop joins. `held_out` is None where the recipe turns validation off."""
+    """Everything that the loop joins. `held_out` is None where the recipe turns validation off, `average` where it
+    keeps no running mean of the weights."""
 
     recipe: recipe.Recipe
     device: torch.device
     data: data.TrainingData
     held_out: validation.HeldOut | None
     method: method.Method
+    average: engine.Average | None = None
 
     @property
     def images_per_step(self) -> int:
-        """Pairs that one step of the method takes."""
+        """Pairs that one step of the method takes, in all processes together."""
         return self.recipe.data.batch * self.method.batches_per_step
 
     @property
     def steps(self) -> int:
-        """Steps in the whole run; the last may go beyond the schedule's images, never short of them."""
-        return -(-self.recipe.schedule.images(self.data.epoch) // self.images_per_step)
+        """Steps in the whole run."""
+        return steps(self.recipe, self.data.epoch, self.images_per_step)
+
+
+def steps(wanted: recipe.Recipe, epoch: int, per_step: int) -> int:
+    """Steps of `per_step` images; the last may go beyond the schedule's images, never short of them."""
+    return -(-wanted.schedule.images(epoch) // per_step)
 
 
 def start(wanted: recipe.Recipe, device: torch.device) -> Session:
     """Open the datasets, then make the method with initial weights that follow from the recipe's seed.
 
-    Raises BlursynthError where a dataset cannot be used or a file that the method needs is missing.
+    Raises BlursynthError where a dataset cannot be used, a file that the method needs is missing, or the engine cannot
+    do what the recipe asks.
     """
-    training, held_out = _open(wanted)
-    return Session(wanted, device, training, held_out, make_method(wanted, device))
+    engine.require_shares(wanted)
+    training, held_out = open_data(wanted)
+    trained = make_method(wanted, device)
+    engine.prepare(wanted.engine, trained, device)
+    decay = wanted.engine.average
+    average = engine.Average(trained.networks["generator"], decay) if decay else None
+    return Session(wanted, device, training, held_out, trained, average)
 
 
 def make_method(wanted: recipe.Recipe, device: torch.device) -> method.Method:
@@ -52,31 +64,8 @@ def seed(run_seed: int, purpose: str, number: int = 0) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def describe(wanted: recipe.Recipe, device: torch.device) -> str:
-    """What a run would do, in words; what is missing for it (data, weights) is said and the rest described."""
-    lines = [recipe_file.to_toml(wanted), f"Run folder: {wanted.folder}", f"Device: {device}"]
-    try:
-        trained = make_method(wanted, device)
-        lines.append(trained.describe())
-        per_step = wanted.data.batch * trained.batches_per_step
-        lines.append(f"Images per step: {per_step} ({trained.batches_per_step} batches of {wanted.data.batch})")
-    except errors.BlursynthError as error:
-        kind = methods.find(wanted.method_name)
-        alone = kind(kind.for_restoring(wanted.method), device).describe()
-        return "\n".join([*lines, f"Training cannot start here: {error}", "The restoring network by itself:", alone])
-    try:
-        training, held_out = _open(wanted)
-    except errors.BlursynthError as error:
-        return "\n".join([*lines, f"The data cannot be used as it is: {error}"])
-    run = Session(wanted, device, training, held_out, trained)
-    lines += [
-        f"Training pairs: {training.epoch}; validation images: {len(held_out) if held_out else 0}",
-        f"Steps: {run.steps:,} ({run.steps * per_step:,} images, {run.steps * per_step / training.epoch:.4g} epochs)",
-    ]
-    return "\n".join(lines)
-
-
-def _open(wanted: recipe.Recipe) -> tuple[data.TrainingData, validation.HeldOut | None]:
+def open_data(wanted: recipe.Recipe) -> tuple[data.TrainingData, validation.HeldOut | None]:
+    """The training pairs, and those held out."""
     kind = methods.find(wanted.method_name)
     training = data.TrainingData(wanted.data, wanted.seed, kind.divisor, kind.smallest)
     held_out = validation.held_out(wanted.validation, training)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from blursynth import errors
+from trainers import ranks
 
 _log = logging.getLogger("trainers")
 
@@ -16,6 +17,8 @@ def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[s
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         return verb(arguments)
+    except ranks.StoppedElsewhereError:
+        return 2
     except errors.BlursynthError as error:
         return _say(str(error))
     except OSError as error:
@@ -36,7 +39,15 @@ def device(name: str) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    if name == "cpu" or ranks.asked_for() == 1:
+        return torch.device(name)
+    if ranks.local() >= torch.cuda.device_count():
+        raise errors.InputError(
+            f"This machine has {torch.cuda.device_count()} CUDA devices, too few for process {ranks.local() + 1}; "
+            "start as many processes as there are devices (--nproc-per-node)."
+        )
+    torch.cuda.set_device(ranks.local())
+    return torch.device("cuda", ranks.local())
 
 
 def positive(text: str) -> int:
@@ -56,5 +67,6 @@ def above_zero(text: str) -> float:
 
 
 def _say(sentence: str) -> int:
-    print(f"Error: {sentence}", file=sys.stderr)
+    where = "" if ranks.first() else f" in process {ranks.number()}"
+    print(f"Error{where}: {sentence}", file=sys.stderr)
     return 2

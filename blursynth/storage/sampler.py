@@ -29,6 +29,7 @@ class Stream(enum.IntEnum):
     PASS = 1
     CROP = 2
     AUGMENTATION = 3
+    NOISE = 4
 
 
 class Order:

@@ -35,6 +35,10 @@ class TwoNetworks(method.Method):
     def for_restoring(cls, config: Any) -> Any:
         return config.model_copy(update={"needs_file": False})
 
+    @classmethod
+    def for_measuring(cls, config: Any) -> Any:
+        return cls.for_restoring(config)
+
     def __init__(self, config: Any, device: torch.device) -> None:
         if config.needs_file:
             raise recipe_file.errors.InputError("The weights for training are missing.")

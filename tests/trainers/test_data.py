@@ -1,7 +1,6 @@
 """What comes at a position of the training stream depends on nothing but the seed and the position."""
 
 import collections
-import itertools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,9 @@ import torch
 from blursynth import errors
 from blursynth.production import footage
 from blursynth.production import run as produce
-from trainers import data, recipe, validation
+from trainers import augmentation, data, recipe, validation
 
+CPU = torch.device("cpu")
 MakePairs = Callable[..., pathlib.Path]
 
 
@@ -30,67 +30,57 @@ def pairs(make_pairs: MakePairs, tmp_path_factory: pytest.TempPathFactory) -> pa
 
 
 def test_steps_are_the_pairs_of_the_order_and_continue_anywhere(pairs: pathlib.Path) -> None:
-    training = data.TrainingData(section(pairs), seed=1)
+    training = data.TrainingData(section(pairs, rotate=True, crop=8, noise=2.0), seed=1)
     stream = training.steps(0, 4)
     whole = [next(stream) for _ in range(40)]
-    again = data.TrainingData(section(pairs), seed=1).steps(17, 4)
-    assert all(torch.equal(next(again), whole[17 + step]) for step in range(23))
+    again = data.TrainingData(section(pairs, rotate=True, crop=8, noise=2.0), seed=1).steps(17, 4)
+    assert all(same(next(again), whole[17 + step]) for step in range(23))
+    plain = data.TrainingData(section(pairs), seed=1).steps(0, 4)
     # The first pixel of `sharp` is the item's number; train items are 0, 1, 2 modulo 4.
-    numbers = np.concatenate([step[1, :, 0, 0, 0] for step in whole])
+    numbers = np.concatenate([next(plain).pairs[1, :, 0, 0, 0] for _ in whole])
     assert np.array_equal(numbers, training.patches.at(np.arange(160))["item"])
     assert set(numbers % 4) == {0, 1, 2}
     assert sorted(numbers[:18]) == sorted(training.parts[0].items)  # an epoch has every pair once
 
 
+def same(ours: data.Drawn, theirs: data.Drawn) -> bool:
+    ours_and_theirs = zip(ours.choices._tensors(), theirs.choices._tensors(), strict=True)
+    return torch.equal(ours.pairs, theirs.pairs) and all(torch.equal(*both) for both in ours_and_theirs)
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_share_every_step(pairs: pathlib.Path, ranks: int) -> None:
-    turned = section(pairs, crop=8, flip_horizontal=True, rotate=True)
-    whole = data.TrainingData(turned, seed=1).steps(5, 6)
-    shared = [data.TrainingData(turned, seed=1).steps(5, 6, rank, ranks) for rank in range(ranks)]
+    asked = section(pairs, crop=8, flip_horizontal=True, rotate=True, saturation=(0.5, 1.5), noise=2.0)
+
+    def made(drawn: data.Drawn) -> torch.Tensor:
+        (batch,) = data.batches(asked, drawn, drawn.pairs.shape[1], CPU)
+        return torch.stack([batch.blurred_NCHW, batch.sharp_NCHW])
+
+    whole = data.TrainingData(asked, seed=1).steps(5, 6)
+    shared = [data.TrainingData(asked, seed=1).steps(5, 6, rank, ranks) for rank in range(ranks)]
     for _ in range(9):
-        step = next(whole)
-        assert all(torch.equal(next(own), step[:, rank::ranks]) for rank, own in enumerate(shared))
-
-
-def test_turns_are_the_same_for_both_images_and_keyed_by_position(pairs: pathlib.Path) -> None:
-    turned = section(pairs, crop=8, flip_horizontal=True, flip_vertical=True, rotate=True, permute_channels=True)
-    training = data.TrainingData(turned, seed=9)
-    marked = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)  # every value once: shows what moved where
-    found = {"position": np.arange(600), "blurred": np.stack([marked] * 600), "sharp": np.stack([marked] * 600)}
-    blurred, sharp = training._augmented(found)
-    assert np.array_equal(blurred, sharp)
-    later = {name: values[500:] for name, values in found.items()}
-    assert np.array_equal(training._augmented(later)[0], blurred[500:])
-    down_and_right = [
-        (_place(patch[1, 0]) - _place(patch[0, 0]), _place(patch[0, 1]) - _place(patch[0, 0])) for patch in blurred
-    ]
-    assert set(down_and_right) == {(a, b) for a, b in itertools.product((-8, -1, 1, 8), repeat=2) if abs(a) != abs(b)}
-    orders = {tuple(np.argsort(patch[0, 0])) for patch in blurred}
-    assert len(orders) == 6
-    step = next(training.steps(0, 6))
-    assert np.array_equal(step.numpy(), training._augmented(training.patches.at(np.arange(6))))
-
-
-def _place(pixel: np.ndarray[Any, Any]) -> int:
-    """The row-major number of a pixel of `marked`."""
-    return int(pixel.min()) // 3
+        step = made(next(whole))
+        assert all(torch.equal(made(next(own)), step[:, rank::ranks]) for rank, own in enumerate(shared))
 
 
 def test_without_options_patches_are_plain_crops(pairs: pathlib.Path) -> None:
     training = data.TrainingData(section(pairs, crop=8), seed=2)
-    step = next(training.steps(2, 20))
+    drawn = next(training.steps(2, 20))
     cut = training.patches.at(np.arange(40, 60))
     whole = training.parts[0].dataset.read("sharp", cut["item"])
     for place, (top, left) in enumerate(zip(cut["top"], cut["left"], strict=True)):
-        assert np.array_equal(step[1, place], whole[place, top : top + 8, left : left + 8])
-    assert np.array_equal(step[0], cut["blurred"])
+        assert np.array_equal(drawn.pairs[1, place], whole[place, top : top + 8, left : left + 8])
+    assert np.array_equal(drawn.pairs[0], cut["blurred"])
+    batches = data.batches(training.section, drawn, 5, CPU)
+    assert torch.equal(batches[2].sharp_NCHW[1].permute(1, 2, 0), drawn.pairs[1, 11] / 255)
 
 
-def test_batches_are_encoded_light_in_unit_range_channels_last() -> None:
+def test_batches_are_encoded_light_in_unit_range_channels_last(pairs: pathlib.Path) -> None:
     pairs_PNHWC = (
         torch.arange(2 * 6 * 4 * 5 * 3, dtype=torch.int32).remainder(256).to(torch.uint8).reshape(2, 6, 4, 5, 3)
     )
-    made = data.batches(pairs_PNHWC, 2, torch.device("cpu"))
+    asked = section(pairs)
+    made = data.batches(asked, data.Drawn(pairs_PNHWC, augmentation.choose(asked, 0, np.arange(6))), 2, CPU)
     assert [batch.blurred_NCHW.shape for batch in made] == [(2, 3, 4, 5)] * 3
     assert made[1].sharp_NCHW.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(made[1].sharp_NCHW[0, :, 3, 4], pairs_PNHWC[1, 2, 3, 4].float() / 255)
@@ -100,8 +90,8 @@ def test_batches_are_encoded_light_in_unit_range_channels_last() -> None:
 def test_prefetch_gives_the_stream_and_ends_with_its_block(pairs: pathlib.Path) -> None:
     training = data.TrainingData(section(pairs), seed=1)
     expected = training.steps(3, 4)
-    with data.Prefetch(training.steps(3, 4), torch.device("cpu")) as prefetch:
-        assert all(torch.equal(prefetch.get(), next(expected)) for _ in range(12))
+    with data.Prefetch(training.steps(3, 4), CPU) as prefetch:
+        assert all(same(prefetch.get(), next(expected)) for _ in range(12))
     assert not prefetch._thread.is_alive()
 
 
@@ -110,7 +100,7 @@ def test_prefetch_raises_in_the_training_thread(make_pairs: MakePairs, tmp_path:
     training = data.TrainingData(section(path), seed=1)
     (shard,) = path.glob("sharp/c/1/0/0/0")
     shard.unlink()
-    with data.Prefetch(training.steps(0, 4), torch.device("cpu")) as prefetch:
+    with data.Prefetch(training.steps(0, 4), CPU) as prefetch:
         numbers = iter(range(10))
         with pytest.raises(errors.DatasetError, match="sharp"):
             collections.deque((prefetch.get() for _ in numbers), maxlen=0)

@@ -36,8 +36,8 @@ def test_twenty_steps_give_the_golden_curve(setting: str) -> None:
         assert found[name] == pytest.approx(values, rel=0, abs=TOLERANCE * largest), name
 
 
-def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int) -> str:
-    """A recipe of six steps of two pairs a batch."""
+def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int, everything: bool) -> str:
+    """A recipe of six steps of two pairs a batch; `everything` switches on all that the engine can do."""
     images = 6 * 2 * batches
     table = {} if "deepdeblur" in setting else {"dropout": 0.4}
     sections: dict[str, Any] = {
@@ -48,18 +48,28 @@ def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int
         "validation": {"every": images // 3, "images": 2},
         "output": {"folder": str(folder), "log_every": images // 3, "checkpoint_every": images // 2, "sheet": 0},
     }
+    if everything:
+        parts = 2 if methods.find(golden_curves.SETTINGS[setting]["name"]).accumulates else 1
+        sections["data"] |= {"saturation": [0.5, 1.5], "noise": 2.0, "permute_channels": True, "rotate": True}
+        sections["engine"] = {"precision": "bfloat16", "channels_last": True, "accumulate": parts}
+        sections["engine"] |= {"clip": 1.0, "average": 0.9}
     return tomli_w.dumps(sections)
 
 
+@pytest.mark.parametrize("everything", [False, True], ids=["plain", "everything"])
 @pytest.mark.parametrize("setting", golden_curves.SETTINGS)
 def test_stopped_and_resumed_is_the_same_to_the_bit(
-    setting: str, make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    setting: str,
+    everything: bool,
+    make_pairs: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = make_pairs(tmp_path / "pairs.zarr")
     batches = golden_curves.prepared(setting).batches_per_step
 
     def start(folder: str) -> session.Session:
-        wanted = recipe.parse(written(setting, data, tmp_path / folder, batches))
+        wanted = recipe.parse(written(setting, data, tmp_path / folder, batches, everything))
         run_folder.create(wanted.folder, wanted)
         return session.start(wanted, CPU)
 

@@ -13,7 +13,7 @@ import torch
 
 from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint, loop, recipe, run_folder, session
+from trainers import checkpoint, guard, loop, recipe, run_folder, session
 
 CPU = torch.device("cpu")
 TIMINGS = ("images_per_second", "data_wait")
@@ -168,7 +168,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(
 ) -> None:
     fake_method.poison = 7
     run = start()
-    with pytest.raises(loop.TrainingDivergedError, match=r'"content" became nan.*last\.safetensors, is at 16 images'):
+    with pytest.raises(guard.TrainingDivergedError, match=r'"content" became nan.*last\.safetensors, is at 16 images'):
         train(run)
     assert checkpoint.about(run.recipe.folder / checkpoint.LAST).images_seen == 16
     assert [line["images"] for line in log(run)] == [12, 20, 24]
@@ -179,7 +179,7 @@ def test_weights_that_are_no_numbers_are_never_saved(start: Callable[..., sessio
     with torch.no_grad():
         run.method.networks["critic"][0].bias.fill_(float("inf"))
     run.method.step = lambda batches: {"content": batches[0].sharp_NCHW.mean()}  # type: ignore[method-assign]
-    with pytest.raises(loop.TrainingDivergedError, match=r"weight of the critic .* before the first checkpoint"):
+    with pytest.raises(guard.TrainingDivergedError, match=r"weight of the critic .* before the first checkpoint"):
         train(run)
     assert not (run.recipe.folder / checkpoint.LAST).exists()
 

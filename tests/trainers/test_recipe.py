@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from blursynth import errors, recipe_file
-from trainers import methods, recipe, session
+from trainers import dry_run, methods, recipe
 
 SHIPPED = sorted(
     path
@@ -149,7 +149,7 @@ def test_published_settings_spell_out_what_their_variant_is(name: str, differs: 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_shipped_recipe_can_be_described(path: pathlib.Path) -> None:
-    said = session.describe(recipe.load(path), torch.device("cpu"))
+    said = dry_run.describe(recipe.load(path), torch.device("cpu"))
     assert re.search(r"generator: [\d,]+ convolutions, [\d,]+ parameters", said)
 
 

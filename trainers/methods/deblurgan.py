@@ -8,7 +8,7 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
@@ -21,6 +21,7 @@ from trainers import perceptual as perceptual_features
 from trainers.methods import method
 
 AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
+Pair = tuple[torch.Tensor, torch.Tensor]
 Positive = Annotated[float, pydantic.Field(gt=0)]
 NotNegative = Annotated[float, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -137,6 +138,7 @@ class DeblurGAN(method.Method):
     Config: ClassVar[type[recipe_file.Model]] = DeblurGANConfig
     divisor: ClassVar[int] = networks.ResNetGenerator.DIVISOR
     smallest: ClassVar[int] = networks.ResNetGenerator.SMALLEST
+    accumulates: ClassVar[bool] = True
 
     @classmethod
     def for_restoring(cls, config: DeblurGANConfig) -> DeblurGANConfig:
@@ -164,6 +166,15 @@ class DeblurGAN(method.Method):
         fresh = self.critic is not None and config.critic.batches == "fresh"
         self.batches_per_step = config.critic.steps + 1 if fresh else 1
 
+    @property
+    def differentiated_once(self) -> dict[str, torch.nn.Module]:
+        modules: dict[str, torch.nn.Module] = {"generator": self.generator}
+        if self.features is not None:
+            modules["perceptual"] = self.features
+        if self.critic is not None and self.config.critic.loss == "gan":
+            modules["critic"] = self.critic
+        return modules
+
     def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
         """The critic's updates, then one of the generator.
 
@@ -173,15 +184,13 @@ class DeblurGAN(method.Method):
         """
         assert len(batches) == self.batches_per_step, f"{len(batches)} batches, expected {self.batches_per_step}"
         self.generator.train()
+        last = batches[-1].split(self.parts)
+        # Whole batches are restored once for both networks; of one cut into parts, only one graph is kept at a time.
+        shared = [self._restored(last[0])] if self.parts == 1 and len(batches) == 1 else None
         terms: dict[str, torch.Tensor] = {}
-        if self.critic is not None and len(batches) > 1:
-            terms |= self._train_critic(self.critic, (self._fake(batch) for batch in batches[:-1]))
-        blurred_NCHW, sharp_NCHW = self._inside(batches[-1])
-        restored_NCHW = self.generator(blurred_NCHW)
-        if self.critic is not None and len(batches) == 1:
-            pair = (restored_NCHW.detach(), sharp_NCHW)
-            terms |= self._train_critic(self.critic, itertools.repeat(pair, self.config.critic.steps))
-        return terms | self._train_generator(restored_NCHW, sharp_NCHW)
+        if self.critic is not None:
+            terms |= self._train_critic(self.critic, self._critic_batches(batches, shared))
+        return terms | self._train_generator(shared or (self._restored(part) for part in last))
 
     @torch.no_grad()
     def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -221,26 +230,47 @@ class DeblurGAN(method.Method):
             )
         return "\n".join(lines)
 
-    def _train_critic(
-        self, critic: torch.nn.Module, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]
-    ) -> dict[str, torch.Tensor]:
-        """One update for each (restored, sharp), no gradient to the generator; the terms' means."""
-        config = self.config.critic
-        optimiser = self.optimisers["critic"]
-        seen: dict[str, list[torch.Tensor]] = {}
-        for restored_NCHW, sharp_NCHW in pairs:
-            scores = critic(sharp_NCHW), critic(restored_NCHW)
-            if config.loss == "gan":
-                terms = {"critic": losses.gan_critic(*scores)}
-            else:
-                penalty = losses.gradient_penalty(critic, sharp_NCHW, restored_NCHW, config.penalty)
-                terms = {"critic": losses.wasserstein_critic(*scores), "penalty": config.penalty_weight * penalty}
-            method.update(optimiser, terms)
-            for name, term in terms.items():
-                seen.setdefault(name, []).append(term.detach())
-        return {name: torch.stack(values).mean() for name, values in seen.items()}
+    def _critic_batches(self, batches: Sequence[method.Batch], shared: list[Pair] | None) -> Iterator[Iterable[Pair]]:
+        """(restored, sharp) without the generator's graph for every part of each of the critic's updates."""
+        if len(batches) > 1:
+            for batch in batches[:-1]:
+                yield (self._fake(part) for part in batch.split(self.parts))
+            return
+        if shared is None:
+            shared = [self._fake(part) for part in batches[0].split(self.parts)]
+        pairs = [(restored_NCHW.detach(), sharp_NCHW) for restored_NCHW, sharp_NCHW in shared]
+        yield from itertools.repeat(pairs, self.config.critic.steps)
 
-    def _train_generator(self, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _train_critic(self, critic: torch.nn.Module, updates: Iterable[Iterable[Pair]]) -> dict[str, torch.Tensor]:
+        """One update for each of `updates`, of the parts it has, no gradient to the generator; the terms' means."""
+        seen: dict[str, list[torch.Tensor]] = {}
+        for parts in updates:
+            each = (self._critic_terms(critic, *pair) for pair in parts)
+            for name, term in method.accumulate(self.optimisers["critic"], each, self.parts).items():
+                seen.setdefault(name, []).append(term)
+        return method.mean(seen)
+
+    def _critic_terms(
+        self, critic: torch.nn.Module, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        config = self.config.critic
+        scores = critic(sharp_NCHW), critic(restored_NCHW)
+        if config.loss == "gan":
+            return {"critic": losses.gan_critic(*scores)}
+        penalty = losses.gradient_penalty(critic, sharp_NCHW, restored_NCHW, config.penalty)
+        return {"critic": losses.wasserstein_critic(*scores), "penalty": config.penalty_weight * penalty}
+
+    def _train_generator(self, parts: Iterable[Pair]) -> dict[str, torch.Tensor]:
+        if self.critic is not None:
+            # Its own gradients are not needed here, only what flows through it.
+            self.critic.requires_grad_(False)
+        each = (self._generator_terms(*pair) for pair in parts)
+        terms = method.accumulate(self.optimisers["generator"], each, self.parts)
+        if self.critic is not None:
+            self.critic.requires_grad_(True)
+        return terms
+
+    def _generator_terms(self, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         config = self.config
         terms: dict[str, torch.Tensor] = {}
         if self.features is not None:
@@ -252,21 +282,21 @@ class DeblurGAN(method.Method):
         if config.pixel_weight > 0:
             terms["pixel"] = config.pixel_weight * functional.l1_loss(restored_NCHW, sharp_NCHW)
         if self.critic is not None:
-            self.critic.requires_grad_(False)
             scores_NCHW = self.critic(restored_NCHW)
             plain = config.critic.loss == "gan"
             loss = losses.gan_generator(scores_NCHW) if plain else losses.wasserstein_generator(scores_NCHW)
             terms["adversarial"] = config.adversarial_weight * loss
-        method.update(self.optimisers["generator"], terms)
-        if self.critic is not None:
-            self.critic.requires_grad_(True)
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
 
-    @torch.no_grad()
-    def _fake(self, batch: method.Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """(restored, sharp) in [-1, 1] for the critic alone."""
+    def _restored(self, batch: method.Batch) -> Pair:
+        """(restored, sharp) in [-1, 1]."""
         blurred_NCHW, sharp_NCHW = self._inside(batch)
         return self.generator(blurred_NCHW), sharp_NCHW
+
+    @torch.no_grad()
+    def _fake(self, batch: method.Batch) -> Pair:
+        """(restored, sharp) in [-1, 1] for the critic alone."""
+        return self._restored(batch)
 
     def _inside(self, batch: method.Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(blurred, sharp) in [-1, 1]."""

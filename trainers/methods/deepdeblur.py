@@ -8,7 +8,7 @@ Images are in [-0.5, 0.5] inside (times `peak`), [0, 1] outside.
 Legend of tensor names: N images, C channels, H rows, W columns; a pyramid is a list of images, finest first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
@@ -19,6 +19,8 @@ from trainers import losses, multiscale, networks
 from trainers.methods import method
 
 AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
+Pyramid = Sequence[torch.Tensor]
+Pyramids = tuple[Pyramid, Pyramid]
 Positive = Annotated[float, pydantic.Field(gt=0)]
 NotNegative = Annotated[float, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -97,6 +99,7 @@ class DeepDeblur(method.Method):
     divisor: ClassVar[int] = 4
     """What three scales need; the public code crops on multiples of it for any number."""
     smallest: ClassVar[int] = 4
+    accumulates: ClassVar[bool] = True
 
     @classmethod
     def for_restoring(cls, config: DeepDeblurConfig) -> DeepDeblurConfig:
@@ -123,6 +126,10 @@ class DeepDeblur(method.Method):
         self.batches_per_step = 1
         self.provenance = {"variant": config.variant}
 
+    @property
+    def differentiated_once(self) -> dict[str, torch.nn.Module]:
+        return dict(self.networks)
+
     def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
         """One update of the discriminator and one of the generator on the same batch.
 
@@ -131,13 +138,14 @@ class DeepDeblur(method.Method):
         the patches are too small for the discriminator.
         """
         assert len(batches) == self.batches_per_step, f"{len(batches)} batches, expected {self.batches_per_step}"
-        blurred_NCHW, sharp_NCHW = self._inside(batches[0].blurred_NCHW), self._inside(batches[0].sharp_NCHW)
-        restored_pyramid = self.generator(self.pyramid(blurred_NCHW))
+        parts = batches[0].split(self.parts)
+        # A whole batch is restored once for both networks; of one cut into parts, only one graph is kept at a time.
+        shared = [self._restored(parts[0])] if self.parts == 1 else None
         terms: dict[str, torch.Tensor] = {}
         if self.discriminator is not None:
-            _require_size(self.discriminator, sharp_NCHW)
-            terms |= self._train_discriminator(self.discriminator, restored_pyramid[0].detach(), sharp_NCHW)
-        return terms | self._train_generator(restored_pyramid, self.pyramid(sharp_NCHW))
+            _require_size(self.discriminator, batches[0].sharp_NCHW)
+            terms |= self._train_discriminator(self.discriminator, shared or (self._fake(part) for part in parts))
+        return terms | self._train_generator(shared or (self._restored(part) for part in parts))
 
     @torch.no_grad()
     def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -167,30 +175,44 @@ class DeepDeblur(method.Method):
         return "\n".join(lines)
 
     def _train_discriminator(
-        self, discriminator: torch.nn.Module, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor
+        self, discriminator: torch.nn.Module, parts: Iterable[Pyramids]
     ) -> dict[str, torch.Tensor]:
-        # `gan_critic` is half of equation 5.
-        term = 2.0 * losses.gan_critic(discriminator(sharp_NCHW), discriminator(restored_NCHW))
-        method.update(self.optimisers["discriminator"], {"discriminator": term})
-        return {"discriminator": term.detach()}
+        def terms(restored_pyramid: Pyramid, sharp_pyramid: Pyramid) -> dict[str, torch.Tensor]:
+            scores = discriminator(sharp_pyramid[0]), discriminator(restored_pyramid[0].detach())
+            # `gan_critic` is half of equation 5.
+            return {"discriminator": 2.0 * losses.gan_critic(*scores)}
 
-    def _train_generator(
-        self, restored_pyramid: Sequence[torch.Tensor], sharp_pyramid: Sequence[torch.Tensor]
-    ) -> dict[str, torch.Tensor]:
-        config = self.config
-        content = losses.pyramid_content(restored_pyramid, sharp_pyramid, config.content, config.content_sum)
-        terms = {"content": content}
+        return method.accumulate(self.optimisers["discriminator"], (terms(*part) for part in parts), self.parts)
+
+    def _train_generator(self, parts: Iterable[Pyramids]) -> dict[str, torch.Tensor]:
         if self.discriminator is not None:
             # Its own gradients are not needed here, only what flows through it.
             self.discriminator.requires_grad_(False)
+        each = (self._generator_terms(*part) for part in parts)
+        found = method.accumulate(self.optimisers["generator"], each, self.parts)
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(True)
+        return found
+
+    def _generator_terms(self, restored_pyramid: Pyramid, sharp_pyramid: Pyramid) -> dict[str, torch.Tensor]:
+        config = self.config
+        terms = {"content": losses.pyramid_content(restored_pyramid, sharp_pyramid, config.content, config.content_sum)}
+        if self.discriminator is not None:
             scores_NCHW = self.discriminator(restored_pyramid[0])
             printed = config.adversarial == "saturating"
             loss = losses.gan_generator_saturating(scores_NCHW) if printed else losses.gan_generator(scores_NCHW)
             terms["adversarial"] = config.adversarial_weight * loss
-        method.update(self.optimisers["generator"], terms)
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
+
+    def _restored(self, batch: method.Batch) -> Pyramids:
+        """The pyramids of the restored and of the sharp images."""
+        blurred_NCHW, sharp_NCHW = self._inside(batch.blurred_NCHW), self._inside(batch.sharp_NCHW)
+        return self.generator(self.pyramid(blurred_NCHW)), self.pyramid(sharp_NCHW)
+
+    @torch.no_grad()
+    def _fake(self, batch: method.Batch) -> Pyramids:
+        """The same for the discriminator alone."""
+        return self._restored(batch)
 
     def _inside(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """[0, 1] to [-peak/2, peak/2], in the layout of the networks."""

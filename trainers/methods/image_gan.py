@@ -8,6 +8,7 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
 import abc
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -66,12 +67,26 @@ class Config(recipe_file.Model):
         return self
 
 
+@dataclasses.dataclass(frozen=True)
+class Triple:
+    """What was given, what came out and what was wanted, in [-1, 1]."""
+
+    blurred_NCHW: torch.Tensor
+    restored_NCHW: torch.Tensor
+    sharp_NCHW: torch.Tensor
+
+    def detached(self) -> "Triple":
+        return dataclasses.replace(self, restored_NCHW=self.restored_NCHW.detach())
+
+
 class ImageGAN(method.Method):
     """Networks, losses and optimisers of such a method; see `method.Method` for what each member promises.
 
-    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU.
+    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU. Where a batch is cut into
+    parts or shared by processes, a relativistic average is taken over each part.
     """
 
+    accumulates: ClassVar[bool] = True
     title: ClassVar[str]
     """Who published it, for `describe`."""
 
@@ -116,6 +131,13 @@ class ImageGAN(method.Method):
         }
         self.batches_per_step = 1
 
+    @property
+    def differentiated_once(self) -> dict[str, torch.nn.Module]:
+        modules: dict[str, torch.nn.Module] = dict(self.networks)
+        if self.features is not None:
+            modules["perceptual"] = self.features
+        return modules
+
     def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
         """One update of the discriminator and one of the generator on the same batch.
 
@@ -125,12 +147,23 @@ class ImageGAN(method.Method):
         assert len(batches) == self.batches_per_step, f"{len(batches)} batches, expected {self.batches_per_step}"
         self._require_size(batches[0])
         self.generator.train()
-        blurred_NCHW, sharp_NCHW = self._inside(batches[0].blurred_NCHW), self._inside(batches[0].sharp_NCHW)
-        restored_NCHW = self.generator(blurred_NCHW)
+        parts = batches[0].split(self.parts)
+        # A whole batch is restored once for both networks; of one cut into parts, only one graph is kept at a time.
+        shared = [self._restored(parts[0])] if self.parts == 1 else None
         terms: dict[str, torch.Tensor] = {}
         if self.discriminator is not None:
-            terms |= self._train_discriminator(self.discriminator, blurred_NCHW, restored_NCHW.detach(), sharp_NCHW)
-        return terms | self._train_generator(blurred_NCHW, restored_NCHW, sharp_NCHW)
+            discriminator = self.discriminator
+            judged = (
+                self._discriminator_terms(discriminator, triple.detached())
+                for triple in shared or (self._restored_apart(part) for part in parts)
+            )
+            terms |= method.accumulate(self.optimisers["discriminator"], judged, self.parts)
+            discriminator.requires_grad_(False)  # its own gradients are not needed now, only what flows through it
+        each = (self._generator_terms(triple) for triple in shared or (self._restored(part) for part in parts))
+        terms |= method.accumulate(self.optimisers["generator"], each, self.parts)
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(True)
+        return terms
 
     @torch.no_grad()
     def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -167,50 +200,42 @@ class ImageGAN(method.Method):
             lines.append(f"  {config.adversarial_weight:g} x adversarial: {config.adversarial}, images judged {seen}")
         return "\n".join(lines)
 
-    def _train_discriminator(
-        self,
-        discriminator: torch.nn.Module,
-        blurred_NCHW: torch.Tensor,
-        restored_NCHW: torch.Tensor,
-        sharp_NCHW: torch.Tensor,
-    ) -> dict[str, torch.Tensor]:
-        sharp_scores = self._scores(discriminator, blurred_NCHW, sharp_NCHW)
-        restored_scores = self._scores(discriminator, blurred_NCHW, restored_NCHW)
+    def _discriminator_terms(self, discriminator: torch.nn.Module, seen: "Triple") -> dict[str, torch.Tensor]:
+        sharp_scores = self._scores(discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
+        restored_scores = self._scores(discriminator, seen.blurred_NCHW, seen.restored_NCHW)
         if self.config.adversarial == "relativistic-average":
-            term = losses.relativistic_average(sharp_scores, restored_scores)
-        else:
-            term = 2.0 * losses.gan_critic(sharp_scores, restored_scores)  # which is half of the published sum
-        method.update(self.optimisers["discriminator"], {"discriminator": term})
-        return {"discriminator": term.detach()}
+            return {"discriminator": losses.relativistic_average(sharp_scores, restored_scores)}
+        return {"discriminator": 2.0 * losses.gan_critic(sharp_scores, restored_scores)}  # half of the published sum
 
-    def _train_generator(
-        self, blurred_NCHW: torch.Tensor, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
+    def _generator_terms(self, seen: "Triple") -> dict[str, torch.Tensor]:
         config = self.config
         terms: dict[str, torch.Tensor] = {}
         if config.pixel_weight > 0:
-            terms["pixel"] = config.pixel_weight * functional.l1_loss(restored_NCHW, sharp_NCHW)
+            terms["pixel"] = config.pixel_weight * functional.l1_loss(seen.restored_NCHW, seen.sharp_NCHW)
         if self.features is not None:
             with torch.no_grad():
-                wanted_NCHW = self.features(sharp_NCHW)
-            found_NCHW = self.features(restored_NCHW)
+                wanted_NCHW = self.features(seen.sharp_NCHW)
+            found_NCHW = self.features(seen.restored_NCHW)
             distance = perceptual_features.distance(found_NCHW, wanted_NCHW, config.perceptual.reduction)
             terms["perceptual"] = config.content_weight * distance
         if self.discriminator is not None:
-            # Its own gradients are not needed here, only what flows through it.
-            self.discriminator.requires_grad_(False)
-            scores_NCHW = self._scores(self.discriminator, blurred_NCHW, restored_NCHW)
+            scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.restored_NCHW)
             if config.adversarial == "relativistic-average":
                 with torch.no_grad():
-                    sharp_scores_NCHW = self._scores(self.discriminator, blurred_NCHW, sharp_NCHW)
+                    sharp_scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
                 loss = losses.relativistic_average(scores_NCHW, sharp_scores_NCHW)
             else:
                 loss = losses.gan_generator(scores_NCHW)
             terms["adversarial"] = config.adversarial_weight * loss
-        method.update(self.optimisers["generator"], terms)
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
+
+    def _restored(self, batch: method.Batch) -> "Triple":
+        blurred_NCHW, sharp_NCHW = self._inside(batch.blurred_NCHW), self._inside(batch.sharp_NCHW)
+        return Triple(blurred_NCHW, self.generator(blurred_NCHW), sharp_NCHW)
+
+    @torch.no_grad()
+    def _restored_apart(self, batch: method.Batch) -> "Triple":
+        return self._restored(batch)
 
     def _scores(
         self, discriminator: torch.nn.Module, blurred_NCHW: torch.Tensor, images_NCHW: torch.Tensor

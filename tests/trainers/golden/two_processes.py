@@ -1,0 +1,46 @@
+"""What each of two processes does for `test_ranks`: some steps of every golden setting, its half of each batch.
+
+torchrun runs this file; the first process prints the means of the losses, as JSON.
+"""
+
+import json
+import sys
+
+import golden_curves
+import torch
+
+from trainers import engine, ranks, recipe
+from trainers.methods import method
+
+STEPS = 4
+SECTION = recipe.Engine(clip=5.0)
+
+
+def curves() -> dict[str, dict[str, list[float]]]:
+    """Every setting's losses, in float64, on whichever images are this process's."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for setting in golden_curves.SETTINGS:
+        trained = golden_curves.prepared(setting)
+        engine.prepare(SECTION, trained, torch.device("cpu"))
+        seen: dict[str, list[float]] = {}
+        for step in range(STEPS):
+            torch.manual_seed(step)
+            mine = slice(ranks.number(), None, ranks.count())
+            batches = [
+                method.Batch(batch.blurred_NCHW[mine], batch.sharp_NCHW[mine])
+                for batch in golden_curves._batches(trained.batches_per_step, step)
+            ]
+            for name, term in ranks.mean(trained.step(batches)).items():
+                seen.setdefault(name, []).append(float(term))
+        found[setting] = seen
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    ranks.start(torch.device("cpu"))
+    found = curves()
+    if ranks.first():
+        sys.stdout.write(json.dumps(found))
+    ranks.stop()
+    ranks.leave(0)

@@ -1,0 +1,67 @@
+"""`python -m trainers.benchmark`: a line a setting, as text and as JSON."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+from trainers import benchmark, terminal, timing
+
+SMALL = [
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+    "--steps",
+    "1",
+    "--repeats",
+    "1",
+    "--size",
+    "16x16",
+    "32x24",
+    "--crop",
+    "16",
+    "--batch",
+    "2",
+]
+
+
+@pytest.mark.slow
+def test_every_setting_is_a_line_of_the_table_and_of_the_json(
+    make_pairs: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, written = make_pairs(tmp_path / "pairs.zarr"), tmp_path / "figures.json"
+    recipes = ["smoke/deblurgan", "smoke/demo"]
+    options = [*SMALL, "--precision", "float32", "bfloat16", "--data", str(data), "--json", str(written)]
+    assert terminal.exit_code(benchmark.main, [*recipes, *options]) == 0
+    found = json.loads(written.read_text())
+    settings = [(row["recipe"], row["precision"], row["batch"]) for row in found["rows"]]
+    names = ("smoke-deblurgan", "smoke-demo")
+    assert settings == [(name, precision, 2) for name in names for precision in ("float32", "bfloat16")]
+    for row in found["rows"]:
+        assert row["images_per_second"] > 0
+        assert 0 <= row["data_wait"] < 1
+        assert row["peak_bytes"] > 2**20
+        assert row["restoring"].keys() == {"16x16", "32x24"}
+        assert all(seconds > 0 for seconds in row["restoring"].values())
+    out = capsys.readouterr().out
+    assert out.count("smoke-de") == 4
+    assert f"threads {1}" in out
+    assert found["environment"]["torch"] in out
+
+
+def test_a_setting_that_does_not_fit_is_a_line_that_says_so() -> None:
+    small = timing.Row("small", "float32", False, 1, 1.5, None, 2**30, {"8x8": 0.1, "9x9": None})
+    rows = [small, timing.Row("large", "float32", False, 64)]
+    assert timing.table(rows).splitlines()[1].split() == ["small", "float32", "no", "1", "1.5", "-", "1.00", "0.1", "-"]
+    assert timing.table(rows).splitlines()[2].split() == [
+        "large", "float32", "no", "64", "out", "of", "memory", "-", "-", "-", "-",
+    ]  # fmt: skip
+
+
+def test_what_is_unknown_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.exit_code(benchmark.main, ["none", *SMALL]) == 2
+    assert "no recipe file none" in capsys.readouterr().err

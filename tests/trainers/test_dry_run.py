@@ -1,0 +1,70 @@
+"""`--dry-run`: the recipe, layers, readings, arithmetic and memory of what would be trained."""
+
+import pathlib
+import re
+
+import pytest
+import torch
+
+from blursynth import recipe_file
+from trainers import dry_run, memory, recipe
+
+CPU = torch.device("cpu")
+TRAINING = sorted((recipe_file.shipped_folder() / "training").glob("*.toml"))
+
+
+def test_equal_layers_are_counted() -> None:
+    def block() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU())
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), block(), block(), torch.nn.ReLU(), torch.nn.ReLU())
+    assert dry_run.layers(network) == [
+        "Conv2d(3, 2, kernel_size=(1, 1), stride=(1, 1)), 8 parameters",
+        "2 x Sequential:",
+        "  Conv2d(2, 2, kernel_size=(3, 3), stride=(1, 1)), 38 parameters",
+        "  ReLU()",
+        "2 x ReLU()",
+    ]
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_every_published_setting_is_described_whole(path: pathlib.Path) -> None:
+    wanted = recipe.load(path)
+    said = dry_run.describe(wanted, CPU)
+    assert recipe_file.to_toml(wanted) in said
+    for words in ("Layers:", "generator, ", "Multiply-adds of a step", "Estimated memory of a step", "1280x720"):
+        assert words in said, words
+    assert "differ, and this recipe:" in said or "one reading" in said
+
+
+def test_the_other_reading_is_set_beside_this_recipe() -> None:
+    said = dry_run.describe(recipe.load("deblurgan", ["method.clamp=true"]), CPU)
+    assert "  convolutions: paper 2, release 1; here 2" in said
+    assert "  clamp: paper False, release True; here True" in said
+    assert "  perceptual.reduction: paper 'channel-sum', release 'mean'; here 'channel-sum'" in said
+    assert "width:" not in said.split("differ, and this recipe:")[1]
+
+
+def test_deepdeblur_is_counted_as_its_layers_say() -> None:
+    said = dry_run.describe(recipe.load("deepdeblur"), CPU)
+    assert "19 x ResidualBlock:" in said
+    # Per pixel of its level: 5x5 from 3 or 6 channels to 64, 38 from 64 to 64, one to 3; the upconvolution spreads
+    # each of the coarser level's 3 channels to 3 through 5x5.
+    inner = 25 * (38 * 64 * 64 + 64 * 3)
+    levels = [inner + 25 * 6 * 64, (inner + 25 * 6 * 64) / 4, (inner + 25 * 3 * 64) / 16]
+    pyramid = 2 * 3 * 64  # two halvings by 8x8, the second on a quarter of the pixels, each a quarter smaller
+    total = 256 * 256 * (sum(levels) + 25 * 9 * (1 / 4 + 1 / 16) + pyramid / 2 * (1 / 4 + 1 / 16))
+    (found,) = re.findall(r"Restoring 256x256: ([\d.,]+) G multiply-adds", said)
+    assert float(found.replace(",", "")) == pytest.approx(total / 1e9, rel=1e-3)
+
+
+def test_what_would_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "room", lambda device: 2 * 2**30)  # noqa: ARG005
+    said = dry_run.describe(recipe.load("deepdeblur", ["data.batch=4"]), CPU)
+    assert "This would not fit: " in said
+    assert "By estimate a batch of 1 fits: set data.batch to it, or keep the batch in parts with" in said
+
+
+def test_whole_images_need_the_data_to_be_counted() -> None:
+    said = dry_run.describe(recipe.load("deepdeblur", ["data.crop=0", "data.rotate=false"]), CPU)
+    assert "Arithmetic and memory depend on the data" in said
