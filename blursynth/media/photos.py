@@ -17,6 +17,7 @@ No setting of Pillow is changed. Its limit on pixels (twice Image.MAX_IMAGE_PIXE
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import pathlib
@@ -24,6 +25,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from typing import IO
 
 import numpy
 import numpy.typing
@@ -63,20 +65,20 @@ _STORED_VIEW: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
-def read(path: str | pathlib.Path) -> Pixels:
+def read(path: str | pathlib.Path, data: bytes | None = None) -> Pixels:
     """The photo, uint8 (height, width, 3), RGB, encoded light (sRGB), upright, writable and contiguous.
 
     Raises InputError where the file is missing or forbidden, not a photo, truncated, damaged (PNG's checksums are
     verified), has too many pixels, or values without a known white. Peak memory: the photo as decoded (at most 4 bytes
-    a pixel) and the result.
+    a pixel) and the result. `data`: the file's bytes, where they have been read already; the path only names them then.
     """
     path = pathlib.Path(path)
-    with _opened(path) as image:
+    with _opened(path, data) as image:
         orientation = _orientation(image)
         with _refusing(path):
             image.load()
         if image.format == "PNG":
-            _verify_checksums(path)
+            _verify_checksums(path, data)
         # Pillow turns a TIFF upright by itself when it loads it.
         turned = orientation if image.format != "TIFF" else 1
         upright = numpy.empty((*_upright_size(image, orientation), 3), numpy.uint8)
@@ -90,13 +92,13 @@ def read(path: str | pathlib.Path) -> Pixels:
     return upright
 
 
-def probe(path: str | pathlib.Path) -> tuple[int, int]:
-    """(height, width) in pixels of what `read` would return, from the file's header alone.
+def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int]:
+    """(height, width) in pixels of what `read` would return, from the file's header alone. `data`: as for `read`.
 
     Raises InputError as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with _opened(path) as image:
+    with _opened(path, data) as image:
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
@@ -121,11 +123,12 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
+def _opened(path: pathlib.Path, data: bytes | None) -> Iterator[Image.Image]:
     """The file with its header parsed. A file object rather than a path, so that Pillow never maps it into memory."""
     with contextlib.ExitStack() as stack:
         with _refusing(path):
-            file = stack.enter_context(path.open("rb"))
+            opened: IO[bytes] = path.open("rb") if data is None else io.BytesIO(data)
+            file = stack.enter_context(opened)
         stack.enter_context(_QUIET)
         with _refusing(path):
             image = stack.enter_context(Image.open(file, formats=FORMATS))
@@ -159,9 +162,9 @@ def _refusing(path: pathlib.Path) -> Iterator[None]:
         raise errors.InputError(f"{path} is damaged or incomplete and cannot be decoded ({detail}).") from None
 
 
-def _verify_checksums(path: pathlib.Path) -> None:
+def _verify_checksums(path: pathlib.Path, data: bytes | None) -> None:
     """Pillow decodes PNG pixels without looking at their CRC; one flipped bit would pass. Costs one more read."""
-    with _opened(path) as image, _refusing(path):
+    with _opened(path, data) as image, _refusing(path):
         image.verify()
 
 

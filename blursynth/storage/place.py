@@ -11,7 +11,7 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import tensorstore as ts
 
@@ -78,6 +78,14 @@ def read_bytes(path: str, key: str) -> bytes | None:
     return value
 
 
+def read_range(path: str, key: str, start: int, size: int) -> bytes | None:
+    """`size` bytes of an object from `start`, or None where there is no object."""
+    with failures(path, f"read {key}", hint=""):
+        found = store(path).read(key, byte_range=slice(start, start + size)).result()
+    value: bytes | None = found.value if found.state == "value" else None
+    return value
+
+
 _RESUME = "Finished shards are kept: mend the cause and run the same command again to go on."
 
 
@@ -113,6 +121,29 @@ def _reason(error: Exception, number: int | None) -> str:
 
 
 # From here on: what only a local file system can do.
+
+
+def names(path: str) -> list[str] | None:
+    """All files below a path, relative to it, with links followed (each folder once); None where there is no folder."""
+    if not pathlib.Path(path).is_dir():
+        return None
+    found = []
+    visited = set()
+    with failures(path, "list what is", hint=""):
+        for folder, folders, files in os.walk(path, onerror=_raise, followlinks=True):
+            status = pathlib.Path(folder).stat()
+            if (status.st_dev, status.st_ino) in visited:
+                folders.clear()
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            found += [pathlib.Path(folder, file).relative_to(path).as_posix() for file in files]
+    return [name for name in found if not name.endswith(_LEFTOVER)]
+
+
+def opened(path: str, key: str) -> IO[bytes]:
+    """A file for reading from any place in it; raises StorageError where it cannot be."""
+    with failures(path, f"read {key}", hint=""):
+        return pathlib.Path(path, key).open("rb")
 
 
 def is_vacant(path: str) -> bool:
