@@ -46,7 +46,7 @@ def _in_words(found: Any) -> str:
     columns = [name for name, values in found.stored.items() if not values.shape and name not in ("valid", "split")]
     for name in columns:
         units = "" if found.units[name] == "1" else f" {found.units[name]}"
-        lines.append(f"  {name:<10}{found.stored[name]}{units}")
+        lines.append(f"  {name:<9} {found.stored[name]}{units}")
     if found.equal:
         return "\n".join([*lines, "made again, it is equal to the bit"])
     lines += [f"{name} {words}" for name, words in found.differences.items()]

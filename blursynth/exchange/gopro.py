@@ -79,7 +79,9 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
             f"SEQUENCE/{SHARP}/NNNNNN.png below it."
         )
     ordered = sorted(listed, key=lambda pair: layout.SPLITS.index(pair.split))
-    return layout.Listing(tuple(ordered), tuple(left_out), TRANSFER[folder], tuple(_unlike(found.root, listed)))
+    published = any(pair.frames for pair in listed)  # by the names of sequences
+    unlike = tuple(_unlike(found.root, listed)) if published else ()
+    return layout.Listing(tuple(ordered), tuple(left_out), TRANSFER[folder], unlike, SIZE if published else None)
 
 
 def _chosen(root: str, by_folder: dict[str, list[str]], asked: str | None) -> str:
@@ -113,9 +115,7 @@ def _frames(root: str, name: str) -> int:
 
 
 def _unlike(root: str, pairs: Sequence[layout.Pair]) -> Iterator[str]:
-    """How the numbers differ from the published ones, if sequences have the published names."""
-    if not any(pair.frames for pair in pairs):
-        return
+    """How the numbers differ from the published ones."""
     for split, (sequences, count) in PUBLISHED.items():
         mine = [pair for pair in pairs if pair.split == split]
         there = len({_sequence(root, pair.sharp) for pair in mine})

@@ -44,7 +44,7 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
         raise errors.InputError(
             f"{found.root} has no pair of this benchmark; expected Blurry1_1.png, GroundTruth1_1_1.png, ... below it."
         )
-    return layout.Listing(tuple(pairs), tuple(left_out), None, tuple(_unlike(blurred, truth)))
+    return layout.Listing(tuple(pairs), tuple(left_out), None, tuple(_unlike(blurred, truth)), SIZE)
 
 
 def _unlike(blurred: Mapping[Item, list[str]], truth: Mapping[Item, dict[int, str]]) -> Iterator[str]:

@@ -41,13 +41,14 @@ class Listing:
     """What a folder holds: pairs in order, and what was left out.
 
     transfer: how codes relate to light, where names say so. unlike: in sentences, how the names and their number
-    differ from what was published under this name.
+    differ from what was published under this name. size: (height, width) of all images that were, else None.
     """
 
     pairs: tuple[Pair, ...]
     left_out: tuple[provenance.Skipped, ...] = ()
     transfer: str | None = None
     unlike: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -103,15 +103,15 @@ def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_
 
 
 def _sequences(dataset: reader.Dataset) -> tuple[Any, tuple[str, ...]]:
-    """The sequence of each pair: its clip's, or the one it had in a GOPRO tree; of photos, SEQUENCE pairs each."""
-    if "frames" not in dataset.columns:
+    """The sequence of each pair: its clip's, or the one it had in a GOPRO tree; else SEQUENCE pairs each."""
+    paths = [pathlib.PurePosixPath(source["name"]) for source in dataset.sources]
+    in_tree = dataset.attributes["maker"] == "import" and any(path.parent.name == gopro.SHARP for path in paths)
+    if dataset.attributes["maker"] != "average-frames" and not in_tree:
         sequence = dataset.item_numbers // SEQUENCE
         return sequence, tuple(f"pairs_{number:05d}" for number in range(int(sequence[-1]) + 1))
     named: dict[str, int] = {}
     of_source = []
-    for source in dataset.sources:
-        path = pathlib.PurePosixPath(source["name"])
-        in_tree = path.parent.name == gopro.SHARP
+    for path in paths:
         name = re.sub(r"[^\w.-]+", "_", path.parent.parent.name if in_tree else path.with_suffix("").as_posix())
         of_source.append(named.setdefault(name or "sequence", len(named)))
     return np.asarray(of_source)[dataset.columns["source"]], tuple(named)

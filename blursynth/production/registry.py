@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import camera_psfs, convolve, footage, psfs, shake, trajectories
+from blursynth.production import camera_psfs, convolve, footage, importing, psfs, shake, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -18,6 +18,7 @@ MAKERS: dict[str, FromRecord] = {
     "convolve": convolve.from_record,
     "shake": shake.from_record,
     "average-frames": footage.from_record,
+    "import": importing.from_record,
 }
 
 
