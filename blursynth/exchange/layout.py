@@ -102,6 +102,14 @@ class Unit:
     positions: tuple[int, ...]
     keys: tuple[str, ...]
 
+    def lacking(self, present: frozenset[str]) -> list[int]:
+        """Which of the pairs, by their place in `positions`, have an object that is not among these keys."""
+        objects = len(self.keys) // len(self.positions)
+        if objects == 0:  # one for all
+            return [] if present.issuperset(self.keys) else list(range(len(self.positions)))
+        parts = (self.keys[row * objects : (row + 1) * objects] for row in range(len(self.positions)))
+        return [row for row, keys in enumerate(parts) if not present.issuperset(keys)]
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -123,13 +131,13 @@ def units_of_files(plan: Plan, names: Callable[[Plan, int], tuple[str, str]]) ->
         yield Unit(positions, tuple(name for position in positions for name in names(plan, position)))
 
 
-def files_of(unit: Unit, read: Read, missing: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of such a unit that are missing, as PNG."""
-    names = list(zip(unit.keys[::2], unit.keys[1::2], strict=True))
-    needed = [row for row, both in enumerate(names) if missing.intersection(both)]
+def files_of(unit: Unit, read: Read, present: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+    """The files of such a unit that are not present, as PNG."""
+    needed = unit.lacking(present)
     for row, sample in zip(needed, read([unit.positions[row] for row in needed]), strict=True):
-        for name, pixels_HWC in zip(names[row], (sample.blurred_HWC, sample.sharp_HWC), strict=True):
-            if name in missing:
+        both = unit.keys[2 * row : 2 * row + 2]
+        for name, pixels_HWC in zip(both, (sample.blurred_HWC, sample.sharp_HWC), strict=True):
+            if name not in present:
                 yield name, png.encode(pixels_HWC)
 
 

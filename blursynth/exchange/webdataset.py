@@ -45,10 +45,10 @@ def names(plan: layout.Plan, position: int) -> tuple[str, str]:
     return f"{tar}/{key}.{BLUR}", f"{tar}/{key}.{SHARP}"
 
 
-def objects(unit: layout.Unit, read: layout.Read, missing: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    """The tar, if it is missing; the same bytes for the same pairs."""
+def objects(unit: layout.Unit, read: layout.Read, present: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+    """The tar, if it is not present; the same bytes for the same pairs."""
     (name,) = unit.keys
-    if name not in missing:
+    if name in present:
         return
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -182,7 +182,7 @@ def _write(
     """Write every unit of which something is missing; gives the number of their pairs."""
     present = frozenset(place.names(path) or ())
     tasks = [unit for unit in to.units(plan) if not present.issuperset(unit.keys)]
-    missing = sum(len(unit.positions) for unit in tasks)
+    missing = sum(len(unit.lacking(present)) for unit in tasks)
     total = len(plan.number)
     done = total - missing
     if missing < total:
@@ -192,7 +192,7 @@ def _write(
 
     def finished(unit: layout.Unit) -> None:
         nonlocal done
-        done += len(unit.positions)
+        done += len(unit.lacking(present))
         if progress is not None:
             progress(done, total)
 
@@ -205,7 +205,7 @@ def _write(
 def _write_unit(path: str, to: types.ModuleType, unit: layout.Unit, read: layout.Read, present: frozenset[str]) -> None:
     store = place.store(path)
     writes: list[Any] = []
-    for key, data in to.objects(unit, read, frozenset(unit.keys) - present):
+    for key, data in to.objects(unit, read, present):
         with place.failures(path, f"write {key}"):
             writes.append(store.write(key, data))
             if len(writes) >= _IN_FLIGHT:
