@@ -164,7 +164,7 @@ def _begin(path: str, manifest: Mapping[str, Any], overwrite: bool) -> None:
                 "choose another place."
             )
         if overwrite:
-            place.remove(path)
+            place.remove(path, layout.MANIFEST, there | {"complete": False})
         else:
             place.sweep(path)
             return
