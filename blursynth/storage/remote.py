@@ -17,9 +17,9 @@ from blursynth import errors
 
 SCHEME = "s3://"
 
-# A store that throttles or drops is asked again, with pauses that double: for about half a minute in all. What fails
+# A store that throttles or drops is asked again, with pauses that double: for about a minute in all. What fails
 # then is reported, and a shard is tried again when the others are done.
-RETRIES: dict[str, Any] = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "16s"}
+RETRIES: dict[str, Any] = {"max_retries": 8, "initial_delay": "500ms", "max_delay": "16s"}
 
 _REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden")
 _CODE = re.compile(r"<Code>(\w+)</Code>|^\w+: (NoSuchBucket|\w+Denied)\b")

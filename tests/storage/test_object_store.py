@@ -1,5 +1,6 @@
 """Datasets in an object store: the same as on a disk, whatever the store does."""
 
+import dataclasses
 import os
 import pathlib
 import signal
@@ -37,7 +38,7 @@ def store(
         monkeypatch.delenv(name)
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "RETRIES", {"max_retries": 4, "initial_delay": "10ms", "max_delay": "50ms"})
+    monkeypatch.setattr(remote, "RETRIES", {"max_retries": 8, "initial_delay": "10ms", "max_delay": "50ms"})
     server.faults.clear()
     server.prefix = request.node.name.replace("[", "-").replace("]", "").replace(" ", "-")
     yield server
@@ -62,8 +63,7 @@ def test_a_dataset_is_the_one_on_a_disk(store: object_store.Store, tmp_path: pat
     outcome = run.produce(maker, at(store, "a.zarr"), workers=2)
     assert (outcome.made, outcome.invalid) == (local.made, local.invalid)
     same_as_local(store, "a.zarr", tmp_path / "a.zarr")
-    assert not store.contents(f"{store.prefix}")["a.zarr/zarr.json"] == b""
-    assert f"{store.prefix}/a.zarr.lock" not in {f"{store.prefix}/{key}" for key in store.contents(store.prefix)}
+    assert all(key.startswith("a.zarr/") for key in store.contents(store.prefix)), "the lock is gone"
     there, here = reader.open(at(store, "a.zarr")), reader.open(tmp_path / "a.zarr")
     assert there.fingerprint == here.fingerprint
     for name in here.names:
@@ -88,8 +88,6 @@ def test_commands_that_look_at_a_dataset_and_mend_it(store: object_store.Store, 
 
 
 def test_growing(store: object_store.Store, tmp_path: pathlib.Path) -> None:
-    import dataclasses
-
     run.produce(kinds.trajectory_maker(), at(store, "a.zarr"))
     longer = dataclasses.replace(kinds.trajectory_maker(), recipe=kinds.trajectory_recipe(47))
     run.produce(longer, at(store, "a.zarr"), append=True)
@@ -169,7 +167,7 @@ def test_what_cannot_be_reached_is_said(
     with pytest.raises(errors.DatasetError, match="There is no dataset at s3://"):
         reader.open(at(store, "a.zarr"))
     for path in ("s3://", "s3://bucket", "s3://bucket/", "s3://B_/a", "s3://bucket/a/../b"):
-        with pytest.raises(errors.DatasetError, match="expected s3://BUCKET/NAME|mean nothing in an object store"):
+        with pytest.raises(errors.DatasetError, match=r"expected s3://BUCKET/NAME|mean nothing in an object store"):
             place.normalise(path)
     store.faults.add("deny")
     with pytest.raises(errors.StorageError, match=r"refuses these credentials \(.*AWS_ACCESS_KEY_ID") as denied:
