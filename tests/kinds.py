@@ -1,6 +1,8 @@
 """A small dataset of every kind, as its command would make it."""
 
 import pathlib
+import tarfile
+from collections.abc import Sequence
 from typing import Any
 
 import mask_files
@@ -8,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.production import camera_psfs, convolve, maker, objects, psfs, run, shake, trajectories
+from blursynth.production import camera_psfs, convolve, importing, maker, objects, psfs, run, shake, trajectories
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
@@ -27,6 +29,9 @@ KINDS = (
     "photos with moving objects",
     "photos with realism",
     "scenes",
+    "imported",
+    "imported crops",
+    "imported tars",
 )
 
 
@@ -89,6 +94,8 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
     if kind.startswith("psfs"):
         centring = "bounding-box" if "box" in kind else "centroid"
         return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
+    if kind.startswith("imported"):
+        return imported(kind, folder)
     if kind == "scenes":
         return convolve.maker("scenes:5", PAIRS)
     if kind.startswith("photos shaken"):
@@ -105,6 +112,39 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         changes["realism"] = ["rsblur", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
+
+
+def pair_files(folder: pathlib.Path, names: Sequence[str] = ("input", "target")) -> pathlib.Path:
+    """Two folders of noise in each of two splits: five pairs of one size, the last with a file cut short."""
+    draws = np.random.default_rng(1)
+    for k in range(5):
+        for name in names:
+            path = folder / ("val" if k == 3 else "train") / name / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draws.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    return folder
+
+
+def pair_tars(folder: pathlib.Path) -> pathlib.Path:
+    """The same in a tar for each split."""
+    plain, tars = pair_files(folder / "plain"), folder / "tars"
+    tars.mkdir()
+    for split in ("train", "val"):
+        with tarfile.open(tars / f"{split}-000000.tar", "w") as tar:
+            for file in sorted((plain / split / "input").iterdir()):
+                tar.add(file, f"{file.stem}.blur.png")
+                tar.add(plain / split / "target" / file.name, f"{file.stem}.sharp.png")
+    return tars
+
+
+def imported(kind: str, folder: pathlib.Path) -> maker.Maker:
+    """The maker of imported pairs."""
+    asked: dict[str, Any] = {"seed": 4, "shard_length": 4, "transfer": "srgb"}
+    if kind == "imported tars":
+        return importing.maker("webdataset", str(pair_tars(folder)), asked)
+    asked |= {"size": 24, "per_pair": 3} if kind == "imported crops" else {}
+    return importing.maker("flat", str(pair_files(folder / "images")), asked)
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:

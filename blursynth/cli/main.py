@@ -16,6 +16,8 @@ COMMANDS = {
     "objects": "Blurred/sharp pairs from photos whose objects move, by their masks.",
     "average-frames": "Blurred/sharp pairs from 240 fps video.",
     "make": "The datasets of a recipe.",
+    "export": "A dataset of pairs as files that other tools read.",
+    "import": "Published sets and other tools' folders as a dataset of pairs.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
     "report": "A dataset on one HTML page: items, distributions, provenance.",
@@ -34,7 +36,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"blursynth.cli.{cmd_name.replace('-', '_')}").command
+        module = {"import": "import_pairs"}.get(cmd_name, cmd_name.replace("-", "_"))  # `import` is Python's
+        command = importlib.import_module(f"blursynth.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
 

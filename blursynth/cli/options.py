@@ -139,7 +139,11 @@ def given(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 def confirm_overwrite(out: str, overwrite: bool, yes: bool) -> None:
     """Ask before an existing dataset is replaced. Without a terminal to ask on, --yes is required."""
-    if not overwrite or yes or not pathlib.Path(out).exists():
+    if not overwrite or yes:
+        return
+    from blursynth.storage import place
+
+    if place.is_vacant(place.normalise(out)):
         return
     if not sys.stdin.isatty():
         raise errors.DatasetError(f"{out} exists and would be replaced. Give --yes as well to replace it unasked.")

@@ -25,6 +25,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from typing import IO
 
 import numpy
 import numpy.typing
@@ -64,15 +65,15 @@ _STORED_VIEW: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
-def read(path: str | pathlib.Path) -> Pixels:
+def read(path: str | pathlib.Path, data: bytes | None = None) -> Pixels:
     """The photo, uint8 (height, width, 3), RGB, encoded light (sRGB), upright, writable and contiguous.
 
     Raises InputError where the file is missing or forbidden, not a photo, truncated, damaged (PNG's checksums are
     verified), has too many pixels, or values without a known white. Peak memory: the photo as decoded (at most 4 bytes
-    a pixel) and the result.
+    a pixel) and the result. `data`: the file's bytes, where they have been read already; the path only names them then.
     """
     path = pathlib.Path(path)
-    return _read(path, 3, lambda image: colour.converter(image, path))
+    return _read(path, 3, lambda image: colour.converter(image, path), data)
 
 
 def read_apart(path: str | pathlib.Path) -> tuple[Pixels, Pixels | None]:
@@ -89,14 +90,19 @@ def read_apart(path: str | pathlib.Path) -> tuple[Pixels, Pixels | None]:
     return pixels, alpha[:, :, 0]
 
 
-def _read(path: pathlib.Path, channels: int, converter: Callable[[Image.Image], colour.Converter]) -> Pixels:
+def _read(
+    path: pathlib.Path,
+    channels: int,
+    converter: Callable[[Image.Image], colour.Converter],
+    data: bytes | None = None,
+) -> Pixels:
     """The file, part for part through the converter that is made for it, upright: uint8 (height, width, channels)."""
-    with opened(path) as image:
+    with opened(path, data) as image:
         orientation = _orientation(image)
         with refusing(path):
             image.load()
         if image.format == "PNG":
-            verify_checksums(path)
+            verify_checksums(path, data)
         # Pillow turns a TIFF upright by itself when it loads it.
         turned = orientation if image.format != "TIFF" else 1
         upright = numpy.empty((*_upright_size(image, orientation), channels), numpy.uint8)
@@ -110,13 +116,13 @@ def _read(path: pathlib.Path, channels: int, converter: Callable[[Image.Image], 
     return upright
 
 
-def probe(path: str | pathlib.Path) -> tuple[int, int]:
-    """(height, width) in pixels of what `read` would return, from the file's header alone.
+def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int]:
+    """(height, width) in pixels of what `read` would return, from the file's header alone. `data`: as for `read`.
 
     Raises InputError as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with opened(path) as image:
+    with opened(path, data) as image:
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
@@ -151,11 +157,12 @@ def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path) -> Iterator[Image.Image]:
+def opened(path: pathlib.Path, data: bytes | None = None) -> Iterator[Image.Image]:
     """The file with its header parsed. A file object rather than a path, so that Pillow never maps it into memory."""
     with contextlib.ExitStack() as stack:
         with refusing(path):
-            file = stack.enter_context(path.open("rb"))
+            found: IO[bytes] = path.open("rb") if data is None else io.BytesIO(data)
+            file = stack.enter_context(found)
         stack.enter_context(_QUIET)
         with refusing(path):
             image = stack.enter_context(Image.open(file, formats=FORMATS))
@@ -189,9 +196,9 @@ def refusing(path: pathlib.Path) -> Iterator[None]:
         raise errors.InputError(f"{path} is damaged or incomplete and cannot be decoded ({detail}).") from None
 
 
-def verify_checksums(path: pathlib.Path) -> None:
+def verify_checksums(path: pathlib.Path, data: bytes | None = None) -> None:
     """Pillow decodes PNG pixels without looking at their CRC; one flipped bit would pass. Costs one more read."""
-    with opened(path) as image, refusing(path):
+    with opened(path, data) as image, refusing(path):
         image.verify()
 
 

@@ -64,7 +64,7 @@ def _require_disk(job: jobs.Job, workers: int) -> None:
     tasks = job.tasks()
     items = missing_items(tasks)
     free = free_bytes(job)
-    if not items or items * job.maker.schema.bytes_per_item <= free:
+    if not items or free is None or items * job.maker.schema.bytes_per_item <= free:
         return
     needed = disk_bytes(job.maker, len(tasks), items, calibration.measure(job.maker, tasks, workers))
     if needed > free:
@@ -80,10 +80,12 @@ def disk_bytes(maker: makers.Maker, shards: int, items: int, cost: calibration.C
     return round(items * cost.bytes_per_item) + files * _BLOCK // 2
 
 
-def free_bytes(job: jobs.Job) -> int:
-    """Space for the dataset, counting that of the one that it replaces."""
-    replaced = place.size_of(job.path) if job.state is jobs.State.REPLACE else 0
-    return place.free_bytes(job.path) + replaced
+def free_bytes(job: jobs.Job) -> int | None:
+    """Space for the dataset, counting that of the one that it replaces; None in an object store, which has no limit."""
+    free = place.free_bytes(job.path)
+    if free is None:
+        return None
+    return free + (place.size_of(job.path) if job.state is jobs.State.REPLACE else 0)
 
 
 def words(amount: float) -> str:

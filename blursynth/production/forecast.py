@@ -14,7 +14,7 @@ class Forecast:
     workers: int
     shards: int
     items: int
-    free: int
+    free: int | None
     task_bytes: int
     memory_bytes: int
     calibration: calibration.Calibration | None
@@ -66,7 +66,8 @@ def describe(found: Forecast, unit: str) -> str:
         rate = 1 / found.calibration.seconds_per_item
         lines += [
             f"  disk     about {capacity.words(found.disk_bytes)} "
-            f"({capacity.words(found.calibration.bytes_per_item)} an item), {capacity.words(found.free)} free",
+            f"({capacity.words(found.calibration.bytes_per_item)} an item)"
+            + ("" if found.free is None else f", {capacity.words(found.free)} free"),
             f"  memory   {capacity.words(found.memory_bytes)} at most: {capacity.words(found.task_bytes)} a task, "
             f"{found.workers} at a time, and the programs",
             f"  time     about {duration(found.seconds)} ({rate:.0f} {unit}/s and worker, measured here on "

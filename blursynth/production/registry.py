@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
-from blursynth.production import camera_psfs, convolve, footage, objects, psfs, shake, trajectories
+from blursynth.production import camera_psfs, convolve, footage, importing, objects, psfs, shake, trajectories
 from blursynth.production import maker as makers
 from blursynth.storage import provenance
 
@@ -19,6 +19,7 @@ MAKERS: dict[str, FromRecord] = {
     "shake": shake.from_record,
     "objects": objects.from_record,
     "average-frames": footage.from_record,
+    "import": importing.from_record,
 }
 
 

@@ -79,7 +79,7 @@ def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Non
     if job.state is not jobs.State.COMPLETE:
         capacity.require_fits(job, executor, memory)
     if job.state is jobs.State.REPLACE:
-        place.remove(job.path)
+        writer.remove(job.path)
     if job.state is jobs.State.GROW:
         assert job.stored is not None, "nothing there that could grow"
         growth.begin(job.path, job.stored, schema, record)

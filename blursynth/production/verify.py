@@ -71,7 +71,7 @@ def verify(
         try:
             maker = registry.rebuild(stored.attributes, stored.sources, moved or {})
         except errors.BlursynthError as error:
-            advice = "Name their new place with --photos or --clips, or leave them out with --no-sources."
+            advice = "Name their new place with --photos, --clips or --images, or leave them out with --no-sources."
             findings.append(Finding("sources", f"cannot be compared: {error} {advice}", damage=False))
     checks = _all_shards(_Checker(stored, maker, quick), workers, progress)
     findings += dict.fromkeys(finding for check in checks for finding in check.findings)  # a source is named once

@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import socket
+import uuid
 from collections.abc import Iterator
 
 from blursynth import errors
@@ -20,13 +21,14 @@ _HINT = "The output needs a place where files can be made."
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
-    """Who holds a lock. `started` tells this process from a later one of the same number."""
+    """Who holds a lock. `started` tells this process from a later one of the same number; `token`, each attempt."""
 
     host: str
     pid: int
     user: str
     started: str
     since: str
+    token: str = ""
 
 
 @contextlib.contextmanager
@@ -36,7 +38,8 @@ def held(path: str) -> Iterator[None]:
     A lock whose process has died on this host is broken with a log line. Raises DatasetError where another run
     holds it, naming that run and how to break its lock by hand.
     """
-    folder, key = str(pathlib.Path(path).parent), f"{pathlib.Path(path).name}.lock"
+    folder, name = place.parent(path)
+    key = f"{name}.lock"
     generation = _acquire(folder, key, path)
     try:
         yield
@@ -59,6 +62,8 @@ def _acquire(folder: str, key: str, path: str) -> bytes:
             if found.state != "value":
                 expected = place.ABSENT
                 continue
+            if found.value == text.encode():  # made by an attempt whose answer was lost, so that it was made again
+                return bytes(found.stamp.generation)
             owner = _parse(found.value)
             if owner is None or not _is_dead(owner):
                 raise errors.DatasetError(_refusal(path, f"{folder}/{key}", owner))
@@ -78,7 +83,7 @@ def _refusal(path: str, lock: str, owner: Owner | None) -> str:
 
 def _this_process() -> Owner:
     pid = os.getpid()
-    return Owner(socket.gethostname(), pid, _user(), _start_of(pid), provenance.now())
+    return Owner(socket.gethostname(), pid, _user(), _start_of(pid), provenance.now(), uuid.uuid4().hex)
 
 
 def _user() -> str:

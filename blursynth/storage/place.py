@@ -1,41 +1,66 @@
-"""Where a dataset lies: keys and bytes at a path through tensorstore, and all that only a local disk can do.
+"""Where a dataset lies: keys and bytes at a path, local or in an object store (`remote`), through tensorstore.
 
 Every other module of this room speaks of a dataset's path and of keys under it, so that another kind of store is
 added here alone.
 """
 
 import contextlib
+import functools
+import io
 import json
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
 import tensorstore as ts
 
 from blursynth import errors
+from blursynth.storage import remote
 
 # The generation that tensorstore gives a key without a value; a write on this condition creates or fails.
 ABSENT = b"\x02"
 
 _LEFTOVER = ".__lock"
+_MARKS = ("zarr.json", "blursynth.json")  # of a dataset and of an export: asked for first, a list may be long
+_FINISHED = "digest/"  # below it are the marks of what is finished
 
 
 def normalise(path: str | os.PathLike[str]) -> str:
-    """One name for one place: absolute, links resolved, no slash at the end."""
-    return os.path.realpath(os.fspath(path))
+    """One name for one place: absolute, links resolved, no slash at the end; or `s3://BUCKET/PREFIX`."""
+    text = os.fspath(path)
+    return remote.normalise(text) if remote.is_remote(text) else os.path.realpath(text)
+
+
+def parent(path: str) -> tuple[str, str]:
+    """Where a normalised path lies, and its name there."""
+    if remote.is_remote(path):
+        folder, _, name = path.rpartition("/")
+        return folder, name
+    return str(pathlib.Path(path).parent), pathlib.Path(path).name
 
 
 def kvstore_spec(path: str, *names: str) -> dict[str, Any]:
     """The tensorstore specification of the store at a path, or of an array in it."""
+    if remote.is_remote(path):
+        return remote.spec(path, *names)
     return {"driver": "file", "path": "/".join([path, *names, ""])}
 
 
 def store(path: str) -> ts.KvStore:
     """The keys and bytes under a path. Values appear whole or not at all, also when the writer is killed."""
-    return ts.KvStore.open(kvstore_spec(path), context=context()).result()
+    spec = kvstore_spec(path)
+    if remote.is_remote(path):
+        return _opened(json.dumps(spec), os.getpid())
+    return ts.KvStore.open(spec, context=context()).result()
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(spec: str, process: int) -> ts.KvStore:  # noqa: ARG001  # a forked copy of a process opens its own
+    """A store that is kept open, with its connections."""
+    return ts.KvStore.open(json.loads(spec), context=context()).result()
 
 
 def context() -> ts.Context:
@@ -78,6 +103,14 @@ def read_bytes(path: str, key: str) -> bytes | None:
     return value
 
 
+def read_range(path: str, key: str, start: int, size: int) -> bytes | None:
+    """`size` bytes of an object from `start`, or None where there is no object."""
+    with failures(path, f"read {key}", hint=""):
+        found = store(path).read(key, byte_range=slice(start, start + size)).result()
+    value: bytes | None = found.value if found.state == "value" else None
+    return value
+
+
 _RESUME = "Finished shards are kept: mend the cause and run the same command again to go on."
 
 
@@ -92,8 +125,12 @@ def failures(path: str, act: str, hint: str = _RESUME) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
         if isinstance(error, errors.BlursynthError):
             raise
-        number = _number(error)
-        raise errors.StorageError(f"Could not {act} in {path}: {_reason(error, number)}. {hint}", number) from error
+        if remote.is_remote(path):
+            words, number = remote.reason(str(error))
+        else:
+            number = _number(error)
+            words = _reason(error, number)
+        raise errors.StorageError(f"Could not {act} in {path}: {words}. {hint}".rstrip(), number) from error
 
 
 def _number(error: Exception) -> int | None:
@@ -112,11 +149,40 @@ def _reason(error: Exception, number: int | None) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 
-# From here on: what only a local file system can do.
+# From here on: what a local file system and an object store do each in its own way.
+
+
+def names(path: str) -> list[str] | None:
+    """All files below a path, relative to it, with links followed (each folder once); None where there is no folder."""
+    if remote.is_remote(path):
+        return _keys(path) or None
+    if not pathlib.Path(path).is_dir():
+        return None
+    found = []
+    visited = set()
+    with failures(path, "list what is", hint=""):
+        for folder, folders, files in os.walk(path, onerror=_raise, followlinks=True):
+            status = pathlib.Path(folder).stat()
+            if (status.st_dev, status.st_ino) in visited:
+                folders.clear()
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            found += [pathlib.Path(folder, file).relative_to(path).as_posix() for file in files]
+    return [name for name in found if not name.endswith(_LEFTOVER)]
+
+
+def opened(path: str, key: str) -> IO[bytes]:
+    """A file for reading from any place in it (remote: read whole); raises StorageError where it cannot be."""
+    if remote.is_remote(path):
+        return io.BytesIO(read_bytes(path, key) or b"")
+    with failures(path, f"read {key}", hint=""):
+        return pathlib.Path(path, key).open("rb")
 
 
 def is_vacant(path: str) -> bool:
     """Nothing there, or folders without a file but what a killed first write left behind."""
+    if remote.is_remote(path):
+        return all(read_bytes(path, mark) is None for mark in _MARKS) and not _keys(path)
     if not pathlib.Path(path).is_dir():
         return not os.path.lexists(path)
     with failures(path, "list what is"):
@@ -127,15 +193,24 @@ def is_vacant(path: str) -> bool:
     return True
 
 
-def free_bytes(path: str) -> int:
-    """Space left for this user where a path is, or will be."""
+def _keys(path: str) -> list[str]:
+    """All keys under a path."""
+    with failures(path, "list what is", hint=""):
+        return sorted(key.decode() for key in store(path).list().result())
+
+
+def free_bytes(path: str) -> int | None:
+    """Space left for this user where a path is, or will be; None where there is no such limit."""
+    if remote.is_remote(path):
+        return None
     place = next(folder for folder in (pathlib.Path(path), *pathlib.Path(path).parents) if folder.exists())
     with failures(path, "ask for the free space"):
         return shutil.disk_usage(place).free
 
 
 def size_of(path: str) -> int:
-    """Bytes of all files under a path."""
+    """Bytes of all files under a local path; they count toward the space that is free."""
+    assert not remote.is_remote(path), path
     files = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
     return sum(os.lstat(file).st_size for file in files)
 
@@ -144,8 +219,23 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def remove(path: str) -> None:
-    """Remove a dataset: renamed aside first, so that a killed removal leaves nothing under its name."""
+def remove(path: str, mark: str, begun: Mapping[str, Any]) -> None:
+    """Remove a dataset. A killed removal leaves nothing under its name, or a dataset of which nothing is finished.
+
+    Locally it is renamed aside first. In an object store `mark`, the document that says what it is, is first written
+    as `begun`, which says that it is not complete; then what says which parts are finished goes, then all else, and
+    `mark` last.
+    """
+    if remote.is_remote(path):
+        write_json(path, mark, begun)
+        keys = _keys(path)
+        finished = [key for key in keys if key.startswith(_FINISHED)]
+        others = [key for key in keys if key != mark and not key.startswith(_FINISHED)]
+        for part in (finished, others, [mark]):
+            with failures(path, "remove the old dataset"):
+                for removal in [store(path).write(key, None) for key in part]:
+                    removal.result()
+        return
     aside = _aside(path)
     with failures(path, "remove the old dataset"):
         shutil.rmtree(aside, ignore_errors=True)
@@ -154,7 +244,12 @@ def remove(path: str) -> None:
 
 
 def sweep(path: str) -> None:
-    """Remove what killed runs left: the rest of a removal, and tensorstore's temporary files."""
+    """Remove what killed runs left: the rest of a removal, and tensorstore's temporary files.
+
+    In an object store there is nothing of the kind.
+    """
+    if remote.is_remote(path):
+        return
     shutil.rmtree(_aside(path), ignore_errors=True)
     for folder, _, names in os.walk(path):
         for name in names:

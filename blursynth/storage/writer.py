@@ -48,6 +48,13 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
             )
 
 
+def remove(path: str) -> None:
+    """Remove the dataset that is there, complete or not."""
+    stored = reader.stored_attributes(path)
+    assert stored is not None, f"{path} vanished"
+    place.remove(path, schemas.GROUP, schemas.group_document(stored | {"complete": False}))
+
+
 def documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:
     """Each array's metadata; the long list of sources is an attribute of the column that counts them."""
     made = {array.name: schema.document(array) for array in schema.arrays}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
-from blursynth.kernels import convolve, displacement, frames, psf, random, response, trajectory
+from blursynth.kernels import convolve, displacement, frames, png, psf, random, response, trajectory
 
 # What a fused multiply-add may change in its last bits; everything else is the same to the bit.
 FUSED = ("uniform",)
@@ -48,6 +48,7 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     lengths = displacement.lengths(window[:, :, :2], gradient, gradient[::-1], 90, 4)
     result["lengths"] = np.nan_to_num(lengths, nan=-1)
     result["known"] = displacement.known(lengths)
+    result["paeth"] = png.paeth(codes)
     result["encode"] = response.encode(window, "gamma2.2")
     return result
 

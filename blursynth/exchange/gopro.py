@@ -1,0 +1,123 @@
+"""The tree of the GOPRO set (Nah et al. 2017): SPLIT/SEQUENCE/{blur, blur_gamma, sharp}/NNNNNN.png.
+
+Images of the same split, sequence and file name belong together. `blur_gamma` was averaged in light (x^2.2, mean,
+x^(1/2.2)), `blur` is the plain mean of codes; a score on one says little of the other. Sequences are named
+GOPRxxxx_yy_zz, and yy is M, the number of frames averaged.
+"""
+
+import collections
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+from blursynth import errors
+from blursynth.exchange import files, layout
+
+# README of the set: the response that each folder was averaged with.
+TRANSFER = {"blur": "linear", "blur_gamma": "gamma2.2"}
+SHARP = "sharp"
+SIZE = (720, 1280)
+# Sequences and pairs of each split (Nah et al. 2017, section 2, and the set itself).
+PUBLISHED = {"train": (22, 2103), "test": (11, 1111)}
+MATCHING = (
+    "SPLIT/SEQUENCE/{folder}/NNNNNN.png is blurred, SPLIT/SEQUENCE/sharp/NNNNNN.png sharp; the same split, sequence "
+    "and number belong together. The number is the item's in the dataset."
+)
+_SEQUENCE = re.compile(r"GOPR\d{4}_(\d{2})_\d{2}")
+
+
+def blurred_folder(transfer: str, asked: str | None) -> str:
+    """What the folder of blurred images is called. Raises RecipeError where the tree has no name for such light."""
+    if asked is not None:
+        return asked
+    names = [name for name, light in TRANSFER.items() if light == transfer]
+    if not names:
+        raise errors.RecipeError(
+            f"The GOPRO tree has a folder for images averaged as codes (blur) and one for gamma 2.2 (blur_gamma), and "
+            f"this dataset's transfer function is {transfer}. Say with --blurred-as which of them to use all the same, "
+            "or export --to flat."
+        )
+    return names[0]
+
+
+def units(plan: layout.Plan) -> Iterator[layout.Unit]:
+    return layout.units_of_files(plan, names)
+
+
+objects = layout.files_of
+
+
+def names(plan: layout.Plan, position: int) -> tuple[str, str]:
+    """The files of a pair, blurred and sharp."""
+    folder, file = (
+        f"{plan.split_of(position)}/{plan.sequence_of(position)}",
+        f"{plan.file_number(position)}.png",
+    )
+    return f"{folder}/{plan.blurred}/{file}", f"{folder}/{SHARP}/{file}"
+
+
+def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
+    """Pairs of a tree: of the whole set, one split of it or one sequence.
+
+    Raises InputError where there are none, and RecipeError where both folders of blurred images are there and
+    `wanted.blurred` does not say which, or a split is not known.
+    """
+    by_folder: dict[str, list[str]] = collections.defaultdict(list)
+    for name in found.images:
+        path = pathlib.PurePosixPath(name)
+        if path.parent.name in (*TRANSFER, SHARP):
+            by_folder[path.parent.name].append(name)
+    folder = _chosen(found.root, by_folder, wanted.blurred)
+    pairs, left_out = layout.matched(by_folder[folder], by_folder[SHARP], layout.beside)
+    listed = tuple(
+        layout.Pair(blurred, sharp, layout.split_of(found.root, sharp, wanted.split), _frames(found.root, sharp))
+        for blurred, sharp in pairs
+    )
+    if not listed:
+        raise errors.InputError(
+            f"{found.root} has no pair of the GOPRO tree; expected SEQUENCE/{folder}/NNNNNN.png and "
+            f"SEQUENCE/{SHARP}/NNNNNN.png below it."
+        )
+    ordered = sorted(listed, key=lambda pair: layout.SPLITS.index(pair.split))
+    published = any(pair.frames for pair in listed)  # by the names of sequences
+    unlike = tuple(_unlike(found.root, listed)) if published else ()
+    return layout.Listing(tuple(ordered), tuple(left_out), TRANSFER[folder], unlike, SIZE if published else None)
+
+
+def _chosen(root: str, by_folder: dict[str, list[str]], asked: str | None) -> str:
+    there = [folder for folder in TRANSFER if by_folder.get(folder)]
+    if asked is not None:
+        if asked not in there:
+            raise errors.InputError(
+                f"{root} has no folder {asked} with images; it has {' and '.join(there) or 'none of a GOPRO tree'}."
+            )
+        return asked
+    if len(there) == 2:
+        raise errors.RecipeError(
+            f"{root} has both blur (averaged codes) and blur_gamma (averaged light, gamma 2.2), which are not the same "
+            "images. Say with --blurred which to import."
+        )
+    if not there:
+        raise errors.InputError(
+            f"{root} has no folder blur or blur_gamma with images, so it is no GOPRO tree; --help lists other layouts."
+        )
+    return there[0]
+
+
+def _sequence(root: str, name: str) -> str:
+    parts = [pathlib.PurePosixPath(root).name, *pathlib.PurePosixPath(name).parts]
+    return parts[-3] if len(parts) >= 3 else ""
+
+
+def _frames(root: str, name: str) -> int:
+    match = _SEQUENCE.fullmatch(_sequence(root, name))
+    return int(match[1]) if match else 0
+
+
+def _unlike(root: str, pairs: Sequence[layout.Pair]) -> Iterator[str]:
+    """How the numbers differ from the published ones."""
+    for split, (sequences, count) in PUBLISHED.items():
+        mine = [pair for pair in pairs if pair.split == split]
+        there = len({_sequence(root, pair.sharp) for pair in mine})
+        if (there, len(mine)) != (sequences, count):
+            yield f"{split} has {len(mine)} pairs of {there} sequences, published were {count} of {sequences}"

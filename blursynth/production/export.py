@@ -1,0 +1,269 @@
+"""A dataset of pairs in another tool's layout: planned, written several units at a time, gone on with after a stop.
+
+Every object is written whole or not at all, so what is there is done; `blursynth.json` beside the pairs says from the
+start what is being written, and at last that it is complete.
+"""
+
+import csv
+import dataclasses
+import io
+import logging
+import os
+import pathlib
+import re
+import time
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from blursynth import errors
+from blursynth.exchange import flat, gopro, layout, webdataset
+from blursynth.production import execute
+from blursynth.storage import lock, place, provenance, reader
+
+_log = logging.getLogger(__name__)
+
+LAYOUTS: dict[str, types.ModuleType] = {"gopro": gopro, "flat": flat, "webdataset": webdataset}
+
+SEQUENCE = 1000  # pairs in a sequence of the GOPRO tree, where they come from photos
+_TAR_BYTES = 128 * 2**20  # of pixels in a tar: about half as much as PNG
+_PIECE = 8 * 2**20  # bytes of pixels that a task reads at a time
+_IN_FLIGHT = 16  # objects of a task that are on their way to the store
+# What has to be the same for an export that is gone on with.
+_SAME = ("layout", "fingerprint", "options")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Pairs in all, and how many of them were written now; how many in each split; seconds of wall time."""
+
+    pairs: int
+    written: int
+    splits: Mapping[str, int]
+    seconds: float
+
+
+def export(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    to: str,
+    *,
+    blurred_as: str | None = None,
+    pairs_per_tar: int | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Write the pairs of the finished dataset `source` to `out` in the layout `to`: gopro, flat or webdataset.
+
+    `blurred_as`: name of the folder of blurred images in the GOPRO tree, instead of the one for the dataset's
+    transfer function. `pairs_per_tar`: by default as many as are 128 MiB of pixels. `overwrite`: remove an export that
+    is there; nothing but exports of ours is ever removed. `progress(done, total)` is called in this thread, in pairs.
+
+    Raises DatasetError where there is no such dataset, the place is taken or cannot be written, RecipeError where the
+    layout has no name for the dataset's light. Whatever stops it, the same call goes on.
+    """
+    began = time.monotonic()
+    dataset = reader.open(source)
+    plan = planned(dataset, to, blurred_as, pairs_per_tar)
+    path = place.normalise(out)
+    manifest = _manifest(dataset, to, plan)
+    with lock.held(path):
+        _begin(path, manifest, overwrite)
+        written = _write(dataset, path, LAYOUTS[to], plan, workers or execute.available_workers(), progress)
+        place.write_bytes(path, layout.TABLE, _table(dataset, LAYOUTS[to], plan))
+        place.write_json(path, layout.MANIFEST, manifest | {"complete": True})
+    return Outcome(len(plan.number), written, manifest["pairs"], time.monotonic() - began)
+
+
+def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_tar: int | None) -> layout.Plan:
+    """What an export of a dataset consists of. Raises as `export` does."""
+    if not {"blurred", "sharp"} <= set(dataset.names):
+        raise errors.DatasetError(f"{dataset.path} holds {dataset.kind}; pairs can be exported.")
+    if not dataset.items:
+        raise errors.DatasetError(f"{dataset.path} has no item that could be exported.")
+    if blurred_as is not None and to != "gopro":
+        raise errors.RecipeError(f"--blurred-as names a folder of the GOPRO tree; --to {to} has none.")
+    if pairs_per_tar is not None and to != "webdataset":
+        raise errors.RecipeError(f"--pairs-per-tar is for tars; --to {to} writes none.")
+    blurred = gopro.blurred_folder(dataset.transfer_function, blurred_as) if to == "gopro" else ""
+    pair_bytes = 2 * int(np.prod(dataset.shape_of("sharp")))
+    sequence, sequences = _sequences(dataset)
+    return layout.Plan(
+        number=dataset.item_numbers,
+        split=np.asarray(dataset.columns["split"]),
+        splits=dataset.splits,
+        sequence=sequence,
+        sequences=sequences,
+        blurred=blurred,
+        pairs_per_tar=pairs_per_tar or max(1, _TAR_BYTES // pair_bytes),
+    )
+
+
+def _sequences(dataset: reader.Dataset) -> tuple[Any, tuple[str, ...]]:
+    """The sequence of each pair: its clip's, or the one it had in a GOPRO tree; else SEQUENCE pairs each."""
+    paths = [pathlib.PurePosixPath(source["name"]) for source in dataset.sources]
+    in_tree = dataset.attributes["maker"] == "import" and any(path.parent.name == gopro.SHARP for path in paths)
+    if dataset.attributes["maker"] != "average-frames" and not in_tree:
+        sequence = dataset.item_numbers // SEQUENCE
+        return sequence, tuple(f"pairs_{number:05d}" for number in range(int(sequence[-1]) + 1))
+    named: dict[str, int] = {}
+    of_source = []
+    for path in paths:
+        name = re.sub(r"[^\w.-]+", "_", path.parent.parent.name if in_tree else path.with_suffix("").as_posix())
+        of_source.append(named.setdefault(name or "sequence", len(named)))
+    return np.asarray(of_source)[dataset.columns["source"]], tuple(named)
+
+
+def _manifest(dataset: reader.Dataset, to: str, plan: layout.Plan) -> dict[str, Any]:
+    """What is written, from what, and how that was made."""
+    counts = np.bincount(plan.split, minlength=len(plan.splits)).tolist()
+    height, width, _ = dataset.shape_of("sharp")
+    record = (
+        "kind",
+        "recipe",
+        "seed",
+        "command",
+        "versions",
+        "created",
+        "sources",
+        "sources_sha256",
+        "skipped",
+        "maker",
+    )
+    return {
+        "written_by": f"blursynth {provenance.versions()['blursynth']}",
+        "layout": to,
+        "complete": False,
+        "matching": LAYOUTS[to].MATCHING.format(folder=plan.blurred),
+        "transfer_function": dataset.transfer_function,
+        "height": height,
+        "width": width,
+        "pairs": {split: count for split, count in zip(plan.splits, counts, strict=True) if count},
+        "fingerprint": dataset.fingerprint,
+        "options": {"blurred_as": plan.blurred, "pairs_per_tar": plan.pairs_per_tar if to == "webdataset" else None},
+        "dataset": {key: dataset.attributes[key] for key in record},
+    }
+
+
+def _begin(path: str, manifest: Mapping[str, Any], overwrite: bool) -> None:
+    """Put down what is being written, where nothing else is."""
+    if not place.is_vacant(path):
+        there = place.read_json(path, layout.MANIFEST)
+        if not isinstance(there, dict) or "written_by" not in there:
+            raise errors.DatasetError(
+                f"{path} exists and is not an export of ours, so it is left alone; name another place."
+            )
+        other = [key for key in _SAME if there.get(key) != manifest[key]]
+        if other and not overwrite:
+            shown = "; ".join(f"{key}: {there.get(key)} there, {manifest[key]} asked for" for key in other)
+            raise errors.DatasetError(
+                f"{path} holds another export than the one asked for ({shown}). Use --overwrite to replace it, or "
+                "choose another place."
+            )
+        if overwrite:
+            place.remove(path, layout.MANIFEST, there | {"complete": False})
+        else:
+            place.sweep(path)
+            return
+    place.write_json(path, layout.MANIFEST, manifest)
+
+
+def _write(
+    dataset: reader.Dataset,
+    path: str,
+    to: types.ModuleType,
+    plan: layout.Plan,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> int:
+    """Write every unit of which something is missing; gives the number of their pairs."""
+    present = frozenset(place.names(path) or ())
+    tasks = [unit for unit in to.units(plan) if not present.issuperset(unit.keys)]
+    missing = sum(len(unit.lacking(present)) for unit in tasks)
+    total = len(plan.number)
+    done = total - missing
+    if missing < total:
+        _log.info("Going on with %s: %d of %d pairs are there.", path, done, total)
+    read = _Reader(dataset, plan)
+    read.prepare()
+
+    def finished(unit: layout.Unit) -> None:
+        nonlocal done
+        done += len(unit.lacking(present))
+        if progress is not None:
+            progress(done, total)
+
+    if progress is not None:
+        progress(done, total)
+    execute.run(lambda unit: _write_unit(path, to, unit, read, present), tasks, workers=workers, finished=finished)
+    return missing
+
+
+def _write_unit(path: str, to: types.ModuleType, unit: layout.Unit, read: layout.Read, present: frozenset[str]) -> None:
+    store = place.store(path)
+    writes: list[Any] = []
+    for key, data in to.objects(unit, read, present):
+        with place.failures(path, f"write {key}"):
+            writes.append(store.write(key, data))
+            if len(writes) >= _IN_FLIGHT:
+                writes.pop(0).result()
+    with place.failures(path, f"write {unit.keys[-1]}"):
+        for write in writes:
+            write.result()
+
+
+class _Reader:
+    """Reads pairs by position, a few at a time; what of the columns all need is read once, before threads do."""
+
+    def __init__(self, dataset: reader.Dataset, plan: layout.Plan) -> None:
+        self._dataset = dataset
+        self._plan = plan
+        self._at_once = max(1, _PIECE // (2 * int(np.prod(dataset.shape_of("sharp")))))
+        self._columns: dict[str, Any] = {}
+        self._sources: list[str] = []
+
+    def prepare(self) -> None:
+        self._columns = {name: values for name, values in self._dataset.columns.items() if name != "valid"}
+        self._sources = [str(source["name"]) for source in self._dataset.sources]
+
+    def __call__(self, positions: Sequence[int]) -> Iterator[layout.Sample]:
+        for first in range(0, len(positions), self._at_once):
+            part = positions[first : first + self._at_once]
+            blurred_NHWC, sharp_NHWC = (self._dataset.read(name, part) for name in ("blurred", "sharp"))
+            for row, position in enumerate(part):
+                yield layout.Sample(blurred_NHWC[row], sharp_NHWC[row], self.facts(position))
+
+    def facts(self, position: int) -> dict[str, Any]:
+        """What is known of a pair: its key, item, split and source by name, and its columns; no number is null."""
+        facts: dict[str, Any] = {
+            "key": self._plan.file_number(position),
+            "item": int(self._plan.number[position]),
+            "split": self._plan.split_of(position),
+        }
+        for name, values in self._columns.items():
+            if name == "source":
+                facts["source"] = self._sources[int(values[position])] if self._sources else int(values[position])
+            elif name != "split":
+                value = values[position].item()
+                facts[name] = value if np.isfinite(value) else None
+        return facts
+
+
+def _table(dataset: reader.Dataset, to: types.ModuleType, plan: layout.Plan) -> bytes:
+    """One line a pair: item, split, source, its files, and all columns."""
+    read = _Reader(dataset, plan)
+    read.prepare()
+    text = io.StringIO()
+    rows: csv.DictWriter[str] | None = None
+    for position in range(len(plan.number)):
+        blurred, sharp = to.names(plan, position)
+        facts = read.facts(position)
+        row = {"blurred": blurred, "sharp": sharp, **{name: value for name, value in facts.items() if name != "key"}}
+        if rows is None:
+            rows = csv.DictWriter(text, list(row), lineterminator="\n")
+            rows.writeheader()
+        rows.writerow(row)
+    return text.getvalue().encode()

@@ -1,0 +1,184 @@
+"""From a folder of pairs to the maker of a dataset of them: what belongs together, what is left out, and why."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import importlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from blursynth import errors, recipe_file
+from blursynth.exchange import files, layout
+from blursynth.production import imported, pairs
+from blursynth.sources import source as sources_
+from blursynth.storage import place, provenance
+
+
+def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str = "") -> imported.ImportMaker:
+    """Scan the files of a set and check them.
+
+    `options`: what `imported.Import` has, and seed, workers, strict, shard_length.
+
+    Raises InputError where there are no pairs, where they have several sizes without options["size"], where a
+    published set is not as published without options["partial"], and, with options["strict"], at the first file that
+    cannot be used; RecipeError for values out of range and where nothing says how codes relate to light.
+    """
+    found = files.Files(place.normalise(path))
+    wanted = layout.Wanted(options.get("blurred"), options.get("sharp"), options.get("split"))
+    module = importlib.import_module(f"blursynth.exchange.{layout_name}")
+    listing: layout.Listing = module.find(found, wanted)
+    ours = manifest(found)
+    transfer = _transfer(path, listing, ours, options.get("transfer"))
+    names = ("blurred", "sharp", "split", "size", "per_pair", "partial")
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    request = recipe_file.build(given | {"layout": layout_name, "transfer": transfer}, imported.Import, "The command")
+    measured = _measured(found, listing.pairs, options.get("workers"))
+    usable, left_out = _usable(listing, measured, request.size)
+    if options.get("strict") and left_out:
+        raise errors.InputError(f"{left_out[0].name}: {left_out[0].reason}. Without --strict it is left out.")
+    if not usable:
+        shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
+        raise errors.InputError(f"None of the {len(listing.pairs)} pairs in {path} can be used ({shown}).")
+    if not request.partial:
+        _require_as_published(path, listing, ours, usable, measured)
+    if ours is not None:  # the numbers in the names are those of the items that were exported
+        usable.sort(key=lambda pair: pair.sharp.rpartition("/")[2])
+    numbered = {
+        name: k for k, name in enumerate(dict.fromkeys(n for pair in usable for n in (pair.sharp, pair.blurred)))
+    }
+    sources = [measured[name] for name in numbered]
+    if request.size is None:
+        pairs.check_one_size("images", [source for source in sources if isinstance(source, sources_.Source)])
+    return imported.ImportMaker(
+        recipe=request,
+        seed=options.get("seed", 0),
+        files=found,
+        sources=tuple(source for source in sources if isinstance(source, sources_.Source)),
+        pairs=tuple(
+            imported.ImportedPair(numbered[p.blurred], numbered[p.sharp], pairs.SPLITS.index(p.split), p.frames)
+            for p in usable
+        ),
+        left_out=tuple(left_out),
+        command=command,
+        shard_length=options.get("shard_length"),
+    )
+
+
+def manifest(found: files.Files) -> dict[str, Any] | None:
+    """What `blursynth export` wrote beside the pairs, if it did. Raises InputError for one that is not complete."""
+    text = found.text(layout.MANIFEST)
+    try:
+        document = json.loads(text or b"null")
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or "written_by" not in document:
+        return None
+    if not document.get("complete"):
+        raise errors.InputError(f"{found.root} is an export that was not finished; run its command again first.")
+    return document
+
+
+def _transfer(path: str, listing: layout.Listing, ours: Mapping[str, Any] | None, asked: str | None) -> str:
+    """How codes relate to light: what the export says, else the names, else the user; never a guess."""
+    known = str(ours["transfer_function"]) if ours is not None else listing.transfer
+    if asked is not None and known not in (None, asked):
+        raise errors.RecipeError(
+            f"--transfer {asked} contradicts {path}, which says {known} by "
+            f"{'its ' + layout.MANIFEST if ours is not None else 'its names'}."
+        )
+    if known is None and asked is None:
+        raise errors.RecipeError(
+            f"Nothing in {path} says how its codes relate to light, and a guess would be worth decibels. Give "
+            f"--transfer gamma2.2, srgb or linear (codes were averaged as they are), or unknown where nobody knows."
+        )
+    return str(known or asked)
+
+
+def _measured(
+    found: files.Files, listed: Sequence[layout.Pair], workers: int | None
+) -> dict[str, sources_.Source | provenance.Skipped]:
+    """Hash and size of every image, in threads."""
+    names = list(dict.fromkeys(name for pair in listed for name in (pair.sharp, pair.blurred)))
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+        return dict(zip(names, threads.map(lambda name: files.measure(found, name), names), strict=True))
+
+
+def _usable(
+    listing: layout.Listing, measured: Mapping[str, sources_.Source | provenance.Skipped], size: int | None
+) -> tuple[list[layout.Pair], list[provenance.Skipped]]:
+    """Pairs of two images of one size, large enough; and all that is left out with the reason."""
+    usable, left_out = [], list(listing.left_out)
+    for pair in listing.pairs:
+        blurred, sharp = measured[pair.blurred], measured[pair.sharp]
+        if isinstance(blurred, provenance.Skipped) or isinstance(sharp, provenance.Skipped):
+            left_out += [each for each in (blurred, sharp) if isinstance(each, provenance.Skipped)]
+        elif (blurred.height, blurred.width) != (sharp.height, sharp.width):
+            sizes = f"is {blurred.width}x{blurred.height} px and its sharp image {sharp.width}x{sharp.height}"
+            left_out.append(provenance.Skipped(pair.blurred, sizes))
+        elif size is not None and min(sharp.height, sharp.width) < size:
+            reason = f"{sharp.width}x{sharp.height} px is smaller than the crop of {size}x{size}"
+            left_out.append(provenance.Skipped(pair.blurred, reason))
+        else:
+            usable.append(pair)
+    return usable, list(dict.fromkeys(left_out))
+
+
+def _require_as_published(
+    path: str,
+    listing: layout.Listing,
+    ours: Mapping[str, Any] | None,
+    usable: Sequence[layout.Pair],
+    measured: Mapping[str, sources_.Source | provenance.Skipped],
+) -> None:
+    """Raise InputError where numbers or sizes are not what was published, or exported."""
+    unlike, size = list(listing.unlike), listing.size
+    if ours is not None:
+        counts = collections.Counter(pair.split for pair in usable)
+        unlike = [
+            f"{split} has {counts[split]} pairs that can be used, exported were {count}"
+            for split, count in ours["pairs"].items()
+            if counts[split] != count
+        ]
+        size = ours["height"], ours["width"]
+    images = [source for source in measured.values() if isinstance(source, sources_.Source)]
+    other = [image for image in images if size is not None and (image.height, image.width) != size]
+    if other and size is not None:
+        named = layout.some([f"{image.name} ({image.width}x{image.height})" for image in other])
+        unlike.append(f"images are not {size[1]}x{size[0]} px: {named}")
+    if unlike:
+        listed = "\n".join(f"  {line}" for line in unlike)
+        raise errors.InputError(
+            f"{path} is not as it was published:\n{listed}\nGive --partial to import it as it is, or complete it."
+        )
+
+
+def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> imported.ImportMaker:
+    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
+
+    Raises InputError where the files are gone.
+    """
+    request = recipe_file.parse(record.recipe_toml, imported.Import, "The recorded recipe")
+    if not record.sources:  # its list is lost: the files that are there now may be the same
+        options = request.model_dump(exclude={"layout"}) | {"seed": record.seed, "shard_length": shard_length}
+        again = maker(request.layout, inputs["images"], options, record.command)
+        return dataclasses.replace(again, left_out=record.skipped)
+    found = files.Files(place.normalise(inputs["images"]))
+    if place.is_vacant(found.root):
+        raise errors.InputError(f"There is no file in {inputs['images']}.")
+    names = [field.name for field in dataclasses.fields(sources_.Source)]
+    return imported.ImportMaker(
+        recipe=request,
+        seed=record.seed,
+        files=found,
+        sources=tuple(sources_.Source(**{name: entry[name] for name in names}) for entry in record.sources),
+        pairs=tuple(
+            imported.ImportedPair(k, entry["sharp"], pairs.SPLITS.index(entry["split"]), entry["frames"])
+            for k, entry in enumerate(record.sources)
+            if "sharp" in entry
+        ),
+        left_out=record.skipped,
+        command=record.command,
+        shard_length=shard_length,
+    )

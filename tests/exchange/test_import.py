@@ -1,0 +1,324 @@
+"""Pairs that are there already: identity with what was exported, published sets, and folders as users have them."""
+
+import io
+import pathlib
+import shutil
+import tarfile
+from typing import Any
+
+import kinds
+import numpy as np
+import pytest
+from PIL import Image
+
+from blursynth import errors
+from blursynth.production import export, importing, run
+from blursynth.storage import reader
+
+ASKED: dict[str, Any] = {"seed": 0}
+DRAWS = np.random.default_rng(2)
+
+
+def noise(path: pathlib.Path, height: int = 12, width: int = 16) -> pathlib.Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(DRAWS.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def imported(layout: str, folder: pathlib.Path, out: pathlib.Path, **options: Any) -> reader.Dataset:
+    run.produce(importing.maker(layout, str(folder), ASKED | options), out)
+    return reader.open(out)
+
+
+def same(left: reader.Dataset, right: reader.Dataset) -> None:
+    assert left.items == right.items
+    items = range(left.items)
+    for name in ("blurred", "sharp"):
+        assert np.array_equal(left.read(name, items), right.read(name, items))
+        assert left.attributes_of(name) == right.attributes_of(name)
+    assert left.splits == right.splits
+    assert np.array_equal(left.columns["split"], right.columns["split"])
+
+
+@pytest.mark.parametrize("layout", ["flat", "gopro", "webdataset"])
+def test_export_then_import_is_the_identity(pairs: reader.Dataset, tmp_path: pathlib.Path, layout: str) -> None:
+    """Also of light that the tree has no name for: blursynth.json says it."""
+    export.export(pairs.path, tmp_path / "out", layout)
+    same(imported(layout, tmp_path / "out", tmp_path / "again.zarr"), pairs)
+    run.produce(kinds.make("imported crops", tmp_path / "crops"), tmp_path / "crops.zarr")
+    blurred_as = "blur" if layout == "gopro" else None
+    export.export(tmp_path / "crops.zarr", tmp_path / "crops-out", layout, blurred_as=blurred_as)
+    again = imported(layout, tmp_path / "crops-out", tmp_path / "crops-again.zarr")
+    assert again.transfer_function == "srgb"
+    same(again, reader.open(tmp_path / "crops.zarr"))
+
+
+@pytest.mark.parametrize("layout", ["flat", "gopro"])
+def test_import_then_export_is_the_identity(tmp_path: pathlib.Path, layout: str) -> None:
+    """File by file, once no item is left out: the one that is keeps its number, and its file's name is not there."""
+    run.produce(kinds.make("imported", tmp_path), tmp_path / "0.zarr")
+    files = []
+    for k in range(3):
+        out = tmp_path / f"out-{k}"
+        export.export(tmp_path / f"{k}.zarr", out, layout, blurred_as="blur" if layout == "gopro" else None)
+        files.append({name: data for name, data in kinds.contents(out).items() if name.endswith("png")})
+        imported(layout, out, tmp_path / f"{k + 1}.zarr")
+    assert len(files[0]) == 8
+    assert files[1] == files[2]
+    assert sorted(files[0].values()) == sorted(files[1].values())
+
+
+def tree(folder: pathlib.Path, blurred: str = "blur_gamma", count: int = 3) -> pathlib.Path:
+    for sequence in ("train/GOPR0372_07_00", "train/GOPR0372_11_01", "test/GOPR0384_11_00"):
+        for k in range(count):
+            for each in (blurred, "sharp"):
+                noise(folder / sequence / each / f"{k * 7 + 47:06d}.png")
+    return folder
+
+
+def test_a_tree_says_its_split_its_light_and_how_many_frames(tmp_path: pathlib.Path) -> None:
+    dataset = imported("gopro", tree(tmp_path / "GOPRO"), tmp_path / "a.zarr", partial=True)
+    assert dataset.transfer_function == "gamma2.2"
+    assert [dataset.splits[k] for k in dataset.columns["split"]] == ["train"] * 6 + ["test"] * 3
+    assert dataset.columns["frames"].tolist() == [7] * 3 + [11] * 6
+    sharp = dataset.sources[dataset.columns["source"][4]]
+    assert sharp["name"] == "train/GOPR0372_11_01/sharp/000054.png"
+    blurred = dataset.sources[dataset.columns["blurred_source"][4]]
+    assert blurred["name"] == "train/GOPR0372_11_01/blur_gamma/000054.png"
+    with Image.open(tmp_path / "GOPRO" / blurred["name"]) as image:
+        assert np.array_equal(dataset.read("blurred", [4])[0], np.asarray(image))
+    # Sequences keep their names when the tree is written again.
+    export.export(dataset.path, tmp_path / "again", "gopro")
+    assert len(list((tmp_path / "again" / "test" / "GOPR0384_11_00" / "blur_gamma").iterdir())) == 3
+
+
+def test_numbers_and_sizes_are_held_against_what_was_published(tmp_path: pathlib.Path) -> None:
+    tree(tmp_path / "GOPRO")
+    with pytest.raises(errors.InputError) as raised:
+        importing.maker("gopro", str(tmp_path / "GOPRO"), ASKED)
+    for words in (
+        "train has 6 pairs of 2 sequences, published were 2103 of 22",
+        "test has 3 pairs of 1 sequences, published were 1111 of 11",
+        "images are not 1280x720 px: ",
+        "--partial",
+    ):
+        assert words in str(raised.value)
+    part = importing.maker("gopro", str(tmp_path / "GOPRO" / "train"), ASKED | {"partial": True})
+    assert len(part.pairs) == 6
+
+
+def test_blur_and_blur_gamma_are_never_confused(tmp_path: pathlib.Path) -> None:
+    asked = ASKED | {"partial": True}
+    tree(tmp_path / "GOPRO", "blur")
+    assert importing.maker("gopro", str(tmp_path / "GOPRO"), asked).recipe.transfer == "linear"
+    tree(tmp_path / "GOPRO", "blur_gamma")
+    with pytest.raises(errors.RecipeError, match="--blurred which to import"):
+        importing.maker("gopro", str(tmp_path / "GOPRO"), asked)
+    made = importing.maker("gopro", str(tmp_path / "GOPRO"), asked | {"blurred": "blur_gamma"})
+    assert made.recipe.transfer == "gamma2.2"
+    with pytest.raises(errors.RecipeError, match=r"--transfer linear contradicts .* says gamma2\.2"):
+        importing.maker("gopro", str(tmp_path / "GOPRO"), asked | {"blurred": "blur_gamma", "transfer": "linear"})
+
+
+@pytest.mark.parametrize("layout", ["flat", "webdataset", "kohler"])
+def test_light_that_nothing_names_is_asked_for(tmp_path: pathlib.Path, layout: str) -> None:
+    folder = {"flat": kinds.pair_files, "webdataset": kinds.pair_tars, "kohler": kohler}[layout](tmp_path / "set")
+    asked = ASKED | {"partial": True}
+    with pytest.raises(errors.RecipeError, match=r"Give --transfer gamma2\.2, srgb or linear"):
+        importing.maker(layout, str(folder), asked)
+    assert importing.maker(layout, str(folder), asked | {"transfer": "unknown"}).recipe.transfer == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("blurred", "sharp"),
+    [("input", "target"), ("input_crops", "target_crops"), ("blur_crops", "sharp_crops"), ("lq", "gt")],
+)
+def test_names_of_folders_that_are_in_use(tmp_path: pathlib.Path, blurred: str, sharp: str) -> None:
+    folder = kinds.pair_files(tmp_path / "set", (blurred, sharp))
+    dataset = imported("flat", folder, tmp_path / "a.zarr", transfer="linear")
+    assert [dataset.splits[k] for k in dataset.columns["split"]] == ["train"] * 3 + ["val"]
+    assert [left["name"] for left in dataset.attributes["skipped"]] == [f"train/{sharp}/4.png"]
+
+
+def test_folders_of_other_names_are_named(tmp_path: pathlib.Path) -> None:
+    folder = kinds.pair_files(tmp_path / "set", ("A", "B"))
+    with pytest.raises(errors.RecipeError, match="--blurred NAME --sharp NAME"):
+        importing.maker("flat", str(folder), ASKED | {"transfer": "srgb"})
+    named = ASKED | {"transfer": "srgb", "blurred": "A", "sharp": "B"}
+    assert len(importing.maker("flat", str(folder), named).pairs) == 5
+    with pytest.raises(errors.InputError, match="has no folder C with images"):
+        importing.maker("flat", str(folder), named | {"sharp": "C"})
+    shutil.copytree(folder / "val" / "A", tmp_path / "bare" / "A")
+    shutil.copytree(folder / "val" / "B", tmp_path / "bare" / "B")
+    with pytest.raises(errors.RecipeError, match="say with --split which it is"):
+        importing.maker("flat", str(tmp_path / "bare"), named)
+    assert importing.maker("flat", str(tmp_path / "bare"), named | {"split": "test"}).pairs[0].split == 2
+
+
+def test_what_has_no_partner_or_several_is_left_out_and_listed(tmp_path: pathlib.Path) -> None:
+    folder = kinds.pair_files(tmp_path / "set")
+    noise(folder / "train" / "input" / "alone.png")
+    noise(folder / "val" / "target" / "0.png")  # another split's 0 is not its partner
+    noise(folder / "train" / "target" / "1.bmp")
+    asked = ASKED | {"transfer": "srgb"}
+    dataset = imported("flat", folder, tmp_path / "a.zarr", **asked)
+    assert {left["name"]: left["reason"] for left in dataset.attributes["skipped"]} == {
+        "train/input/alone.png": "has no sharp image of its name",
+        "val/target/0.png": "has no blurred image of its name",
+        "train/input/1.png": "has 2 sharp images of its name",
+        "train/target/1.bmp": "is one of 2 files of that name",
+        "train/target/1.png": "is one of 2 files of that name",
+        "train/target/4.png": dataset.attributes["skipped"][-1]["reason"],
+    }
+    assert dataset.items == 3
+    with pytest.raises(errors.InputError, match=r"train/input/1\.png: has 2 sharp .* Without --strict"):
+        importing.maker("flat", str(folder), asked | {"strict": True})
+
+
+def test_images_of_several_sizes(tmp_path: pathlib.Path) -> None:
+    folder = kinds.pair_files(tmp_path / "set")
+    for name in ("input", "target"):
+        noise(folder / "train" / name / "wide.png", 40, 60)
+        noise(folder / "train" / name / "small.png", 20, 20)
+    noise(folder / "train" / "input" / "odd.png", 41, 50)
+    noise(folder / "train" / "target" / "odd.png", 40, 50)
+    asked = ASKED | {"transfer": "srgb"}
+    with pytest.raises(errors.InputError, match=r"images have 3 sizes: 50x40 \(10\), .* give --size"):
+        importing.maker("flat", str(folder), asked)
+    dataset = imported("flat", folder, tmp_path / "a.zarr", **asked, size=30, per_pair=2)
+    assert dataset.items == 10
+    left = {entry["name"]: entry["reason"] for entry in dataset.attributes["skipped"]}
+    assert left["train/input/odd.png"] == "is 50x41 px and its sharp image 50x40"
+    assert left["train/input/small.png"] == "20x20 px is smaller than the crop of 30x30"
+    for item in range(dataset.items):
+        columns = {name: int(values[item]) for name, values in dataset.columns.items()}
+        for array, source in (("blurred", columns["blurred_source"]), ("sharp", columns["source"])):
+            with Image.open(folder / dataset.sources[source]["name"]) as image:
+                box = (columns["crop_x"], columns["crop_y"], columns["crop_x"] + 30, columns["crop_y"] + 30)
+                assert np.array_equal(dataset.read(array, [item])[0], np.asarray(image.crop(box)))
+
+
+def kohler(folder: pathlib.Path, images: int = 4, paths: int = 12, positions: int = 5) -> pathlib.Path:
+    for image in range(1, images + 1):
+        for path in range(1, paths + 1):
+            noise(folder / f"Blurry{image}_{path}.png")
+            for k in range(1, positions + 1):
+                noise(folder / f"Image{image}" / f"Kernel{path}" / f"GroundTruth{image}_{path}_{k}.png")
+    return folder
+
+
+def test_kohler_pairs_each_exposure_with_its_middle_position(tmp_path: pathlib.Path) -> None:
+    asked = {"transfer": "unknown", "partial": True}
+    dataset = imported("kohler", kohler(tmp_path / "set"), tmp_path / "a.zarr", **asked)
+    assert dataset.items == 48
+    assert {dataset.splits[k] for k in dataset.columns["split"]} == {"test"}
+    names = [source["name"] for source in dataset.sources]
+    assert names[dataset.columns["source"][13]] == "Image2/Kernel2/GroundTruth2_2_3.png"
+    assert names[dataset.columns["blurred_source"][13]] == "Blurry2_2.png"
+    (tmp_path / "set" / "Blurry3_4.png").unlink()
+    with pytest.raises(errors.InputError) as raised:
+        importing.maker("kohler", str(tmp_path / "set"), ASKED | {"transfer": "unknown"})
+    for words in ("missing are Blurry3_4", "GroundTruth1_1 has 5 positions, published were 197 to 200", "not 800x800"):
+        assert words in str(raised.value)
+
+
+def test_lai_pairs_each_blurred_image_with_its_sharp_one(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "cvpr16"
+    for kind in ("manmade", "natural", "people", "saturated", "text"):
+        for number in range(1, 6):
+            noise(folder / "ground_truth" / f"{kind}_0{number}.png")
+            for blur, numbers in (("kernel", ("01", "02", "03", "04")), ("gyro", ("07", "16", "23", "24"))):
+                for k in numbers:
+                    noise(folder / blur / f"{kind}_0{number}_{blur}_{k}.png")
+    both = importing.maker("lai", str(folder), ASKED)
+    assert (len(both.pairs), both.recipe.transfer) == (200, "linear")
+    assert len(both.sources) == 225
+    dataset = imported("lai", folder, tmp_path / "a.zarr", blurred="gyro")
+    assert dataset.items == 100
+    names = [source["name"] for source in dataset.sources]
+    assert names[dataset.columns["source"][5]] == "ground_truth/manmade_02.png"
+    assert names[dataset.columns["blurred_source"][5]] == "gyro/manmade_02_gyro_16.png"
+    (folder / "kernel" / "text_05_kernel_03.png").unlink()
+    (folder / "ground_truth" / "people_01.png").unlink()
+    with pytest.raises(errors.InputError) as raised:
+        importing.maker("lai", str(folder), ASKED)
+    assert "missing are text_05_kernel_03" in str(raised.value)
+    assert "missing are the sharp images people_01" in str(raised.value)
+
+
+def tar_with(path: pathlib.Path, *entries: tarfile.TarInfo) -> pathlib.Path:
+    image = io.BytesIO()
+    Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save(image, "PNG")
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w") as tar:
+        for entry in entries:
+            entry.size = len(image.getvalue()) if entry.isfile() else 0
+            tar.addfile(entry, io.BytesIO(image.getvalue()) if entry.isfile() else None)
+    return path.parent
+
+
+@pytest.mark.parametrize(
+    "name", ["../0.blur.png", "/etc/0.blur.png", "a/../../0.blur.png", "..\\0.blur.png", "C:\\0.blur.png"]
+)
+def test_names_with_path_tricks_are_refused(tmp_path: pathlib.Path, name: str) -> None:
+    folder = tar_with(tmp_path / "set" / "train-000000.tar", tarfile.TarInfo("0.sharp.png"), tarfile.TarInfo(name))
+    with pytest.raises(errors.InputError, match="leads out of its folder; it is refused"):
+        importing.maker("webdataset", str(folder), ASKED | {"transfer": "srgb"})
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_refused(tmp_path: pathlib.Path, kind: bytes) -> None:
+    entry = tarfile.TarInfo("0.blur.png")
+    entry.type, entry.linkname = kind, "/etc/passwd"
+    folder = tar_with(tmp_path / "set" / "train-000000.tar", tarfile.TarInfo("0.sharp.png"), entry)
+    with pytest.raises(errors.InputError, match="is a link or a device; it is refused"):
+        importing.maker("webdataset", str(folder), ASKED | {"transfer": "srgb"})
+
+
+def test_tars_with_doubled_keys_other_fields_and_no_split(tmp_path: pathlib.Path) -> None:
+    names = (
+        "0.lq.png",
+        "0.gt.png",
+        "1.lq.png",
+        "1.lq.png",
+        "1.gt.png",
+        "2.gt.png",
+        "d/0.lq.png",
+        "d/0.gt.png",
+        "3.txt",
+    )
+    folder = tar_with(tmp_path / "set" / "part-0.tar", *map(tarfile.TarInfo, names))
+    asked = ASKED | {"transfer": "srgb"}
+    with pytest.raises(errors.RecipeError, match="not named after a split"):
+        importing.maker("webdataset", str(folder), asked)
+    made = importing.maker("webdataset", str(folder), asked | {"split": "test"})
+    assert [made.sources[pair.blurred].name for pair in made.pairs] == ["part-0.tar/0.lq.png", "part-0.tar/d/0.lq.png"]
+    assert {left.name: left.reason for left in made.left_out} == {
+        "part-0.tar/1.lq.png": "is in its tar more than once",
+        "part-0.tar/1.gt.png": "has no blurred image of its name",
+        "part-0.tar/2.gt.png": "has no blurred image of its name",
+    }
+    (folder / "train-0.tar").write_bytes((folder / "part-0.tar").read_bytes()[:700])
+    with pytest.raises(errors.InputError, match=r"train-0\.tar is damaged, cut short or compressed"):
+        importing.maker("webdataset", str(folder), asked | {"split": "test"})
+
+
+def test_an_export_that_lost_files_or_was_not_finished(pairs: reader.Dataset, tmp_path: pathlib.Path) -> None:
+    export.export(pairs.path, tmp_path / "out", "flat")
+    lost = sorted((tmp_path / "out" / "train" / "input").iterdir())[0]
+    lost.unlink()
+    with pytest.raises(errors.InputError, match="train has 17 pairs that can be used, exported were 18"):
+        importing.maker("flat", str(tmp_path / "out"), ASKED)
+    text = (tmp_path / "out" / "blursynth.json").read_text()
+    (tmp_path / "out" / "blursynth.json").write_text(text.replace('"complete": true', '"complete": false'))
+    with pytest.raises(errors.InputError, match="an export that was not finished"):
+        importing.maker("flat", str(tmp_path / "out"), ASKED)
+
+
+@pytest.mark.parametrize("layout", ["gopro", "flat", "webdataset", "kohler", "lai"])
+def test_folders_without_pairs(tmp_path: pathlib.Path, layout: str) -> None:
+    with pytest.raises(errors.InputError, match="There is no folder"):
+        importing.maker(layout, str(tmp_path / "nowhere"), ASKED)
+    noise(tmp_path / "set" / "photo.png")
+    with pytest.raises(errors.BlursynthError, match=str(tmp_path / "set")):
+        importing.maker(layout, str(tmp_path / "set"), ASKED)
