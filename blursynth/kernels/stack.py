@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from blursynth.kernels import jit, pose, warp
 
+BLOCK = 64  # px of a row of which a layer is seen or not
+
 
 def composite(
     layers: npt.ArrayLike, margin: int, maps: npt.NDArray[np.float64], weights: npt.ArrayLike, view: pose.View
@@ -25,7 +27,8 @@ def composite(
     warp.check(source.shape[2:], margin, maps[0], shares, view)
     left, top = -view.centre_x, -view.centre_y
     boxes = np.array([_box(layer[3]) for layer in source])
-    _composite(source, boxes, margin, np.ascontiguousarray(maps), shares, left, top, result)
+    opaque = bool((source[0, 3] == 1).all())
+    _composite(source, boxes, opaque, margin, np.ascontiguousarray(maps), shares, left, top, result)
     return result
 
 
@@ -88,6 +91,7 @@ def _unseen(
 def _composite(
     layers: warp.Floats32,
     boxes: npt.NDArray[np.float64],
+    opaque: bool,
     margin: int,
     maps: npt.NDArray[np.float64],
     weights: warp.Floats32,
@@ -114,21 +118,29 @@ def _composite(
                     continue
                 seen.fill(warp.ZERO)
                 for layer in range(depth):
-                    x, y = left + first, top + row
-                    column, line = margin + first, margin + row
-                    if _unseen(maps[layer, t], x, y, column, line, width, boxes[layer], (rows, columns)):
-                        continue
-                    warp.displace(maps[layer, t], x, y, column, line, (rows, columns), width, work, offset)
-                    for j in range(warp.RED, warp.WORK):
-                        work[j] = warp.ZERO
                     base = layer * planes * plane + (margin + row) * columns + margin + first
-                    warp.add_colours(flat, base, plane, columns, width, work, offset)
-                    _add_alpha(flat, base + warp.CHANNELS * plane, columns, width, work, offset)
-                    for channel in range(warp.CHANNELS):
-                        start = channel * warp.TILE
-                        for j in range(width):
-                            behind = warp.ONE - work[warp.ALPHA + j]
-                            seen[start + j] = work[warp.RED + start + j] + seen[start + j] * behind
+                    behind_all = layer == 0 and opaque
+                    block = width if behind_all else BLOCK
+                    for begin in range(0, width, block):
+                        part = min(block, width - begin)
+                        x, y = left + first + begin, top + row
+                        column, line = margin + first + begin, margin + row
+                        if _unseen(maps[layer, t], x, y, column, line, part, boxes[layer], (rows, columns)):
+                            continue
+                        warp.displace(maps[layer, t], x, y, column, line, (rows, columns), part, work, offset)
+                        for j in range(warp.RED, warp.WORK):
+                            work[j] = warp.ZERO
+                        warp.add_colours(flat, base + begin, plane, columns, part, work, offset)
+                        if behind_all:
+                            for j in range(seen.size):
+                                seen[j] = work[warp.RED + j]
+                            continue
+                        _add_alpha(flat, base + begin + warp.CHANNELS * plane, columns, part, work, offset)
+                        for channel in range(warp.CHANNELS):
+                            start = channel * warp.TILE
+                            over, under = work[warp.RED + start :], seen[start + begin :]
+                            for j in range(part):
+                                under[j] = over[j] + under[j] * (warp.ONE - work[warp.ALPHA + j])
                 for j in range(total.size):
                     total[j] = total[j] + share * seen[j]
             for j in range(width):

@@ -59,6 +59,8 @@ def read_numbers(path: pathlib.Path) -> npt.NDArray[np.int32]:
 
 def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
     """A map (H, W) at another size, each pixel as the one whose area holds its middle: numbers are never mixed."""
+    if values.shape == (height, width):
+        return values
     rows, columns = (
         ((np.arange(extent) + 0.5) * now / extent).astype(np.intp)
         for extent, now in ((height, values.shape[0]), (width, values.shape[1]))

@@ -118,9 +118,10 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         """The items twice (made, and while encoded), the largest photo, and a crop with its margin as light."""
         height, width = self.frame
         margin = min(height, width) if self.recipe.motion is None else int(self.recipe.motion.maximum) + 2
-        light = (height + 2 * margin) * (width + 2 * margin) * (3 * 9 + 16 * self._layers)
+        mapped = self.recipe.depth_maps is not None
+        light = (height + 2 * margin) * (width + 2 * margin) * (3 * 9 + 16 * self._layers + 64 * mapped)
         unstored = 0 if self.recipe.store_path else items * (self.recipe.knots * 24 + height * width * 4)
-        return 2 * items * self.schema.bytes_per_item + unstored + 2 * self.largest_photo + light
+        return 2 * items * self.schema.bytes_per_item + unstored + (2 + 4 * mapped) * self.largest_photo + light
 
     @property
     def _layers(self) -> int:

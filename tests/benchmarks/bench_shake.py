@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import reference_shake
 
-from blursynth.kernels import field, pose, psf, trajectory, warp
+from blursynth.kernels import field, pose, psf, stack, trajectory, warp
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -104,6 +104,48 @@ def shakes() -> None:
         row(name, best(ours), "warpPerspective", best(by_opencv, 2))
 
 
+def layered() -> None:
+    """Objects over a background that the camera blurs, and the planes of a depth map; 256x256, 40 px of motion."""
+    view, margin = pose.View(256, 256, 256.0, 127.5, 127.5), 50
+    path = walk(view, 40)
+    samples = pose.samples(path, view, [0.0], 1.0)
+    back = pose.maps(samples.pose_T6, view.focal, 0.0)[1]
+    window = np.random.default_rng(0).random((1, 4, 256 + 2 * margin, 256 + 2 * margin), np.float32)
+    window[:, 3] = 1
+    for name, boxes in (
+        ("2 objects of 80x80", [(90, 90, 80, 80), (180, 160, 80, 80)]),
+        ("8 planes, each a band of 40 rows more", [(44 * k, 0, 356, 356) for k in range(1, 8)]),
+    ):
+        alphas = [np.zeros(window.shape[2:], np.float32) for _ in boxes]
+        for alpha, (top, left, height, width) in zip(alphas, boxes, strict=True):
+            alpha[top : top + height, left : left + width] = 1
+        layers = np.concatenate([window, *(window * alpha for alpha in alphas)])
+        maps = np.repeat(back[None], len(layers), axis=0)
+        pictures = [np.ascontiguousarray(layer.transpose(1, 2, 0)) for layer in layers]
+        centre = np.array([[1, 0, margin + view.centre_x], [0, 1, margin + view.centre_y], [0, 0, 1.0]])
+        matrices = [
+            centre @ np.linalg.inv(reference_shake.homography(each, view.focal, 0.0)) @ np.linalg.inv(centre)
+            for each in samples.pose_T6
+        ]
+
+        def ours(layers: Floats32 = layers, maps: npt.NDArray[np.float64] = maps) -> Floats32:
+            return stack.composite(layers, margin, maps, samples.weights_RT, view)
+
+        def by_opencv(pictures: list[Floats32] = pictures, matrices: list[npt.NDArray[np.float64]] = matrices) -> None:
+            total = np.zeros((*pictures[0].shape[:2], 3), np.float32)
+            for matrix, share in zip(matrices, samples.weights_RT[0], strict=True):
+                seen = np.zeros_like(total)
+                for picture in pictures:
+                    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+                    now = cv2.warpPerspective(picture, matrix, picture.shape[1::-1], flags=flags)
+                    seen = now[..., :3] + seen * (1 - now[..., 3:])
+                total += share * seen
+
+        ours()
+        title = f"{name} over a background, 256x256 RGB, {len(matrices)} moments"
+        row(title, best(ours), "warpPerspective", best(by_opencv, 2))
+
+
 def walk(view: pose.View, motion: float) -> Floats32:
     """A camera path whose fastest pixels move `motion` px."""
     steps = np.random.default_rng(1).normal(size=(200, 6)) * [1, 1, 1, 0, 0, 0]
@@ -120,3 +162,4 @@ if __name__ == "__main__":
     print(f"load {os.getloadavg()[0]:.1f}, one core\n\n| work | ours | peer | ratio |\n|---|---|---|---|")
     fields()
     shakes()
+    layered()

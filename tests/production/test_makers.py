@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import clip_files
+import kinds
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -58,13 +59,17 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 KINDS = ["trajectories", "psfs", "convolve", "convolve with paths", "convolve scenes", "average-frames"]
+SHAKEN = ["photos shaken", "photos shaken at depths", "photos with moving objects"]
 
 
-@pytest.fixture(params=KINDS)
-def made_by(request: pytest.FixtureRequest, paths: str, photos: str, clips: str) -> Any:
+@pytest.fixture(params=KINDS + SHAKEN)
+def made_by(request: pytest.FixtureRequest, paths: str, photos: str, clips: str, tmp_path: pathlib.Path) -> Any:
     """A function from a shard length to each kind of maker."""
 
     def make(shard_length: int | None = None) -> maker.Maker:
+        if request.param in SHAKEN:
+            made = kinds.make(request.param, tmp_path / "inputs")
+            return maker.with_shard_length(made, shard_length) if shard_length else made
         options = CONVOLVE | {"shard_length": shard_length}
         if request.param == "trajectories":
             return trajectory_maker(shard_length=shard_length)
