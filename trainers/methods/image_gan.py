@@ -94,6 +94,9 @@ class ImageGAN(method.Method):
         """What the sides of the generator's images must be multiples of."""
         return 1
 
+    def sides_are_multiples_of(self) -> int:
+        return self.generator_divisor(self.config)
+
     def __init__(self, config: Any, device: torch.device) -> None:
         self.config = config
         self.device = device
