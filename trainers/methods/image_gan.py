@@ -9,7 +9,7 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 import torch
@@ -46,8 +46,6 @@ class Config(recipe_file.Model):
     """Of the perceptual loss."""
     adversarial_weight: NotNegative = 1.0
     """0 leaves the discriminator out altogether."""
-    adversarial: Literal["cross-entropy", "relativistic-average"] = "cross-entropy"
-    """-log D (non-saturating), or each kind of image compared with the mean of the other."""
     conditional: bool
     """The discriminator sees the blurred image beside the one that it judges."""
     perceptual: perceptual_features.Config = perceptual_features.Config()
@@ -74,6 +72,8 @@ class ImageGAN(method.Method):
 
     title: ClassVar[str]
     """Who published it, for `describe`."""
+    relativistic: ClassVar[bool] = False
+    """The adversarial term compares each kind of image with the mean of the other, rather than being -log D."""
 
     @classmethod
     def for_restoring(cls, config: Any) -> Any:
@@ -167,7 +167,8 @@ class ImageGAN(method.Method):
             lines.append(f"  {config.content_weight:g} x perceptual: {words}, weights {weights}")
         if config.adversarial_weight > 0:
             seen = "with the blurred image" if config.conditional else "by themselves"
-            lines.append(f"  {config.adversarial_weight:g} x adversarial: {config.adversarial}, images judged {seen}")
+            kind = "relativistic average" if self.relativistic else "cross-entropy, non-saturating"
+            lines.append(f"  {config.adversarial_weight:g} x adversarial: {kind}, images judged {seen}")
         return "\n".join(lines)
 
     def _train_discriminator(
@@ -179,7 +180,7 @@ class ImageGAN(method.Method):
     ) -> dict[str, torch.Tensor]:
         sharp_scores = self._scores(discriminator, blurred_NCHW, sharp_NCHW)
         restored_scores = self._scores(discriminator, blurred_NCHW, restored_NCHW)
-        if self.config.adversarial == "relativistic-average":
+        if self.relativistic:
             term = losses.relativistic_average(sharp_scores, restored_scores)
         else:
             term = 2.0 * losses.gan_critic(sharp_scores, restored_scores)  # which is half of the published sum
@@ -203,7 +204,7 @@ class ImageGAN(method.Method):
             # Its own gradients are not needed here, only what flows through it.
             self.discriminator.requires_grad_(False)
             scores_NCHW = self._scores(self.discriminator, blurred_NCHW, restored_NCHW)
-            if config.adversarial == "relativistic-average":
+            if self.relativistic:
                 with torch.no_grad():
                     sharp_scores_NCHW = self._scores(self.discriminator, blurred_NCHW, sharp_NCHW)
                 loss = losses.relativistic_average(scores_NCHW, sharp_scores_NCHW)
