@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,dev]'
 	touch $(INSTALLED)
 
 # Procedural scenes -> blurred pairs -> a small DeblurGAN on the CPU -> held-out images restored. Offline; run again to

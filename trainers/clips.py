@@ -28,6 +28,13 @@ ENDINGS = frozenset(
 Restore = Callable[[torch.Tensor], torch.Tensor]
 """float32 (1, 3, H, W) in [0, 1] to the same."""
 
+EXACTLY = (
+    reformatter.Interpolation.BICUBIC
+    | reformatter.Interpolation.ACCURATE_RND
+    | reformatter.Interpolation.FULL_CHR_H_INT
+)
+"""How colours are converted: FFmpeg's shortcut for halved colour planes darkens by more than one code."""
+
 _CODEC = "libx264"
 _QUALITY = "14"  # x264's constant rate factor: below 18 nobody sees a difference
 _BT709 = 1  # number of ITU-T H.273, for primaries, transfer and matrix alike
@@ -134,7 +141,8 @@ def _ticks(index: video.Index, rate: fractions.Fraction) -> tuple[npt.NDArray[np
 def _rgb(frame: av.VideoFrame, index: video.Index) -> npt.NDArray[np.uint8]:
     """(H, W, 3) as stored, by the matrix that the file says, or BT.601 where it says none."""
     matrix = _MATRICES[index.coding.matrix] if index.coding else None
-    return frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray().astype(np.uint8, copy=False)
+    exact = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=EXACTLY)
+    return exact.to_ndarray().astype(np.uint8, copy=False)
 
 
 def _decoded(packet: Any) -> list[Any]:

@@ -54,7 +54,9 @@ class GaussianPyramid(nn.Module):
         assert height % 2 == width % 2 == 0, f"{width}x{height} cannot be halved"
         padded_NCHW = images_NCHW
         for axis, length in ((2, height), (3, width)):
-            place = torch.arange(-_REACH, length + _REACH, device=images_NCHW.device) % (2 * length)
+            place = torch.arange(-_REACH, length + _REACH, device=images_NCHW.device)
+            # The remainder by a tensor, the only one that an ONNX graph has for a length that is not known yet.
+            place = torch.remainder(place, torch.full_like(place, 2 * length))
             padded_NCHW = padded_NCHW.index_select(axis, torch.where(place < length, place, 2 * length - 1 - place))
         weights = self.filter_11HW.expand(channels, 1, -1, -1)
         return functional.conv2d(padded_NCHW, weights, stride=2, groups=channels)

@@ -23,10 +23,11 @@ def quiet(done: int, total: int) -> None:
 
 def frames(path: pathlib.Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        decoded = [
-            frame.reformat(format="rgb24", src_colorspace=frame.colorspace) for frame in container.decode(video=0)
+        exact = [
+            frame.reformat(format="rgb24", src_colorspace=frame.colorspace, interpolation=clips.EXACTLY)
+            for frame in container.decode(video=0)
         ]
-        return np.stack([frame.to_ndarray() for frame in decoded])
+        return np.stack([frame.to_ndarray() for frame in exact])
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 63)])

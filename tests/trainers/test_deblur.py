@@ -1,17 +1,18 @@
-"""`python -m trainers.deblur`: any photo in, a PNG of the same name and size out."""
+"""`python -m trainers.deblur`: any photo or clip in, one of the same name and size out."""
 
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import clip_files
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from blursynth import recipe_file
-from blursynth.media import photos
-from trainers import checkpoint, deblur, recipe, restoring, terminal
+from blursynth.media import photos, video
+from trainers import checkpoint, deblur, pictures, recipe, restoring, terminal
 
 
 @pytest.fixture
@@ -138,3 +139,56 @@ def test_a_checkpoint_whose_method_is_unknown_here(
     checkpoint.save(model / "last.safetensors", checkpoint.About(**{**vars(about), "recipe": renamed}), network)
     assert run(model, folder, "-o", tmp_path / "out") == 2
     assert "no training method 'unheard-of'" in capsys.readouterr().err
+
+
+def test_clips_and_photos_of_a_folder_are_restored_together(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = clip_files.moving(5, 32, 48)
+    clip_files.write(folder / "below" / "clip.mov", scene, rate=25)
+    (folder / "broken.mp4").write_text("no video")
+    assert run(model, folder, "-o", tmp_path / "out", "--no-dropout") == 2
+    said = capsys.readouterr()
+    assert "Restored 4 of 5 photos and clips" in said.out
+    assert "broken.mp4 is not a video" in said.err
+    found = video.index(tmp_path / "out" / "below" / "clip.mp4")
+    assert (found.frames, found.height, found.width) == (5, 32, 48)
+    np.testing.assert_allclose(found.seconds, np.arange(5) / 25)
+    assert not list((tmp_path / "out").rglob("*partial*"))
+
+
+def test_flags_reach_the_network(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+    kind = restoring.Restorer
+
+    def noted(network: Any, device: torch.device, given: restoring.Limits) -> restoring.Restorer:
+        limits.append(given)
+        return kind(network, device, given)
+
+    monkeypatch.setattr(restoring, "Restorer", noted)
+    flags = ("--tile", "300", "--memory", "0.5", "--self-ensemble", "--bits", "16")
+    assert run(model, folder / "a.png", "-o", tmp_path / "out", *flags) == 0
+    assert limits == [restoring.Limits(side=300, memory=2**29, ensemble=True)]
+    assert pictures._read_deep(tmp_path / "out" / "a.png") is not None
+
+
+@pytest.mark.parametrize("flags", [("--tile", "0"), ("--memory", "-1"), ("--memory", "nan"), ("--bits", "12")])
+def test_flags_that_cannot_be_meant_are_refused(
+    flags: tuple[str, str], model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(SystemExit):
+        run(model, folder, "-o", tmp_path / "out", *flags)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pictures, "read", lambda _: pytest.fail("work began"))
+    assert run(model, folder, "-o", tmp_path / "file") == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    assert run(model, folder, "-o", tmp_path / "out") == 2
+    assert "no permission" in capsys.readouterr().err

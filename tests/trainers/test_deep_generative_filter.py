@@ -189,7 +189,7 @@ def test_the_paper_is_the_default() -> None:
         0.5,
         False,
     )
-    assert (found.conditional, found.global_skip, found.adversarial) == (True, True, "cross-entropy")
+    assert (found.conditional, found.global_skip) == (True, True)
     features = found.perceptual
     assert (features.network, features.tap, features.after_activation) == ("vgg16", "conv3_3", True)
     assert config(perceptual={"weights": "random"}).perceptual.network == "vgg16"

@@ -139,6 +139,10 @@ def test_schedule_drops_multiply() -> None:
         ("deepdeblur-k1", {"scales": 1}),
         ("deepdeblur-k2", {"scales": 2}),
         ("deepdeblur-release", {"variant": "release"}),
+        ("deep-generative-filter", {"name": "deep-generative-filter"}),
+        ("light-deblurgan", {"name": "light-deblurgan"}),
+        ("pix2pix", {"name": "pix2pix"}),
+        ("resgan", {"name": "resgan"}),
     ],
 )
 def test_published_settings_spell_out_what_their_variant_is(name: str, differs: dict[str, object]) -> None:

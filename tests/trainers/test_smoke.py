@@ -1,7 +1,7 @@
 """Every smoke recipe trains: its content loss falls by 30 % at least, and it restores images, not grey.
 
-A recipe on a pixel loss alone begins near the identity, thanks to the global skip, so its loss has no 30 % to fall:
-it has to restore held-out images better than it found them instead.
+A network that adds its correction to the blurred image and begins with next to none has a loss that is low from the
+start and no 30 % to fall: it has to restore held-out images better than it found them instead.
 """
 
 import json
@@ -23,6 +23,8 @@ SMOKE = sorted(
 )
 CONTENT = ("perceptual", "content", "pixel")
 """Terms that compare a restored image with its sharp one."""
+BEGIN_NEAR_THE_IDENTITY = ("demo", "light-deblurgan")
+"""Those without norms, whose initial weights are made for that (`networks.initialise`)."""
 
 
 @pytest.mark.slow
@@ -37,7 +39,7 @@ def test_smoke_recipe_learns(path: pathlib.Path, tmp_path: pathlib.Path, monkeyp
     assert terminal.exit_code(run.main, [str(path), "--out", "run", "--device", "cpu", "--threads", "2"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     content = [sum(line["loss"].get(term, 0.0) for term in CONTENT) for line in lines if line["kind"] == "train"]
-    if "pixel" not in lines[0]["loss"]:
+    if path.stem not in BEGIN_NEAR_THE_IDENTITY:
         assert np.mean(content[-5:]) <= 0.7 * content[0]
     else:
         last = [line for line in lines if line["kind"] == "validation"][-1]

@@ -10,7 +10,7 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 import torch
@@ -47,8 +47,6 @@ class Config(recipe_file.Model):
     """Of the perceptual loss."""
     adversarial_weight: NotNegative = 1.0
     """0 leaves the discriminator out altogether."""
-    adversarial: Literal["cross-entropy", "relativistic-average"] = "cross-entropy"
-    """-log D (non-saturating), or each kind of image compared with the mean of the other."""
     conditional: bool
     """The discriminator sees the blurred image beside the one that it judges."""
     perceptual: perceptual_features.Config = perceptual_features.Config()
@@ -89,6 +87,8 @@ class ImageGAN(method.Method):
     accumulates: ClassVar[bool] = True
     title: ClassVar[str]
     """Who published it, for `describe`."""
+    relativistic: ClassVar[bool] = False
+    """The adversarial term compares each kind of image with the mean of the other, rather than being -log D."""
 
     @classmethod
     def for_restoring(cls, config: Any) -> Any:
@@ -108,6 +108,9 @@ class ImageGAN(method.Method):
     def generator_divisor(config: Any) -> int:  # noqa: ARG004
         """What the sides of the generator's images must be multiples of."""
         return 1
+
+    def sides_are_multiples_of(self) -> int:
+        return self.generator_divisor(self.config)
 
     def __init__(self, config: Any, device: torch.device) -> None:
         self.config = config
@@ -197,13 +200,14 @@ class ImageGAN(method.Method):
             lines.append(f"  {config.content_weight:g} x perceptual: {words}, weights {weights}")
         if config.adversarial_weight > 0:
             seen = "with the blurred image" if config.conditional else "by themselves"
-            lines.append(f"  {config.adversarial_weight:g} x adversarial: {config.adversarial}, images judged {seen}")
+            kind = "relativistic average" if self.relativistic else "cross-entropy, non-saturating"
+            lines.append(f"  {config.adversarial_weight:g} x adversarial: {kind}, images judged {seen}")
         return "\n".join(lines)
 
     def _discriminator_terms(self, discriminator: torch.nn.Module, seen: "Triple") -> dict[str, torch.Tensor]:
         sharp_scores = self._scores(discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
         restored_scores = self._scores(discriminator, seen.blurred_NCHW, seen.restored_NCHW)
-        if self.config.adversarial == "relativistic-average":
+        if self.relativistic:
             return {"discriminator": losses.relativistic_average(sharp_scores, restored_scores)}
         return {"discriminator": 2.0 * losses.gan_critic(sharp_scores, restored_scores)}  # half of the published sum
 
@@ -220,7 +224,7 @@ class ImageGAN(method.Method):
             terms["perceptual"] = config.content_weight * distance
         if self.discriminator is not None:
             scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.restored_NCHW)
-            if config.adversarial == "relativistic-average":
+            if self.relativistic:
                 with torch.no_grad():
                     sharp_scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
                 loss = losses.relativistic_average(scores_NCHW, sharp_scores_NCHW)

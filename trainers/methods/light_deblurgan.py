@@ -52,8 +52,6 @@ class LightDeblurGANConfig(image_gan.Config):
     """Section 2.7 abandons it."""
     content_weight: image_gan.NotNegative = 100.0
     """Lambda of equation 7."""
-    adversarial: Literal["cross-entropy", "relativistic-average"] = "relativistic-average"
-    """Equations 5 to 7."""
     conditional: bool = False
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
 
@@ -63,6 +61,8 @@ class LightDeblurGAN(image_gan.ImageGAN):
 
     Config: ClassVar[type[recipe_file.Model]] = LightDeblurGANConfig
     title: ClassVar[str] = "The light model (Li et al.)"
+    relativistic: ClassVar[bool] = True
+    """Equations 5 to 7."""
     divisor: ClassVar[int] = 4
     smallest: ClassVar[int] = 8
 

@@ -110,6 +110,10 @@ class Method(abc.ABC):
         Behaves as the paper's test time does, with no gradient kept; the networks' training modes are left as found.
         """
 
+    def sides_are_multiples_of(self) -> int:
+        """What the sides of an image must be multiples of for `restore` to take it without continuing it."""
+        return type(self).divisor
+
     @abc.abstractmethod
     def describe(self) -> str:
         """Lines for a person: variant, networks with their layers and parameters, losses with their weights."""
