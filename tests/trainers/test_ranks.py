@@ -39,7 +39,8 @@ def test_two_processes_have_the_losses_of_one_for_every_method() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     expected = two_processes.curves()
-    assert found.keys() == expected.keys() == golden_curves.SETTINGS.keys()
+    assert found.keys() == expected.keys() == golden_curves.SETTINGS.keys() | {"spread"}
+    assert expected["spread"] == {"loss": [4 * 6.5], "gradient": [4 * 6.5]}  # w^2 times the variance 6.5 of x
     for setting, terms in expected.items():
         assert found[setting].keys() == terms.keys()
         for name, values in terms.items():
