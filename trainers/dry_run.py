@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from blursynth import errors, recipe_file
-from trainers import data, memory, methods, ranks, recipe, session, validation
+from trainers import cost, data, methods, ranks, recipe, session, validation
 
 SIZES = ((256, 256), (720, 1280))
 """Heights and widths of the photos whose restoration is counted."""
@@ -113,17 +113,17 @@ def _costs(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device) 
     if not all(patch):
         return ["Arithmetic and memory depend on the data, which are not there."]
     batch = max(1, wanted.data.batch // ranks.asked_for())
-    step = memory.of_step(wanted, patch, batch)
-    there = memory.room(device)
+    step = cost.of_step(wanted, patch, batch)
+    there = cost.room(device)
     lines = [
         f"Multiply-adds of a step, patches of {patch[1]}x{patch[0]}: {step.multiply_adds / 1e9:,.4g} G",
         f"Estimated memory of a step: {step.peak / 2**30:.3g} GiB, of which weights and optimisers "
         f"{step.kept / 2**30:.3g} GiB; {device} has {there / 2**30:.3g} GiB",
     ]
-    if step.peak > there * memory.USABLE:
-        lines.append(f"This would not fit: {memory.explanation(wanted, patch, device)}")
+    if step.peak > there * cost.USABLE:
+        lines.append(f"This would not fit: {cost.explanation(wanted, patch, device)}")
     for height, width in SIZES:
-        photo = memory.of_restoring(wanted, (height, width))
+        photo = cost.of_restoring(wanted, (height, width))
         lines.append(
             f"Restoring {width}x{height}: {photo.multiply_adds / 1e9:,.4g} G multiply-adds, "
             f"{photo.peak / 2**30:.3g} GiB"

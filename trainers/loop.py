@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from blursynth import errors
-from trainers import checkpoint, data, memory, ranks, recorder, session
+from trainers import checkpoint, cost, data, ranks, recorder, session
 from trainers.methods import method
 
 
@@ -79,9 +79,9 @@ def _step(run: session.Session, state: recorder.State, drawn: data.Drawn) -> lis
     try:
         state.add(run.method.step(batches))
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not memory.ran_out(error):
+        if not cost.ran_out(error):
             raise
-        raise memory.explanation(run.recipe, run.data.patches.size, run.device) from None
+        raise cost.explanation(run.recipe, run.data.patches.size, run.device) from None
     if run.average is not None:
         run.average.update(state.step)
     state.step += 1

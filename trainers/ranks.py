@@ -7,7 +7,7 @@ import datetime
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import distributed
@@ -100,6 +100,30 @@ def mean(values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     together = torch.stack(list(values.values()))
     distributed.all_reduce(together)
     return dict(zip(values, (together / count()).unbind(), strict=True))
+
+
+def mean_everywhere(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over the processes, differentiable: with `average_gradients`, as one process has it."""
+    if count() == 1:
+        return value
+    found: torch.Tensor = _MeanEverywhere.apply(value)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _MeanEverywhere(torch.autograd.Function):
+    """Each process's loss depends on every process's value, so that gradients are exchanged, too."""
+
+    @staticmethod
+    def forward(context: Any, value: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total / count()
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total / count()
 
 
 def average_gradients(parameters: Iterable[torch.Tensor]) -> None:

@@ -74,10 +74,10 @@ class Engine(recipe_file.Model):
     `precision`: "float32"; "tf32", float32 whose products a GPU rounds to 10 bits; "bfloat16", in which restoring
     networks and perceptual features run, while losses, gradients' sums and weights stay in float32, and critics under
     a gradient penalty are as with "tf32". `channels_last`: the layout of images and weights; left out, what the device
-    is faster with.
-    `compile`: torch.compile for the same networks. `accumulate`: into how many parts a batch is cut, one at a time in
-    memory. `clip`: the largest norm of each optimiser's gradient, 0 for any. `average`: the decay per step of a
-    running mean of the restoring network's weights (EMA), 0 for none; what validates and restores is then the mean.
+    is faster with. `compile`: torch.compile for the same networks. `accumulate`: into how many parts a batch is cut,
+    one at a time in memory. `clip`: the largest norm of each optimiser's gradient, 0 for any. `average`: the decay per
+    step of a running mean of the restoring network's weights (EMA), 0 for none; what validates and restores is then
+    the mean.
     """
 
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"

@@ -1,5 +1,6 @@
 """Sample sheets: one row an image, blurred, restored and sharp from left to right."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,29 +20,29 @@ _GREY = 127
 def sheet(rows: Sequence[Sequence[npt.NDArray[np.uint8]]], captions: Sequence[Sequence[str]]) -> npt.NDArray[np.uint8]:
     """One picture, uint8 (H, W, 3), of rows of images, uint8 (h, w, 3), with a caption under each.
 
-    The images of a row have one size.
+    The images of a row have one size. Columns are as wide as their widest image or caption.
     """
     cut = [[_centre(image) for image in row] for row in rows]
+    font = ImageFont.load_default(size=13)
+    widths = [
+        max(max(image.shape[1] for image in images), *(math.ceil(font.getlength(text)) for text in texts))
+        for images, texts in zip(zip(*cut, strict=True), zip(*captions, strict=True), strict=True)
+    ]
     height = sum(row[0].shape[0] + CAPTION + GAP for row in cut) + GAP
-    width = max(sum(image.shape[1] + GAP for image in row) for row in cut) + GAP
-    canvas = np.full((height, width, 3), _GREY, np.uint8)
+    canvas = np.full((height, sum(width + GAP for width in widths) + GAP, 3), _GREY, np.uint8)
     texts = []
     top = GAP
     for row, row_captions in zip(cut, captions, strict=True):
         left = GAP
-        for image, caption in zip(row, row_captions, strict=True):
+        for image, caption, width in zip(row, row_captions, widths, strict=True):
             canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
             texts.append(((left, top + image.shape[0] + 1), caption))
-            left += image.shape[1] + GAP
+            left += width + GAP
         top += row[0].shape[0] + CAPTION + GAP
-    return _written(canvas, texts)
-
-
-def _written(canvas: npt.NDArray[np.uint8], texts: list[tuple[tuple[int, int], str]]) -> npt.NDArray[np.uint8]:
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     for place, text in texts:
-        pen.text(place, text, fill="white", font=ImageFont.load_default(size=13))
+        pen.text(place, text, fill="white", font=font)
     return np.array(picture)
 
 

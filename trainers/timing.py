@@ -17,7 +17,7 @@ import torch
 
 import blursynth
 from blursynth import recipe_file
-from trainers import augmentation, data, engine, memory, methods, recipe, recorder, session
+from trainers import augmentation, cost, data, engine, methods, recipe, recorder, session
 
 _WARMING = 2
 """Steps before the clock starts: allocations, the choice of algorithms, compilation."""
@@ -86,7 +86,7 @@ def _measure(text: str, device_name: str, effort: Effort) -> Row:
     try:
         return _filled(row, wanted, device, effort)
     except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not memory.ran_out(error):
+        if not cost.ran_out(error):
             raise
         return row
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blursynth import recipe_file
-from trainers import dry_run, memory, recipe
+from trainers import cost, dry_run, recipe
 
 CPU = torch.device("cpu")
 TRAINING = sorted((recipe_file.shipped_folder() / "training").glob("*.toml"))
@@ -59,7 +59,7 @@ def test_deepdeblur_is_counted_as_its_layers_say() -> None:
 
 
 def test_what_would_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "room", lambda device: 2 * 2**30)  # noqa: ARG005
+    monkeypatch.setattr(cost, "room", lambda device: 2 * 2**30)  # noqa: ARG005
     said = dry_run.describe(recipe.load("deepdeblur", ["data.batch=4"]), CPU)
     assert "This would not fit: " in said
     assert "By estimate a batch of 1 fits: set data.batch to it, or keep the batch in parts with" in said

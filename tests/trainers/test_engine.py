@@ -304,6 +304,15 @@ def test_a_critic_that_runs_away_stops_and_names_its_loss(tmp_path: pathlib.Path
         checks.losses({"content": math.inf})
 
 
+def test_a_run_whose_critic_runs_away_stops(started: Callable[..., session.Session]) -> None:
+    run = started("deblurgan paper", guard={"critic": 1e-9})
+    with pytest.raises(
+        guard.TrainingDivergedError,
+        match=r'critic ran away: the loss "\w+" is .*, beyond guard\.critic = 1e-09, before the first checkpoint',
+    ):
+        loop.train(run, run.recipe.folder)
+
+
 def test_a_constant_image_stops_with_the_last_good_checkpoint(started: Callable[..., session.Session]) -> None:
     run = started("deepdeblur paper", guard={"after": 12}, schedule={"flat": 24.0}, output={"checkpoint_every": 8})
     step, made = run.method.step, iter(range(1, 100))

@@ -208,6 +208,12 @@ def test_sheets_show_blurred_restored_and_sharp(start: Callable[..., session.Ses
     picture = photos.read(sheets[-1])
     assert run.held_out is not None
     blurred, sharp = next(iter(run.held_out))
+    # Columns are as wide as their captions.
+    (place,) = (
+        left for left in range(4, picture.shape[1] - 16) if np.array_equal(picture[4:20, left : left + 16], sharp)
+    )
+    assert place > 2 * (16 + 4)
     assert np.array_equal(picture[4:20, 4:20], blurred)
-    assert np.array_equal(picture[4:20, 44:60], sharp)
-    assert not np.array_equal(picture[4:20, 24:40], blurred)
+    between = (picture[4:20, 20:place] != 127).any(axis=(0, 2))
+    assert between.sum() <= 16  # the restored image alone
+    assert between.any()

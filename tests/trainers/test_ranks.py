@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,8 @@ def test_two_processes_have_the_losses_of_one_for_every_method() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     expected = two_processes.curves()
-    assert found.keys() == expected.keys() == golden_curves.SETTINGS.keys()
+    assert found.keys() == expected.keys() == golden_curves.SETTINGS.keys() | {"spread"}
+    assert expected["spread"] == {"loss": [4 * 6.5], "gradient": [4 * 6.5]}  # w^2 times the variance 6.5 of x
     for setting, terms in expected.items():
         assert found[setting].keys() == terms.keys()
         for name, values in terms.items():
@@ -71,11 +73,21 @@ def lines(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+def assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """Two logs are equal but for rounding in float32."""
+    assert [(line["kind"], line["images"]) for line in found] == [(line["kind"], line["images"]) for line in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        if ours["kind"] == "train":
+            assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3, abs=1e-6)
+        else:
+            assert ours["psnr"] == pytest.approx(theirs["psnr"], abs=1e-2)
+
+
 @pytest.mark.slow
 def test_torchrun_trains_as_one_process_does(command: Callable[..., list[str]], tmp_path: pathlib.Path) -> None:
-    assert terminal.exit_code(run.main, command("one", 32)) == 0
+    assert terminal.exit_code(run.main, command("one", 32, keep_every=16)) == 0
     done = subprocess.run(
-        [*TORCHRUN, "-m", "trainers.run", *command("two", 32)],
+        [*TORCHRUN, "-m", "trainers.run", *command("two", 32, keep_every=16)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -83,16 +95,17 @@ def test_torchrun_trains_as_one_process_does(command: Callable[..., list[str]], 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("32 images seen.") == 1
-    one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
-    assert [(line["kind"], line["images"]) for line in one] == [(line["kind"], line["images"]) for line in two]
-    for ours, theirs in zip(one, two, strict=True):
-        if ours["kind"] == "train":
-            assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-3, abs=1e-6)
-        else:
-            assert theirs["psnr"] == pytest.approx(ours["psnr"], abs=1e-2)
-    # What the two made, one goes on with, and the other way round.
-    for folder in ("one", "two"):
-        assert checkpoint.about(tmp_path / folder / "last.safetensors").images_seen == 32
+    one = lines(tmp_path / "one")
+    assert_alike(lines(tmp_path / "two"), one)
+    # What two processes began, one goes on with.
+    arguments = command("mixed", 32, keep_every=16)
+    (tmp_path / "mixed" / "sheets").mkdir(parents=True)
+    kept = tmp_path / "two" / f"images-{16:012d}.safetensors"
+    shutil.copy(kept, tmp_path / "mixed" / "last.safetensors")
+    shutil.copy(tmp_path / "two" / "recipe.toml", tmp_path / "mixed" / "recipe.toml")
+    assert terminal.exit_code(run.main, arguments) == 0
+    assert_alike(lines(tmp_path / "mixed"), [line for line in one if line["images"] > 16])
+    assert checkpoint.about(tmp_path / "mixed" / "last.safetensors").images_seen == 32
 
 
 @pytest.mark.slow

@@ -168,12 +168,8 @@ class DeblurGAN(method.Method):
 
     @property
     def differentiated_once(self) -> dict[str, torch.nn.Module]:
-        modules: dict[str, torch.nn.Module] = {"generator": self.generator}
-        if self.features is not None:
-            modules["perceptual"] = self.features
-        if self.critic is not None and self.config.critic.loss == "gan":
-            modules["critic"] = self.critic
-        return modules
+        penalised = "critic" if self.config.critic.loss == "wgan-gp" else None
+        return {name: module for name, module in super().differentiated_once.items() if name != penalised}
 
     def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
         """The critic's updates, then one of the generator.

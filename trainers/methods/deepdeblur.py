@@ -126,10 +126,6 @@ class DeepDeblur(method.Method):
         self.batches_per_step = 1
         self.provenance = {"variant": config.variant}
 
-    @property
-    def differentiated_once(self) -> dict[str, torch.nn.Module]:
-        return dict(self.networks)
-
     def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
         """One update of the discriminator and one of the generator on the same batch.
 

@@ -81,10 +81,11 @@ class Method(abc.ABC):
     def differentiated_once(self) -> dict[str, torch.nn.Module]:
         """Modules whose gradient is never differentiated again: these may be compiled and run in bfloat16.
 
-        A critic under a gradient penalty is none of them: the second derivative needs float32, and a compiled
-        module has none.
+        A method whose critic is under a gradient penalty leaves that one out: the second derivative needs float32, and
+        a compiled module has none.
         """
-        return {"generator": self.networks["generator"]}
+        features = getattr(self, "features", None)
+        return self.networks | ({"features": features} if isinstance(features, torch.nn.Module) else {})
 
     @property
     def modules(self) -> list[torch.nn.Module]:

@@ -33,7 +33,18 @@ def curves() -> dict[str, dict[str, list[float]]]:
             for name, term in ranks.mean(trained.step(batches)).items():
                 seen.setdefault(name, []).append(float(term))
         found[setting] = seen
-    return found
+    return found | {"spread": spread()}
+
+
+def spread() -> dict[str, list[float]]:
+    """The variance of w * x over all images and its gradient at w, each process with its own x."""
+    weight = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    scores = weight * torch.tensor([1.0, 3.0, 4.0, 8.0], dtype=torch.float64)[ranks.number() :: ranks.count()]
+    loss = (scores - ranks.mean_everywhere(scores.mean())).square().mean()
+    torch.autograd.backward(loss)
+    ranks.average_gradients([weight])
+    assert weight.grad is not None
+    return {"loss": [float(ranks.mean({"loss": loss.detach()})["loss"])], "gradient": [float(weight.grad)]}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainers import memory, methods, recipe, run, terminal
+from trainers import cost, methods, recipe, run, terminal
 from trainers.methods import deepdeblur, method
 
 DEEPDEBLUR = {"name": "deepdeblur", "scales": 1, "width": 8, "blocks": 2, "adversarial_weight": 0.0}
@@ -26,25 +26,25 @@ def wanted(method: dict[str, Any], batch: int = 1, **sections: Any) -> recipe.Re
 def test_multiply_adds_of_restoring_are_those_of_its_convolutions() -> None:
     # 5x5 from 3 to 8 channels, four from 8 to 8, one from 8 to 3, each for 20 x 24 pixels.
     expected = 25 * (3 * 8 + 4 * 8 * 8 + 8 * 3) * 20 * 24
-    assert memory.of_restoring(wanted(DEEPDEBLUR), (20, 24)).multiply_adds == expected
+    assert cost.of_restoring(wanted(DEEPDEBLUR), (20, 24)).multiply_adds == expected
     # A step goes forward once and back twice, but for the first layer, whose input needs no gradient.
     forward = 25 * (3 * 8 + 4 * 8 * 8 + 8 * 3) * 32 * 32
-    assert memory.of_step(wanted(DEEPDEBLUR), (32, 32), 1).multiply_adds == 3 * forward - 25 * 3 * 8 * 32 * 32
+    assert cost.of_step(wanted(DEEPDEBLUR), (32, 32), 1).multiply_adds == 3 * forward - 25 * 3 * 8 * 32 * 32
 
 
 def test_what_stays_is_weights_and_two_moments() -> None:
     parameters = 25 * (3 * 8 + 4 * 8 * 8 + 8 * 3) + 5 * 8 + 3
-    kept = memory.of_step(wanted(DEEPDEBLUR), (32, 32), 1).kept
+    kept = cost.of_step(wanted(DEEPDEBLUR), (32, 32), 1).kept
     # Four bytes each, three times; a step counter for each of 12 tensors.
     assert kept == pytest.approx(parameters * 4 * 3, abs=12 * 64)
 
 
 def test_memory_grows_with_the_batch_and_shrinks_with_parts_and_precision() -> None:
-    one, two, four = (memory.of_step(wanted(DEEPDEBLUR, 4), (64, 64), batch).peak for batch in (1, 2, 4))
+    one, two, four = (cost.of_step(wanted(DEEPDEBLUR, 4), (64, 64), batch).peak for batch in (1, 2, 4))
     assert four - two == pytest.approx(2 * (two - one), rel=0.05)
-    parts = memory.of_step(wanted(DEEPDEBLUR, 4, engine={"accumulate": 4}), (64, 64), 4).peak
+    parts = cost.of_step(wanted(DEEPDEBLUR, 4, engine={"accumulate": 4}), (64, 64), 4).peak
     assert parts < 1.5 * one
-    halves = memory.of_step(wanted(DEEPDEBLUR, 4, engine={"precision": "bfloat16"}), (64, 64), 4).peak
+    halves = cost.of_step(wanted(DEEPDEBLUR, 4, engine={"precision": "bfloat16"}), (64, 64), 4).peak
     assert 0.4 * four < halves < 0.8 * four
 
 
@@ -57,11 +57,11 @@ def test_the_peak_is_that_of_a_real_step(name: str) -> None:
         else {"width": 4, "blocks": 1, "discriminator": {"width": 4, "strides": (2, 2, 2)}}
     )
     asked = wanted({"name": name} | small)
-    counted = memory.of_step(asked, (32, 32), 2)
+    counted = cost.of_step(asked, (32, 32), 2)
     trained = methods.find(name)(asked.method, torch.device("cpu"))
-    watch = memory._Count()
+    watch = cost._Count()
     with watch:
-        for tensor in memory._tensors(trained):
+        for tensor in cost._tensors(trained):
             watch.see(tensor)
         batches = [
             method.Batch(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)) for _ in range(trained.batches_per_step)
@@ -93,7 +93,7 @@ def test_out_of_memory_says_what_batch_would_fit(
     command: list[str], error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = recipe.load(command[0])
-    peaks = {batch: memory.of_step(asked, (16, 16), batch).peak for batch in (1, 2, 3, 4)}
+    peaks = {batch: cost.of_step(asked, (16, 16), batch).peak for batch in (1, 2, 3, 4)}
 
     def full(*arguments: Any) -> Any:  # noqa: ARG001
         raise error
@@ -101,7 +101,7 @@ def test_out_of_memory_says_what_batch_would_fit(
     def said(room: float) -> str:
         with monkeypatch.context() as patched:
             # Counting what would fit runs steps of its own, whose tensors have no content.
-            patched.setattr(memory, "room", lambda device: int(room / memory.USABLE) + 1)  # noqa: ARG005
+            patched.setattr(cost, "room", lambda device: int(room / cost.USABLE) + 1)  # noqa: ARG005
             step = deepdeblur.DeepDeblur.step
             patched.setattr(
                 deepdeblur.DeepDeblur,
@@ -120,5 +120,5 @@ def test_out_of_memory_says_what_batch_would_fit(
 
 
 def test_other_errors_are_not_taken_for_it() -> None:
-    assert memory.ran_out(torch.OutOfMemoryError("full"))
-    assert not memory.ran_out(RuntimeError("shapes differ"))
+    assert cost.ran_out(torch.OutOfMemoryError("full"))
+    assert not cost.ran_out(RuntimeError("shapes differ"))
