@@ -122,6 +122,14 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
         raise
 
 
+def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
+    """uint8 (H, W, 3) RGB as a JPEG file of this quality, 1 to 100, keeps it (colour at half resolution)."""
+    file = io.BytesIO()
+    Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(file, formats=["JPEG"]) as image:
+        return numpy.array(image)
+
+
 @contextlib.contextmanager
 def _opened(path: pathlib.Path, data: bytes | None) -> Iterator[Image.Image]:
     """The file with its header parsed. A file object rather than a path, so that Pillow never maps it into memory."""

@@ -19,6 +19,7 @@ from blursynth.production import export, importing, repair, replay, run, verify
 from blursynth.storage import lock, place, reader, remote
 
 object_store = pytest.importorskip("object_store", reason="moto and boto3 are not installed")
+pytestmark = pytest.mark.slow
 BUCKET = object_store.BUCKET
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
