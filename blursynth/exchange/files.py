@@ -12,7 +12,7 @@ from typing import Any
 from blursynth import errors
 from blursynth.media import photos
 from blursynth.sources import source
-from blursynth.storage import place, provenance
+from blursynth.storage import place, provenance, remote
 
 TAR = ".tar"
 
@@ -128,6 +128,10 @@ def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
         height, width = photos.probe(name, data)
     except errors.InputError as error:
         return provenance.Skipped(name, source.reason(error, name))
+    except errors.StorageError as error:
+        if remote.is_remote(files.root) or not error.lasts:
+            raise
+        return provenance.Skipped(name, source.reason(error, name))  # one file that may not be read
     return source.Source(name, hashlib.sha256(data).hexdigest(), height, width, len(data))
 
 

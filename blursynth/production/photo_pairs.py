@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import errors, recipe_file, sources
+from blursynth import errors, recipe_file
 from blursynth.kernels import random, response
 from blursynth.media import photos
-from blursynth.production import pairs, realism_options, selection
+from blursynth.production import pairs, realism_options, selection, stored_photos
 from blursynth.sources import beside, scenes
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
@@ -44,8 +44,8 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
 
     photos: where pixels come from. used: positions in photos.sources of the photos that can be used, in the order in
     which items count them. generations: how many of them there were each time that the dataset grew; the last counts
-    all. left_out: photos known to be unusable before any is decoded. origin: what `sources.parse` made `photos` from.
-    inputs: where other inputs lie, by name.
+    all. left_out: photos known to be unusable before any is decoded. origin: what `photos` was made from
+    (see `stored_photos.parse`). inputs: where other inputs lie, by name.
     """
 
     recipe: AnyRecipe
@@ -287,7 +287,7 @@ def build(
     Raises InputError where no photo can be used, where full frames differ in size, and, with options["strict"], at the
     first photo that cannot be used.
     """
-    found = sources.parse(photos, seed=options["seed"], workers=options.get("workers"))
+    found = stored_photos.parse(photos, seed=options["seed"], workers=options.get("workers"))
     belonging = kind.belonging(request, inputs)
     everything = found.sources
     if belonging is not None:
@@ -316,10 +316,10 @@ def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inp
     request = recipe_file.parse(record.recipe_toml, kind.Recipe, "The recorded recipe")
     if record.sources:
         listed = [sources_.Source(**source) for source in record.sources]
-        found = sources.recorded(inputs["photos"], listed, seed=record.seed)
+        found = stored_photos.recorded(inputs["photos"], listed, seed=record.seed)
         used = list(range(len(found.sources)))
     else:  # its list is lost: the photos that are there now may be the same
-        found = sources.parse(inputs["photos"], seed=record.seed)
+        found = stored_photos.parse(inputs["photos"], seed=record.seed)
         belonging = kind.belonging(request, inputs)
         found = found if belonging is None else beside.attached(found, belonging)
         used, _ = selection.usable(found, request, strict=False)

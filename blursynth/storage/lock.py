@@ -11,6 +11,8 @@ import socket
 import uuid
 from collections.abc import Iterator
 
+import tensorstore as ts
+
 from blursynth import errors
 from blursynth.storage import place, provenance
 
@@ -60,6 +62,8 @@ def _acquire(folder: str, key: str, path: str) -> bytes:
                 return written
             found = store.read(key).result()
             if found.state != "value":
+                # Removed in between; or there is no bucket, which reads take for no object, and a list does not.
+                store.list(ts.KvStore.KeyRange(key, f"{key}\0")).result()
                 expected = place.ABSENT
                 continue
             if found.value == text.encode():  # made by an attempt whose answer was lost, so that it was made again

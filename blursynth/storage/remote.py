@@ -74,6 +74,6 @@ def reason(text: str) -> tuple[str, int | None]:
             "AWS_PROFILE)"
         ), errno.EACCES
     if "retry attempts failed" in text:
-        detail = re.sub(r"\s*\[\w[\w-]*=.*", "", text.partition("failed: ")[2], flags=re.DOTALL)
+        detail = re.sub(r"\s*\[[\w -]+=.*", "", text.partition("failed: ")[2], flags=re.DOTALL)
         return f"the store did not answer, or asked to wait, every time ({detail[:200]})", None
-    return re.sub(r"\s*\[\w[\w-]*=.*", "", text, flags=re.DOTALL)[:300], None
+    return re.sub(r"\s*\[[\w -]+=.*", "", text, flags=re.DOTALL)[:300], None

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from blursynth import errors
-from blursynth.production import export, importing, repair, replay, run, verify
+from blursynth.production import convolve, export, importing, repair, replay, run, verify
 from blursynth.storage import lock, place, reader, remote
 
 object_store = pytest.importorskip("object_store", reason="moto and boto3 are not installed")
+pytestmark = pytest.mark.slow
 BUCKET = object_store.BUCKET
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -218,6 +219,32 @@ def test_replacing_a_dataset_stopped_anywhere(store: object_store.Store, tmp_pat
         assert verify.verify(at(store, "a.zarr")).sound
     run.produce(second, at(store, "a.zarr"), overwrite=True)
     assert verify.verify(at(store, "a.zarr")).findings == ()
+
+
+def test_photos_in_a_store(store: object_store.Store, tmp_path: pathlib.Path) -> None:
+    """The same dataset as of photos on a disk; they may lie elsewhere when it is looked at again."""
+    folder = kinds.photos(tmp_path / "photos")
+    (folder / "raw.nef").write_bytes(b"raw")
+    for name, data in kinds.contents(folder).items():
+        store.put(f"{store.prefix}/photos/{name}", data)
+    run.produce(convolve.maker(str(folder), kinds.PAIRS), tmp_path / "a.zarr")
+    store.faults.add("drop", "GET", every=6)
+    run.produce(convolve.maker(at(store, "photos"), kinds.PAIRS), at(store, "a.zarr"), workers=2)
+    store.faults.clear()
+    same_as_local(store, "a.zarr", tmp_path / "a.zarr")
+    local, there = reader.open(tmp_path / "a.zarr"), reader.open(at(store, "a.zarr"))
+    assert there.attributes["skipped"] == local.attributes["skipped"]
+    assert verify.verify(at(store, "a.zarr")).compared == 21
+    assert verify.verify(tmp_path / "a.zarr", moved={"photos": at(store, "photos")}).compared == 21
+    store.put(f"{store.prefix}/photos/3.png", (folder / "4.png").read_bytes())
+    store.delete(f"{store.prefix}/photos/2.png")
+    findings = verify.verify(at(store, "a.zarr")).findings
+    assert {(found.where, found.problem) for found in findings} == {
+        ("2.png", f"is gone from {at(store, 'photos')}"),
+        ("3.png", "has changed since: its SHA-256 is another"),
+    }
+    with pytest.raises(errors.InputError, match="There is no folder"):
+        convolve.maker(at(store, "nowhere"), kinds.PAIRS)
 
 
 @pytest.mark.parametrize("layout", ["flat", "gopro", "webdataset"])

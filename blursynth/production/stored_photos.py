@@ -1,0 +1,70 @@
+"""Photos in an object store, or wherever else: the sources that a command line names."""
+
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Sequence
+
+from blursynth import errors, sources
+from blursynth.exchange import files
+from blursynth.media import photos
+from blursynth.sources import source
+from blursynth.storage import place, remote
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredPhotos:
+    """Photos below a prefix of an object store, sorted by name, as they were when they were listed.
+
+    As `sources.photos.PhotoFolder` on a disk: the same names, digests and pixels, so that a dataset made of either is
+    the same.
+    """
+
+    files: files.Files
+    sources: tuple[source.Source, ...]
+    skipped: tuple[source.Skipped, ...]
+
+    def changed(self, index: int) -> str | None:
+        return files.changed(self.files, self.sources[index])
+
+    def read(self, index: int) -> photos.Pixels:
+        return files.pixels(self.files, self.sources[index])
+
+
+def parse(text: str, *, seed: int, workers: int | None = None) -> source.Sources:
+    """The sources that a command line names: as `sources.parse`, or photos below `s3://BUCKET/PREFIX`.
+
+    Raises InputError where nothing can be used.
+    """
+    if not remote.is_remote(text):
+        return sources.parse(text, seed=seed, workers=workers)
+    found = files.Files(place.normalise(text))
+    names = [*found.images, *(name for name in found.names if name.lower().endswith(tuple(photos.UNSUPPORTED_ENDINGS)))]
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+        measured = list(threads.map(lambda name: _measure(found, name), sorted(names)))
+    usable = tuple(each for each in measured if isinstance(each, source.Source))
+    skipped = tuple(each for each in measured if isinstance(each, source.Skipped))
+    if not usable:
+        first = f"; the first of {len(skipped)} left out is {skipped[0].name} ({skipped[0].reason})" if skipped else ""
+        raise errors.InputError(f"{text} has no photo that can be used{first}.")
+    return StoredPhotos(found, usable, skipped)
+
+
+def recorded(text: str, listed: Sequence[source.Source], *, seed: int) -> source.Sources:
+    """The sources of a dataset that was made from `text`, in the order and state recorded of them.
+
+    Raises InputError where there is nothing any more.
+    """
+    if not remote.is_remote(text):
+        return sources.recorded(text, listed, seed=seed)
+    if place.is_vacant(place.normalise(text)):
+        raise errors.InputError(f"There is nothing at {text}.")
+    return StoredPhotos(files.Files(place.normalise(text)), tuple(listed), ())
+
+
+def _measure(found: files.Files, name: str) -> source.Source | source.Skipped:
+    ending = "." + name.rpartition(".")[2].lower()
+    if ending in photos.UNSUPPORTED_ENDINGS:
+        return source.Skipped(name, f"{ending} files cannot be read; convert it to PNG, TIFF or JPEG")
+    measured = files.measure(found, name)
+    return measured if isinstance(measured, source.Source) else source.Skipped(measured.name, measured.reason)
