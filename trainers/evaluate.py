@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tqdm.tqdm(total=len(rows) * len(wanted.tests.items), unit="image", disable=None) as bar:
             if wanted.tests.truth:
-                evaluation.run(rows, wanted, journal, lambda images: bar.update(images))
+                evaluation.run(rows, wanted, journal, bar)
     finally:
         journal.close()
     sheets = [] if asked.no_sheets else score_sheets.write(folder, rows, wanted, journal)

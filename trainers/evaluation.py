@@ -9,10 +9,11 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+import tqdm
 
 from blursynth import errors
 from trainers import checkpoint, memory, restoring, session
@@ -161,16 +162,17 @@ class Journal:
         self._file.close()
 
 
-def run(rows: Sequence[Network], wanted: Wanted, journal: Journal, progress: Callable[[int], None]) -> None:
-    """Score what the journal lacks. `progress` is called with the number of images done, those in the journal first."""
+def run(rows: Sequence[Network], wanted: Wanted, journal: Journal, bar: "tqdm.tqdm[Any]") -> None:
+    """Score what the journal lacks; the bar counts images, those in the journal first."""
     for row in rows:
         todo = [item for item in wanted.tests.items if (row.name, item.name) not in journal.entries]
-        progress(len(wanted.tests.items) - len(todo))
+        bar.set_description(row.name)
+        bar.update(len(wanted.tests.items) - len(todo))
         network = load(row, wanted) if todo else None
         for some in _chunks(todo, 1 if wanted.device.type == "cuda" else os.cpu_count() or 1):
             for entry in _score(row, network, some, wanted):
                 journal.add(entry)
-                progress(1)
+                bar.update(1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,11 @@ def _extremes(
         sharp = wanted.protocol.prepared(next(itertools.islice(item.truths(), frame, None)))
         pictures.append((done.given, done.image, sharp))
         captions.append(
-            (f"{place}: {item.name}, input {before:.4g}", f"{row.name}, {metric} {value:.4g}", wanted.protocol.label)
+            (
+                f"{place}: {item.name}, input {before:.4g}",
+                f"{row.name}, {metric} {value:.4g}",
+                f"sharp; {wanted.protocol.label}",
+            )
         )
     path = folder / f"sheet-{_file_name(row.name)}.png"
     if pictures:

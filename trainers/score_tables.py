@@ -105,9 +105,14 @@ def _costs(found: Mapping[str, Any]) -> list[list[str]]:
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     notes = []
+    reasons: dict[str, list[str]] = {}
     for row in found["rows"]:
         for name, why in row["missing"].items():
-            notes.append(f"{row['name']}, {found['metrics'][name]['title']}: empty for {why}")
+            reasons.setdefault(f"{found['metrics'][name]['title']} is empty for {why}", []).append(row["name"])
+    for why, rows in reasons.items():
+        where = "" if len(rows) == len(found["rows"]) else f"{', '.join(rows)}: "
+        notes.append(f"{where}{why}")
+    for row in found["rows"]:
         spoiled = row["non_finite"]["images"]
         if spoiled:
             named = ", ".join(spoiled[:5]) + (" ..." if len(spoiled) > 5 else "")
