@@ -56,7 +56,7 @@ def statistic(columns: Sequence[Values], groups: Sequence[str], function: Functi
     for row, column in zip(sums, table, strict=True):
         np.add.at(row, index, column)
     whole = float(function([each[None] for each in sums.sum(axis=1)])[0])
-    if not np.isfinite(table).all():
+    if math.isnan(whole) or not np.isfinite(table).all():
         return Interval(whole, math.nan, math.nan, count)
     generator = np.random.Generator(np.random.PCG64(_SEED))
     found = []

@@ -19,6 +19,7 @@ def text(found: Mapping[str, Any]) -> str:
     for start in range(0, len(metrics), _BLOCK):
         some = metrics[start : start + _BLOCK]
         lines += ["", *_aligned(_scores(found, some))]
+    lines += ["", *_aligned(_classes(found))] if _classes(found) else []
     if found["differences"]:
         lines += ["", "Paired differences (row minus the other), with intervals:", *_aligned(_differences(found))]
     lines += ["", *_aligned(_costs(found)), *(["", *_notes(found)] if _notes(found) else [])]
@@ -28,6 +29,7 @@ def text(found: Mapping[str, Any]) -> str:
 def markdown(found: Mapping[str, Any]) -> str:
     """The same for a document."""
     parts = [" \n".join(_heading(found)), _pipes(_scores(found, list(found["metrics"])))]
+    parts += [_pipes(_classes(found))] if _classes(found) else []
     if found["differences"]:
         parts += ["Paired differences (row minus the other), with intervals:", _pipes(_differences(found))]
     parts += [_pipes(_costs(found))]
@@ -54,11 +56,14 @@ def label(found: Mapping[str, Any]) -> str:
 def _heading(found: Mapping[str, Any]) -> list[str]:
     tests = found["test_set"]
     sizes = " ".join(tests["sizes"])
+    truth = found.get("truth")
+    objects = [f"Truth: {truth['objects']} objects on the sharp images"] if truth else []
     return [
         f"Protocol {label(found)}: {found['protocol']['about']}",
         f"Test set: {tests['name']}, {tests['images']} images of {sizes} in {tests['groups']} groups; {tests['about']};"
         f" transfer function {tests['transfer_function']}",
         f"Means with {found['intervals']}; {found['precision']} on {found['device']}",
+        *objects,
     ]
 
 
@@ -69,6 +74,20 @@ def _scores(found: Mapping[str, Any], metrics: Sequence[str]) -> list[list[str]]
 
 def _cells(found: Mapping[str, Any], row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
     return [_interval(row["scores"].get(name), found["metrics"][name]) for name in metrics]
+
+
+def _classes(found: Mapping[str, Any]) -> list[list[str]]:
+    """A detection's scores by class; nothing for other tables, or where there is one class."""
+    if len(found["rows"][0].get("classes", ())) < 2:
+        return []
+    titles = [metric["title"] for metric in found["metrics"].values()]
+    rows = [[label(found), "class", *titles]]
+    for row in found["rows"]:
+        rows += [
+            [row["name"], name, *_cells(found, {"scores": scores}, list(found["metrics"]))]
+            for name, scores in row["classes"].items()
+        ]
+    return rows
 
 
 def _interval(value: Mapping[str, float] | None, metric: Mapping[str, Any], *, sign: bool = False) -> str:
@@ -83,7 +102,7 @@ def _interval(value: Mapping[str, float] | None, metric: Mapping[str, Any], *, s
 
 def _differences(found: Mapping[str, Any]) -> list[list[str]]:
     metrics = [name for name in found["metrics"] if any(name in each["scores"] for each in found["differences"])]
-    shown = metrics[:2]
+    shown = metrics[:3] if "truth" in found else metrics[:2]
     rows = [[label(found), *(found["metrics"][name]["title"] for name in shown)]]
     for each in found["differences"]:
         cells = (_interval(each["scores"].get(name), found["metrics"][name], sign=True) for name in shown)

@@ -51,6 +51,8 @@ def summary(
 def _title(name: str) -> dict[str, Any]:
     if name in catalogue.MISSING:
         return {"title": "Norm-NR", "places": 4, "light": ""}
+    if name not in catalogue.METRICS:
+        return {"title": name, "places": 4, "light": ""}
     metric = catalogue.METRICS[name]
     return {"title": metric.title, "places": metric.places, "light": metric.light}
 

@@ -22,7 +22,7 @@ def test_every_table_is_there_and_names_protocol_size_and_blur() -> None:
         *(("Li", number) for number in ("I", "II", "III")),
     ]
     for table in tables.published():
-        assert table.protocol in protocols.PROTOCOLS or table.protocol == "yolo-detection"
+        assert table.protocol in protocols.PROTOCOLS or table.protocol == "detection-yolo"
         assert all((table.test_set, table.size, table.blur, table.method))
         assert all(len(row) == len(table.columns) + 1 for row in table.rows)
         known = {*catalogue.METRICS, *catalogue.MISSING, "seconds", "precision", "recall", "f1"}
