@@ -1,12 +1,16 @@
 """QR codes placed into photos: scenes in which a detector that needs no weights has something to find."""
 
+import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import typing as npt
 
+from blursynth import errors
 from blursynth.media import photos
+from blursynth.storage import reader
 from trainers import opencv
 
 SIDES = (0.5, 0.72)
@@ -72,10 +76,31 @@ def _paste(
 
 
 def place_all(source: pathlib.Path, out: pathlib.Path, seed: int) -> int:
-    """Codes into every photo of a folder, written as PNG files under its names; gives their number."""
-    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in photos.ENDINGS and path.is_file())
-    for item, path in enumerate(paths):
-        target = (out / path.relative_to(source)).with_suffix(".png")
+    """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files; gives their number.
+
+    InputError where there are none.
+    """
+    targets: list[tuple[pathlib.Path, Callable[[], npt.NDArray[np.uint8]]]]
+    if (source / "zarr.json").is_file():
+        dataset = reader.open(source)
+        targets = [
+            (out / f"{item:08d}.png", functools.partial(_sharp, dataset, index))
+            for index, item in enumerate(dataset.item_numbers.tolist())
+        ]
+    else:
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in photos.ENDINGS and path.is_file())
+        targets = [
+            ((out / path.relative_to(source)).with_suffix(".png"), functools.partial(photos.read, path))
+            for path in paths
+        ]
+    if not targets:
+        raise errors.InputError(f"{source} has no photos to place codes into, and is no dataset of pairs.")
+    for item, (target, read) in enumerate(targets):
         target.parent.mkdir(parents=True, exist_ok=True)
-        photos.write_png(target, place(photos.read(path), seed, item))
-    return len(paths)
+        photos.write_png(target, place(read(), seed, item))
+    return len(targets)
+
+
+def _sharp(dataset: reader.Dataset, index: int) -> npt.NDArray[np.uint8]:
+    image: npt.NDArray[np.uint8] = dataset.read("sharp", [index])[0]
+    return image

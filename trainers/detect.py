@@ -86,7 +86,7 @@ def _place_codes(asked: argparse.Namespace) -> int:
     if asked.out is None:
         raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
     count = codes.place_all(asked.place_codes, asked.out, asked.seed)
-    print(f"Placed codes into {count} photos, in {asked.out}.")
+    print(f"Placed codes into {count} images, in {asked.out}.")
     return 0
 
 
@@ -132,7 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--names", type=pathlib.Path, metavar="FILE", help="names of its classes, a line each")
     parser.add_argument("--runtime", choices=("opencv", "onnxruntime"), default="opencv", help="what runs it")
     parser.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="labels of an earlier run, checked by eye")
-    parser.add_argument("--place-codes", type=pathlib.Path, metavar="PHOTOS", help="put QR codes into photos, and stop")
+    parser.add_argument(
+        "--place-codes",
+        type=pathlib.Path,
+        metavar="PHOTOS",
+        help="put QR codes into photos, or a dataset's sharp images, and stop",
+    )
     parser.add_argument("--split", default="test", help='of a dataset; "all" for every pair (default: test)')
     parser.add_argument("--part", default="", help="of a benchmark: blur_gamma, blur; uniform, nonuniform; J, R")
     parser.add_argument("--layout", choices=benchmarks.LAYOUTS, default="auto", help="of a folder")

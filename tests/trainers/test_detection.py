@@ -262,6 +262,19 @@ def test_a_detection_table_with_codes(model: pathlib.Path, tmp_path: pathlib.Pat
     assert table["rows"][0]["scores"]["recall"]["mean"] < 1
 
 
+def test_codes_go_into_the_sharp_images_of_a_dataset(
+    make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    pairs = make_pairs(tmp_path / "pairs.zarr", items=3, size=(240, 260))
+    assert run("--place-codes", pairs, "--out", tmp_path / "codes") == 0
+    paths = sorted((tmp_path / "codes").iterdir())
+    assert [path.name for path in paths] == [f"{item:08d}.png" for item in range(3)]
+    reader = detectors.QrCodes()
+    assert sum(len(reader.find(photos.read(path))) for path in paths) >= 2
+    (tmp_path / "empty").mkdir()
+    assert run("--place-codes", tmp_path / "empty", "--out", tmp_path / "none") == 2
+
+
 def test_what_cannot_be_detected_is_said(
     scenes: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -266,3 +266,41 @@ def test_infinite_scores_stay_infinite_and_have_no_interval() -> None:
     assert math.isnan(found.low)
     assert math.isnan(intervals.difference([math.inf], [math.inf], ["a"]).mean)
     assert intervals.mean([], []).count == 0
+
+
+def test_photos_without_ground_truth_become_sheets_alone(
+    model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "lai"
+    (folder / "real").mkdir(parents=True)
+    (folder / "ground_truth").mkdir()
+    for number in range(12):
+        Image.new("RGB", (40, 30), (number, 90, 90)).save(folder / "real" / f"photo{number:02d}.png")
+    out = tmp_path / "scores"
+    assert run(*arguments(model, folder, out, "--part", "real")) == 0
+    assert "no ground truth: 2 sheets" in capsys.readouterr().out
+    assert sorted(path.name for path in out.glob("*.png")) == ["sheet-01.png", "sheet-02.png"]
+    assert not (out / "table.txt").exists()
+    # Rows of two images, input and restored.
+    assert photos.read(out / "sheet-02.png").shape[1] == 2 * 40 + 3 * 4
+
+
+def test_kohler_images_are_scored_against_their_best_frame(
+    model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = np.random.default_rng(0)
+    for path in ("BlurryImages", "truth"):
+        (tmp_path / "kohler" / path).mkdir(parents=True)
+    for item in ("1_1", "2_1"):
+        frames = numbers.integers(0, 256, (3, 30, 40, 3), np.uint8)
+        for number, frame in enumerate(frames, 1):
+            Image.fromarray(frame).save(tmp_path / "kohler" / "truth" / f"GroundTruth{item}_{number}.png")
+        Image.fromarray(frames[1]).save(tmp_path / "kohler" / "BlurryImages" / f"Blurry{item}.png")
+    asked = (model, "--data", tmp_path / "kohler", "--out", tmp_path / "scores", "--protocol")
+    assert run(*asked, "gopro-rgb") == 2
+    assert "many ground truths, of which gopro-rgb knows one" in capsys.readouterr().err
+    assert run(*asked, "kohler-2012") == 0
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))
+    assert [json.loads(line["notes"])["frame"] for line in lines[:2]] == [1, 1]
+    assert [float(line["psnr"]) for line in lines[:2]] == [math.inf, math.inf]
+    assert {line["protocol"] for line in lines} == {"kohler-2012 v1"}
