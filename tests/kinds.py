@@ -22,6 +22,7 @@ KINDS = (
     "photos with paths",
     "photos with a field",
     "photos shaken",
+    "photos with realism",
     "scenes",
 )
 
@@ -68,6 +69,8 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return shake.maker(str(photos(folder / "photos")), asked)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
+    if "realism" in kind:
+        changes["realism"] = ["rsblur", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 

@@ -5,22 +5,38 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import clip_files
 import numpy as np
 import pytest
 from PIL import Image
 
+from blursynth import recipe_file
+from blursynth.cli import recipe_commands
+from trainers import recipe
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+TABLES = re.findall(r"^```toml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_blocks_are_found() -> None:
     fences = len(re.findall(r"^```\w", README, flags=re.MULTILINE))
     console = len(re.findall(r"^```console", README, flags=re.MULTILINE))
-    assert len(BLOCKS) == fences - console >= 7
+    assert len(BLOCKS) + len(TABLES) == fences - console >= 7
     assert console == 1, "only the installation is not run here; the wheel test runs it"
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_every_table_is_a_recipe(text: str, tmp_path: pathlib.Path) -> None:
+    table = tomllib.loads(text)
+    if "data" in table:  # part of one for training
+        recipe_file.build(table["data"], recipe.Data)
+    else:
+        (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+        assert recipe_commands.load(str(tmp_path / "recipe.toml"))
 
 
 @pytest.mark.slow

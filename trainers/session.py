@@ -79,5 +79,5 @@ def describe(wanted: recipe.Recipe, device: torch.device) -> str:
 def _open(wanted: recipe.Recipe) -> tuple[data.TrainingData, validation.HeldOut | None]:
     kind = methods.find(wanted.method_name)
     training = data.TrainingData(wanted.data, wanted.seed, kind.divisor, kind.smallest)
-    held_out = validation.HeldOut(wanted.validation, training) if wanted.validation.images else None
+    held_out = validation.held_out(wanted.validation, training)
     return training, held_out

@@ -1,6 +1,7 @@
 """Scores of a method on held-out pairs, while it trains."""
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from blursynth import errors
 from blursynth.storage import reader
 from trainers import data, metrics, protocols, recipe
 from trainers.methods import method
+
+_log = logging.getLogger(__name__)
 
 PROTOCOL = protocols.find("gopro-rgb").label
 """Per image on clamped and rounded 8-bit values, then the mean over images: PSNR in dB, SSIM over RGB."""
@@ -44,6 +47,29 @@ class HeldOut:
         """Blurred and sharp."""
         for dataset, item in self._pairs:
             yield dataset.read("blurred", [item])[0], dataset.read("sharp", [item])[0]
+
+
+def held_out(section: recipe.Validation, training: data.TrainingData) -> HeldOut | None:
+    """The validation pairs; None where the recipe turns validation off, or there is only one photo or clip to train on.
+
+    Then nothing can be held out that training does not see, which a warning says.
+    """
+    if not section.images:
+        return None
+    datasets = list(dict.fromkeys(part.dataset for part in training.parts))
+    if not section.path and all(_lone(dataset) for dataset in datasets):
+        paths = ", ".join(dataset.path for dataset in datasets)
+        _log.warning(
+            "%s: all pairs come from one photo or clip and are trained on, so that none is held out and nothing is "
+            "validated. Give validation.path a dataset from another, or make pairs from several.",
+            paths,
+        )
+        return None
+    return HeldOut(section, training)
+
+
+def _lone(dataset: reader.Dataset) -> bool:
+    return len(np.unique(dataset.columns["source"])) == 1
 
 
 @dataclasses.dataclass(frozen=True)

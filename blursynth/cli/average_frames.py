@@ -54,6 +54,7 @@ from blursynth.cli import options
     help="Make no dataset: average the sequence as the published one in FOLDER (with blur or blur_gamma) and print how "
     "the two differ.",
 )
+@options.realism
 @options.making
 def command(clips: tuple[str, ...], gopro_report: str | None, **given: Any) -> None:
     """Blurred/sharp pairs from CLIPS: 240 fps videos, folders of frames, or folders of either.

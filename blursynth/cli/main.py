@@ -14,6 +14,7 @@ COMMANDS = {
     "convolve": "Blurred/sharp pairs from a folder of photos.",
     "shake": "Blurred/sharp pairs from photos, seen by a camera that moves in six dimensions.",
     "average-frames": "Blurred/sharp pairs from 240 fps video.",
+    "make": "The datasets of a recipe.",
     "info": "What a dataset holds, in words.",
     "preview": "A contact sheet of a dataset as PNG.",
     "verify": "Whether a dataset still is what was made.",

@@ -1,10 +1,11 @@
 """Options and behaviour that the making commands share: where to, with how much, and how progress is shown."""
 
 import contextlib
+import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -18,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def making(command: Command) -> Command:
-    """What every command that makes a dataset takes: where to, from which seed, with how much, what if it is there."""
+    """What every command that makes a dataset takes: where to, from which seed, and what `working` says."""
     shared = [
         click.option("--out", "-o", metavar="PATH", help="The dataset to make. Default: a name from the source."),
         click.option(
@@ -28,6 +29,22 @@ def making(command: Command) -> Command:
             show_default=True,
             help="Item i is a function of (seed, i).",
         ),
+        click.option(
+            "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
+        ),
+    ]
+    command = working(command)
+    for option in reversed(shared):
+        command = option(command)
+    return command
+
+
+WORKING = ("workers", "scheduler", "memory", "append", "overwrite", "dry_run", "yes", "quiet")
+
+
+def working(command: Command) -> Command:
+    """How the work is done: with how much, and what if there is something already."""
+    shared = [
         click.option("--workers", type=click.IntRange(1, 4096), help="Threads. Default: the processors there are."),
         click.option(
             "--scheduler",
@@ -35,9 +52,6 @@ def making(command: Command) -> Command:
             help="Work on the Dask cluster of this scheduler (tcp://...), or on one of --workers processes (local).",
         ),
         click.option("--memory", metavar="LIMIT", help="Of the whole run, such as 8GB. Default: what there is."),
-        click.option(
-            "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
-        ),
         click.option("--append", is_flag=True, help="Add to a finished dataset; what is in it stays as it is."),
         click.option("--overwrite", is_flag=True, help="Replace an existing dataset (asks first)."),
         click.option("--dry-run", is_flag=True, help="Show the recipe, and what it would take: disk, memory, time."),
@@ -47,6 +61,16 @@ def making(command: Command) -> Command:
     for option in reversed(shared):
         command = option(command)
     return command
+
+
+realism = click.option(
+    "--realism",
+    multiple=True,
+    metavar="PRESET|NAME=VALUE",
+    help="What a camera makes of the blurred light: rsblur, realblur (saturation, sensor noise, demosaicing), "
+    "gaussian, lai or none; and single steps, such as jpeg=70:95, saturation=off, sensor.read=1e-3 or response=FILE. "
+    "May repeat.",
+)
 
 
 def photo_pairs(command: Command) -> Command:
@@ -76,6 +100,7 @@ def photo_pairs(command: Command) -> Command:
         click.option(
             "--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out."
         ),
+        realism,
     ]
     for option in reversed(shared):
         command = option(command)
@@ -150,9 +175,23 @@ def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
     return show
 
 
+@dataclasses.dataclass
+class Together:
+    """Several commands that a recipe runs. said: the one that runs now, in words. forecasts: those of dry runs."""
+
+    said: list[str] = dataclasses.field(default_factory=list)
+    forecasts: list[Any] = dataclasses.field(default_factory=list)
+
+
+def _together() -> Together | None:
+    ctx = click.get_current_context(silent=True)
+    return ctx.find_object(Together) if ctx is not None else None
+
+
 def command_line() -> str:
-    """The command as typed, for the dataset's record."""
-    return shlex.join(["blursynth", *sys.argv[1:]])
+    """The command as typed, or as a recipe stands for it, for the dataset's record."""
+    together = _together()
+    return shlex.join(["blursynth", *sys.argv[1:]] if together is None else together.said)
 
 
 def from_default(name: str, suffix: str = "") -> str:
@@ -209,7 +248,24 @@ def dry_run(maker: Any, out: str, given: dict[str, Any], who: Any, memory: int |
 
     job = jobs.look(maker, place.normalise(out), overwrite=given["overwrite"], append=given["append"])
     who = who or capacity.threads(job.maker, given["workers"], memory)
-    return forecast.describe(forecast.forecast(job, who, memory), unit)
+    found = forecast.forecast(job, who, memory)
+    together = _together()
+    if together is not None:
+        together.forecasts.append(found)
+    return forecast.describe(found, unit)
+
+
+def total(forecasts: Sequence[Any]) -> str:
+    """What dry runs come to together."""
+    from blursynth.production import capacity, forecast
+
+    items, disk, seconds = (
+        sum(getattr(found, name) for found in forecasts) for name in ("items", "disk_bytes", "seconds")
+    )
+    return (
+        f"all together: {items} items to make, about {capacity.words(disk)} of disk and "
+        f"{forecast.duration(seconds)} with {forecasts[0].workers} workers"
+    )
 
 
 def summary(out: str, outcome: Any, unit: str) -> str:

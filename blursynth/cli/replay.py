@@ -44,9 +44,10 @@ def _in_words(found: Any) -> str:
     if found.split is not None:
         lines.append(f"  split     {found.split}")
     columns = [name for name, values in found.stored.items() if not values.shape and name not in ("valid", "split")]
+    width = max(10, *(len(name) + 1 for name in columns)) if columns else 10
     for name in columns:
         units = "" if found.units[name] == "1" else f" {found.units[name]}"
-        lines.append(f"  {name:<10}{found.stored[name]}{units}")
+        lines.append(f"  {name:<{width}}{found.stored[name]}{units}")
     if found.equal:
         return "\n".join([*lines, "made again, it is equal to the bit"])
     lines += [f"{name} {words}" for name, words in found.differences.items()]

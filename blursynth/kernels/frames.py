@@ -170,6 +170,23 @@ def average_planes(
     return made
 
 
+def light_planes(
+    planes: tuple[npt.NDArray[Any], ...],
+    weights: npt.NDArray[np.float32],
+    halved: tuple[bool, bool],
+    centred: bool,
+    light: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """The mean itself, float32 (H, W, 3), in the units of `light`: of codes in steps of 1 / FINE, float32 (3, LEVELS).
+
+    Everything else is as in `average_planes`.
+    """
+    luma, blue, red = (np.ascontiguousarray(plane) for plane in planes)
+    made = np.zeros((*luma.shape[1:], 3), np.float32)
+    _light_planes(luma, blue, red, weights, halved[0], halved[1], centred, np.ascontiguousarray(light), made)
+    return made
+
+
 def accumulate(total: npt.NDArray[np.int32], codes: npt.NDArray[np.uint8], table: Tables) -> None:
     """Add the light of a frame, uint8 (H, W, 3), encoded, to a sum, int32 (H, W, 3), in place."""
     assert total.shape == codes.shape
@@ -308,6 +325,39 @@ def _average_planes(
                 waiting = 0
         for c in range(3):
             _encode_row(total[c], start[c], step[c], unit, at[c, 0], blurred[row, :, c])
+
+
+@jit.kernel
+def _light_planes(
+    luma: npt.NDArray[Any],
+    blue: npt.NDArray[Any],
+    red: npt.NDArray[Any],
+    weights: npt.NDArray[np.float32],
+    halved_rows: bool,
+    halved_columns: bool,
+    centred: bool,
+    light: npt.NDArray[np.float32],
+    made: npt.NDArray[np.float32],
+) -> None:
+    frames, height, width = luma.shape
+    half = np.empty(blue.shape[2] + 1, np.float32)
+    blue_row = np.empty(2 * blue.shape[2], np.float32)
+    red_row = np.empty(2 * blue.shape[2], np.float32)
+    at = np.empty((3, width), np.uint16)
+    share = ONE / np.float32(frames)
+    for row in range(height):
+        near = far = row
+        if halved_rows:
+            near = row >> 1
+            far = min(near + 1, blue.shape[1] - 1) if row & 1 else max(near - 1, 0)
+        for m in range(frames):
+            _colour_row(blue[m, near], blue[m, far], weights[2], halved_columns, centred, half, blue_row)
+            _colour_row(red[m, near], red[m, far], weights[2], halved_columns, centred, half, red_row)
+            _rgb_row(luma[m, row], blue_row, red_row, weights, at[0], at[1], at[2])
+            for c in range(3):
+                for x in range(width):
+                    made[row, x, c] += light[c, at[c, x]]
+        made[row] *= share
 
 
 @jit.kernel

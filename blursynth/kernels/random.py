@@ -41,6 +41,8 @@ class Stream(enum.IntEnum):
     CAMERA_TURN = 19
     CAMERA_ROLL = 20
     CAMERA_SHIFT = 21
+    SENSOR = 24
+    NOISE = 25
 
 
 def philox(

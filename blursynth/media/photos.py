@@ -17,6 +17,7 @@ No setting of Pillow is changed. Its limit on pixels (twice Image.MAX_IMAGE_PIXE
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import pathlib
@@ -118,6 +119,14 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
+    """uint8 (H, W, 3) RGB as a JPEG file of this quality, 1 to 100, keeps it (colour at half resolution)."""
+    file = io.BytesIO()
+    Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(file, formats=["JPEG"]) as image:
+        return numpy.array(image)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file
 from blursynth.kernels import random
 from blursynth.media import decode, picture, video
-from blursynth.production import pairs, selection, window_columns
+from blursynth.production import pairs, realism_options, selection, window_columns
 from blursynth.sources import clip_files
 from blursynth.sources import readers as readers_
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
-from blursynth.synthesis import flow, frames, frames_recipe, windows
+from blursynth.synthesis import flow, frames, frames_recipe, realism, windows
 
 SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
 
@@ -101,9 +101,11 @@ class AverageFramesMaker:
     @functools.cached_property
     def schema(self) -> schema.Schema:
         height, width = self.frame
-        arrays = pairs.image_arrays(height, width, self.recipe.transfer)
+        wanted = self.recipe.realism
+        arrays = pairs.image_arrays(height, width, realism_options.shown_transfer(wanted, self.recipe.transfer))
         arrays += pairs.columns(len(self.clips), "upright frame")
         arrays += window_columns.columns(self.recipe, self.clips)
+        arrays += realism_options.columns(wanted) if wanted else []
         items = int(self._begin[-1])
         usual = schema.shard_length_for(items, tuple(arrays))
         small = max(1, min(usual, SHARD_BYTES // (height * width * 3)))
@@ -159,7 +161,8 @@ class AverageFramesMaker:
                 found = next(iter(frames_.frames(number, number + 1)))
             if isinstance(found, picture.Picture):
                 count = int(columns["frames"][row])
-                yield row, frames.sharp(found, self._light, count, clip.turns, box, between)
+                sharp = frames.sharp(found, self._light, count, clip.turns, box, between)
+                yield row, sharp if self._camera is None else self._camera.sharp(sharp)
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), and the largest window decoded and stacked."""
@@ -191,12 +194,13 @@ class AverageFramesMaker:
             "step_px": np.zeros(len(item), np.float32),
             "motion_px": np.zeros(len(item), np.float32),
             "reason": np.zeros(len(item), np.uint8),
+            **(realism.draw(self.recipe.realism, self.seed, item) if self.recipe.realism else {}),
         }
         for wanted in np.unique(window):
             rows = np.flatnonzero(window == wanted)
             found, verdicts = self._judge(int(wanted), item[rows])
             self._remember(int(wanted), item[rows], verdicts)
-            for row, verdict in zip(rows, verdicts, strict=True):
+            for row, verdict in zip(rows.tolist(), verdicts, strict=True):
                 made["reason"][row], made["step_px"][row], made["motion_px"][row] = (
                     verdict.reason,
                     verdict.step,
@@ -205,12 +209,26 @@ class AverageFramesMaker:
                 if verdict.box is not None:
                     made["crop_y"][row], made["crop_x"][row] = verdict.box[:2]
                 if found is not None and verdict.reason is window_columns.Reason.NONE:
-                    pair = found.pair(verdict.box)
-                    made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
+                    self._expose(found, verdict.box, made, row, int(item[row]))
                     made["valid"][row] = 1
                 else:
                     made["blurred"][row] = made["sharp"][row] = 0
         return made
+
+    def _expose(self, window: frames.Window, box: frames.Box | None, made: Arrays, row: int, item: int) -> None:
+        """Fill a row with the pair of a box of a window."""
+        pair = window.pair(box)
+        made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
+        if self._camera is not None:
+            values = realism_options.row(made, self._camera.wanted, row)
+            light = window.light(box, values.get("saturation", 0.0))
+            made["blurred"][row] = self._camera.blurred(light, values, self.seed, item)
+            made["sharp"][row] = self._camera.sharp(pair.sharp)
+
+    @functools.cached_property
+    def _camera(self) -> realism.Camera | None:
+        wanted = self.recipe.realism
+        return None if wanted is None else realism.Camera(wanted, self.recipe.transfer, self.recipe.response)
 
     def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[_Verdict]]:
         """The decoded window, None where it cannot be used, and what becomes of these of its items."""

@@ -1,7 +1,6 @@
 """From clips and options to the maker of averaged frames: what can be used, what is left out, and why."""
 
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from blursynth import errors, recipe_file
 from blursynth.media import video
-from blursynth.production import average_frames, pairs
+from blursynth.production import average_frames, pairs, realism_options, response_file
 from blursynth.sources import clip_files, clips, source
 from blursynth.storage import provenance
 from blursynth.synthesis import flow, frames_recipe, windows
@@ -17,7 +16,9 @@ from blursynth.synthesis import flow, frames_recipe, windows
 SLOWEST = 200.0  # frames per second below which successive frames show as copies
 SHOWN = 5
 
-_OPTIONS = tuple(name for name in frames_recipe.AverageFrames.model_fields if name not in ("splits", "response"))
+_OPTIONS = tuple(
+    name for name in frames_recipe.AverageFrames.model_fields if name not in ("splits", "response", "realism")
+)
 
 
 def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -> average_frames.AverageFramesMaker:
@@ -58,6 +59,7 @@ def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
             values["split_by"] = "folder"
         else:
             values["splits"] = pairs.parse_splits(options["splits"])
+    values |= realism_options.given(options)
     given = [name for name in ("gamma", "transfer", "response") if options.get(name) is not None]
     if len(given) > 1:
         shown = " and ".join(f"--{name}" for name in given)
@@ -65,7 +67,7 @@ def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
     if options.get("gamma") is not None:
         values |= _gamma(float(options["gamma"]))
     if options.get("response") is not None:
-        values |= {"transfer": "table", "response": response_table(options["response"])}
+        values |= {"transfer": "table", "response": response_file.read(options["response"])}
     return recipe_file.build(values, frames_recipe.AverageFrames, "The command")
 
 
@@ -77,26 +79,6 @@ def _gamma(power: float) -> dict[str, Any]:
     if named is not None:
         return {"transfer": named}
     return {"transfer": "table", "response": ((np.arange(256) / 255) ** power).tolist()}
-
-
-def response_table(path: str | pathlib.Path) -> list[float]:
-    """The measured light of each 8-bit code from a text file: 256 rows of one number, or of three (red, green, blue).
-
-    Gives 256 numbers, or 3 x 256, one channel after the other. Raises InputError for anything else.
-    """
-    try:
-        table = np.loadtxt(path, delimiter="," if "," in pathlib.Path(path).read_text() else None, ndmin=2)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise errors.InputError(f"{path} cannot be read as a response table: {reason}.") from None
-    if table.shape not in ((256, 1), (256, 3)):
-        raise errors.InputError(
-            f"{path} has {table.shape[0]} rows of {table.shape[1]} numbers; a response table has 256 rows, one "
-            "for each 8-bit code, of one number or three."
-        )
-    if not (np.isfinite(table).all() and (np.diff(table, axis=0) > 0).all()):
-        raise errors.InputError(f"{path} does not grow from each code to the next; a response table has to.")
-    return [float(value) for value in table.T.reshape(-1)]
 
 
 def _usable(

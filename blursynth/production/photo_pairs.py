@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file, sources
-from blursynth.kernels import random
+from blursynth.kernels import random, response
 from blursynth.media import photos
-from blursynth.production import pairs, selection
+from blursynth.production import pairs, realism_options, selection
 from blursynth.sources import scenes
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
-from blursynth.synthesis import recipe
+from blursynth.synthesis import realism, recipe
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
@@ -69,8 +69,16 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         """The values of `own_arrays` for these items; what depends on the crop is left for `blur` to fill in."""
 
     @abc.abstractmethod
+    def light(self, made: Arrays, row: int, crop: Crop, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The blurred crop as light, float32 (height, width, 3), for a row of what `prepare` gave.
+
+        table: the linear light of each code of the photo, float32 (256,).
+        """
+
     def blur(self, made: Arrays, row: int, crop: Crop) -> npt.NDArray[np.uint8]:
-        """The blurred crop, uint8 (height, width, 3), encoded, for a row of what `prepare` gave."""
+        """The blurred crop without realism, uint8 (height, width, 3), encoded."""
+        transfer = self.recipe.transfer
+        return response.encode(self.light(made, row, crop, response.decode_table(transfer)), transfer)
 
     def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
         """Take back what `prepare` put into rows that could not be made, where it would mislead."""
@@ -95,10 +103,13 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         height, width = self.frame
         arrays, columns = self.own_arrays()
         arrays = [
-            *pairs.image_arrays(height, width, self.recipe.transfer),
+            *pairs.image_arrays(
+                height, width, realism_options.shown_transfer(self.recipe.realism, self.recipe.transfer)
+            ),
             *arrays,
             *pairs.columns(len(self.used), "photo"),
             *columns,
+            *(realism_options.columns(self.recipe.realism) if self.recipe.realism else []),
         ]
         return schema.sized("pairs", len(self.used) * self.recipe.per_photo, arrays, self.shard_length)
 
@@ -146,6 +157,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             "crop_y": np.zeros(len(item), np.int32),
             "crop_x": np.zeros(len(item), np.int32),
             **self.prepare(item),
+            **(realism.draw(self.recipe.realism, self.seed, item) if self.recipe.realism else {}),
         }
         for wanted in np.unique(source):
             self._blur_photo(int(wanted), item, np.flatnonzero(source == wanted), made)
@@ -163,10 +175,27 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         tops = (uniform[:, 0] * (photo_HWC.shape[0] - height + 1)).astype(np.int32)
         lefts = (uniform[:, 1] * (photo_HWC.shape[1] - width + 1)).astype(np.int32)
         for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            made["blurred"][row] = self.blur(made, row, Crop(photo_HWC, top, left, height, width))
-            made["sharp"][row] = photo_HWC[top : top + height, left : left + width]
+            crop = Crop(photo_HWC, top, left, height, width)
+            made["blurred"][row] = self._exposed(made, row, int(item[row]), crop)
+            made["sharp"][row] = self._as_stored(photo_HWC[top : top + height, left : left + width])
         made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
         made["valid"][rows] = 1
+
+    def _exposed(self, made: Arrays, row: int, item: int, crop: Crop) -> npt.NDArray[np.uint8]:
+        """The blurred crop as it is stored."""
+        if self._camera is None:
+            return self.blur(made, row, crop)
+        values = realism_options.row(made, self._camera.wanted, row)
+        table = realism.decode_table(self.recipe.transfer, values.get("saturation", 0.0))
+        return self._camera.blurred(self.light(made, row, crop, table), values, self.seed, item)
+
+    def _as_stored(self, sharp_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return sharp_HWC if self._camera is None else self._camera.sharp(sharp_HWC)
+
+    @functools.cached_property
+    def _camera(self) -> realism.Camera | None:
+        wanted = self.recipe.realism
+        return None if wanted is None else realism.Camera(wanted, self.recipe.transfer)
 
     def _read(self, source: int) -> npt.NDArray[np.uint8]:
         photo_HWC = self.photos.read(self.used[source])
@@ -192,7 +221,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             photo_HWC = self._read(int(source))
             for row in rows[columns["source"][rows] == source].tolist():
                 top, left = columns["crop_y"][row], columns["crop_x"][row]
-                yield row, photo_HWC[top : top + height, left : left + width]
+                yield row, self._as_stored(photo_HWC[top : top + height, left : left + width])
 
     @property
     def largest_photo(self) -> int:
@@ -269,7 +298,7 @@ def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inp
 
 def common(options: Mapping[str, Any]) -> dict[str, Any]:
     """Values of `recipe.PhotoPairs` that the options give."""
-    values = given(options, ("size", "fit", "per_photo", "transfer"))
+    values = given(options, ("size", "fit", "per_photo", "transfer")) | realism_options.given(options)
     return values | {"splits": pairs.parse_splits(options.get("splits", "train=0.9,val=0.1"))}
 
 

@@ -62,7 +62,9 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         made["motion_px"][:] = np.nan if wanted is None else wanted
         return made
 
-    def blur(self, made: Arrays, row: int, crop: photo_pairs.Crop) -> npt.NDArray[np.uint8]:
+    def light(
+        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
         photo = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
         frame = shake.view(self.recipe, photo, crop.top, crop.left, crop.height, crop.width)
         asked = float(made["motion_px"][row])
@@ -75,12 +77,13 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
             frame,
             crop.top,
             crop.left,
+            table,
         )
         made["camera_path"][row] = done.path_K6
         values = {"motion_px": done.motion, "moments": done.moments, "focal_px": frame.focal}
         for name, value in (values | {"centre_x": frame.centre_x, "centre_y": frame.centre_y}).items():
             made[name][row] = value
-        return done.blurred_HWC
+        return done.light_HWC
 
     def unmade(self, made: Arrays, rows: npt.NDArray[np.intp]) -> None:
         """Nothing was seen: no numbers stand for it."""
@@ -111,7 +114,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     Raises RecipeError for values out of range, InputError where no photo can be used, where full frames differ in
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
-    names = set(shake_recipe.Shake.model_fields) - {"splits", "gyro", "store_path"}
+    names = set(shake_recipe.Shake.model_fields) - {"splits", "gyro", "store_path", "realism"}
     values = photo_pairs.common(options) | photo_pairs.given(options, sorted(names))
     values["store_path"] = not options.get("no_path", False)
     inputs = {}

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import field, psf, random, response, trajectory
+from blursynth.kernels import field, psf, random, trajectory
 from blursynth.synthesis import motion, recipe, uniform
 
 AT_ONCE = 16  # items whose paths at every grid point are in memory together
@@ -49,21 +49,22 @@ def kernels(
     return Kernels(result.reshape(shape), variation)
 
 
-def blur(
+def light(
     photo_HWC: npt.NDArray[np.uint8],
     psf_YXKK: npt.NDArray[np.float32],
-    transfer: str,
+    table: npt.NDArray[np.float32],
     top: int,
     left: int,
     height: int,
     width: int,
-) -> npt.NDArray[np.uint8]:
+) -> npt.NDArray[np.float32]:
     """The crop of a photo at (top, left), blurred by a field that reaches from edge to edge of the crop.
 
-    photo_HWC: uint8, encoded. Returns uint8 (height, width, 3), encoded. Beyond the photo's own edge it is reflected.
+    photo_HWC: uint8, encoded. table: the linear light of each code, float32 (256,). Returns linear light, float32
+    (height, width, 3), not clipped. Beyond the photo's own edge it is reflected.
     """
     window = uniform.with_margin(photo_HWC, top, left, height, width, psf_YXKK.shape[2] // 2)
-    return response.encode(field.blur(response.decode(window, transfer), psf_YXKK), transfer)
+    return field.blur(table[window], psf_YXKK)
 
 
 def _places(rows: int, columns: int) -> npt.NDArray[np.complex64]:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,12 @@ class Light:
         self._curve = kernel.curve(transfer, None if table is None else np.reshape(table, (-1, 256)))
         self._rounding = rounding
         self._tables: dict[int, kernel.Tables] = {}
+
+    def raised(self, saturation: float) -> npt.NDArray[np.float32]:
+        """Light in steps of 1 / kernel.FINE, float32 (3, kernel.LEVELS), with white raised by `saturation`."""
+        light = self._curve.astype(np.float32)
+        light[:, -1] += np.float32(saturation)
+        return light
 
     def tables(self, frames: int) -> kernel.Tables:
         """For the mean of so many frames."""
@@ -54,6 +61,7 @@ class Window:
         self.target = target
         self.turns = turns
         self._interpolate = interpolate
+        self._light = light
         self._table = light.tables((len(frames) - 1) * (interpolate + 1) + 1)
         self._single = light.tables(1)
 
@@ -72,6 +80,21 @@ class Window:
             mean = self._average(stored)
             blurred, sharp = mean.blurred, mean.sharp
         return kernel.Mean(np.rot90(blurred, self.turns), np.rot90(sharp, self.turns))
+
+    def light(self, box: Box | None = None, saturation: float = 0.0) -> npt.NDArray[np.float32]:
+        """The mean of all frames' light in a box of the upright frame, linear, float32 (h, w, 3).
+
+        saturation: white is brighter than white by this much, in parts of white.
+        """
+        raised = self._light.raised(saturation)
+        coding = self.frames[0].coding
+        if coding is None or self._interpolate:
+            mean = self._mean_of_codes(self.stored_box(box), raised[:, :: kernel.FINE])
+        else:
+            part = _part(self.frames, coding, self.stored_box(box))
+            whole = kernel.light_planes(part.planes, part.weights, coding.halved, coding.centred, raised)
+            mean = whole[part.inside]
+        return np.rot90(mean, self.turns)
 
     def stored_box(self, box: Box | None) -> Box:
         """Where a box of the upright frame lies in the stored one."""
@@ -98,21 +121,35 @@ class Window:
             kernel.accumulate(total, part, self._table)
         return kernel.Mean(kernel.encode(total, self._table), parts[self.target].copy())
 
+    def _mean_of_codes(self, box: Box, light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The mean light of a box of all frames as 8-bit RGB. light: float32 (3, 256)."""
+        top, left, height, width = box
+        total = np.zeros((height, width, 3), np.float32)
+        count = 0
+        for codes in self._all_codes():
+            part = codes[top : top + height, left : left + width]
+            for c in range(3):
+                total[..., c] += light[c][part[..., c]]
+            count += 1
+        return total / np.float32(count)
+
     @functools.cached_property
     def _whole(self) -> kernel.Mean:
         """The whole stored frame, with frames interpolated in between, which are 8-bit RGB."""
         total = np.zeros((*self.frames[0].size, 3), np.int32)
-        before = None
-        for k, frame in enumerate(self.frames):
-            codes = self._codes(frame)
-            if before is not None:
-                for made in flow.between(before, codes, self._interpolate):
-                    kernel.accumulate(total, made, self._table)
+        for codes in self._all_codes():
             kernel.accumulate(total, codes, self._table)
-            if k == self.target:
-                sharp = codes
+        return kernel.Mean(kernel.encode(total, self._table), self._codes(self.frames[self.target]))
+
+    def _all_codes(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Every stored frame as 8-bit RGB, with frames interpolated in between."""
+        before = None
+        for frame in self.frames:
+            codes = self._codes(frame)
+            if before is not None and self._interpolate:
+                yield from flow.between(before, codes, self._interpolate)
+            yield codes
             before = codes
-        return kernel.Mean(kernel.encode(total, self._table), sharp)
 
     def _codes(self, frame: picture.Picture) -> npt.NDArray[np.uint8]:
         """A stored frame as 8-bit RGB."""
@@ -134,10 +171,19 @@ def sharp(
     return np.rot90(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp, turns)
 
 
-def _average_planes(
-    frames: Sequence[picture.Picture], coding: picture.Coding, box: Box, target: int, table: kernel.Tables
-) -> kernel.Mean:
-    """The mean of a box of frames in planes; some context, so that colour is interpolated as in the whole frame."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Part:
+    """A box of frames in planes, with some context, so that colour is interpolated as in the whole frame.
+
+    inside: where the box lies in it.
+    """
+
+    planes: tuple[npt.NDArray[Any], ...]
+    weights: npt.NDArray[np.float32]
+    inside: tuple[slice, slice]
+
+
+def _part(frames: Sequence[picture.Picture], coding: picture.Coding, box: Box) -> _Part:
     height, width = frames[0].size
     top, left = max(0, box[0] - _CONTEXT) & ~1, max(0, box[1] - _CONTEXT) & ~1
     bottom, right = min(height, box[0] + box[2] + _CONTEXT), min(width, box[1] + box[3] + _CONTEXT)
@@ -147,6 +193,13 @@ def _average_planes(
     parts = (luma, colour, colour)
     planes = tuple(np.stack([frame.planes[k][part] for frame in frames]) for k, part in enumerate(parts))
     weights = kernel.coefficients(coding.matrix, coding.full_range, coding.bits)
-    mean = kernel.average_planes(planes, weights, coding.halved, coding.centred, target, table)
-    rows, columns = slice(box[0] - top, box[0] - top + box[2]), slice(box[1] - left, box[1] - left + box[3])
-    return kernel.Mean(mean.blurred[rows, columns], mean.sharp[rows, columns])
+    inside = slice(box[0] - top, box[0] - top + box[2]), slice(box[1] - left, box[1] - left + box[3])
+    return _Part(planes, weights, inside)
+
+
+def _average_planes(
+    frames: Sequence[picture.Picture], coding: picture.Coding, box: Box, target: int, table: kernel.Tables
+) -> kernel.Mean:
+    part = _part(frames, coding, box)
+    mean = kernel.average_planes(part.planes, part.weights, coding.halved, coding.centred, target, table)
+    return kernel.Mean(mean.blurred[part.inside], mean.sharp[part.inside])

@@ -7,7 +7,7 @@ import pydantic
 
 from blursynth import recipe_file
 from blursynth.kernels import frames as kernel
-from blursynth.synthesis import recipe
+from blursynth.synthesis import realism_recipe, recipe
 
 # `gopro`: Nah et al. 2017, M from the sequence's name, 11 where it has none. `deblurgan-detection`: Kupyn et al. 2018,
 # section 6.3, M in 5..25. `kohler`: Nah et al.'s training data for the Köhler benchmark, g = identity.
@@ -52,7 +52,7 @@ class AverageFrames(recipe_file.Model):
     measure it. max_step, min_motion: leave out windows with larger steps (after interpolation) or less motion, in px.
     size: side of the square crop; none: whole frames. crop: where crops lie. per_window: random crops of each
     window. matrix: overrides the colour matrix that clips name. splits: shares of the clips. split_by: "share", or
-    "folder" for clips in folders named train, val and test.
+    "folder" for clips in folders named train, val and test. realism: what becomes of blurred light in a camera.
     """
 
     preset: Preset = "gopro"
@@ -74,6 +74,7 @@ class AverageFrames(recipe_file.Model):
     matrix: Literal["auto", "bt601", "bt709", "bt2020", "smpte240m"] = "auto"
     splits: recipe.Splits = recipe.Splits()
     split_by: Literal["share", "folder"] = "share"
+    realism: realism_recipe.Realism | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from blursynth import recipe_file
-from blursynth.synthesis import draw
+from blursynth.synthesis import draw, realism_recipe
 
 # What the public sources agree and disagree on. `boracchi-foi`: Boracchi and Foi's MATLAB reference (the model of
 # Boracchi and Foi 2012). `deblurgan`: DeblurGAN's public code, whose batch script draws one of six anxieties.
@@ -120,7 +120,7 @@ class PhotoPairs(recipe_file.Model):
 
     size: side of the square crop in px; none keeps whole photos, which then must all have one size. fit: "crop" cuts
     it out of the photo, "resize" scales the whole photo to it. transfer: how the photos' codes relate to linear
-    light.
+    light. realism: what becomes of blurred light in a camera.
     """
 
     size: int | None = pydantic.Field(default=None, ge=8, le=16384)
@@ -128,6 +128,7 @@ class PhotoPairs(recipe_file.Model):
     per_photo: int = pydantic.Field(default=1, ge=1, le=1_000_000)
     transfer: Transfer = "gamma2.2"
     splits: Splits = Splits()
+    realism: realism_recipe.Realism | None = None
 
     @pydantic.model_validator(mode="after")
     def _resized_to_something(self) -> Self:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.kernels import gaussian, pose, random, response, trajectory, warp
+from blursynth.kernels import gaussian, pose, random, trajectory, warp
 from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe, uniform
 
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
@@ -26,10 +26,10 @@ class Paths:
 
 @dataclasses.dataclass(frozen=True)
 class Shaken:
-    """blurred_HWC: uint8, encoded. path_K6: the path as it was followed. view: the crop and its camera. motion: px that
-    the crop's fastest point travelled. moments: how many views were added up."""
+    """light_HWC: float32, linear light, not clipped. path_K6: the path as it was followed. view: the crop and its
+    camera. motion: px that the crop's fastest point travelled. moments: how many views were added up."""
 
-    blurred_HWC: npt.NDArray[np.uint8]
+    light_HWC: npt.NDArray[np.float32]
     path_K6: npt.NDArray[np.float32]
     view: pose.View
     motion: float
@@ -84,11 +84,12 @@ def blur(
     frame: pose.View,
     top: int,
     left: int,
+    table: npt.NDArray[np.float32],
 ) -> Shaken:
     """The crop `frame` at (top, left) of a photo, seen through a path. Beyond the photo's own edge it is reflected.
 
-    motion_px: scale the path until the crop's fastest point travels so far. Raises InputError for a path that moves
-    the scene out of the frame.
+    table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
+    travels so far. Raises InputError for a path that moves the scene out of the frame.
     """
     path = path_K6 if motion_px is None else scaled(path_K6, frame, 1 / depth, request.readout, motion_px)
     taken = samples(path, frame, 1 / depth, request.readout)
@@ -100,10 +101,10 @@ def blur(
         )
     margin = int(np.ceil(furthest)) + 2
     window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
-    planes = np.ascontiguousarray(response.decode(window, request.transfer).transpose(2, 0, 1))
+    planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
     light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
-    return Shaken(response.encode(light, request.transfer), path, frame, taken.motion, len(taken.pose_T6))
+    return Shaken(light, path, frame, taken.motion, len(taken.pose_T6))
 
 
 def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depth: float, readout: float) -> pose.Samples:

@@ -29,6 +29,23 @@ def blur(
     return sample.Pair(convolve.uniform_encoded(window, psf_KK, transfer), sharp_HWC, psf_KK)
 
 
+def light(
+    photo_HWC: npt.NDArray[np.uint8],
+    psf_KK: npt.NDArray[np.float32],
+    table: npt.NDArray[np.float32],
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+) -> npt.NDArray[np.float32]:
+    """The blurred crop as `blur` takes it, as light: float32 (height, width, 3), not clipped.
+
+    table: the linear light of each code, float32 (256,).
+    """
+    window = with_margin(photo_HWC, top, left, height, width, psf_KK.shape[0] // 2)
+    return convolve.uniform(table[window], psf_KK)
+
+
 def with_margin(
     photo_HWC: npt.NDArray[np.uint8], top: int, left: int, height: int, width: int, margin: int
 ) -> npt.NDArray[np.uint8]:

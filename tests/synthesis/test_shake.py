@@ -5,11 +5,12 @@ import numpy.typing as npt
 import pytest
 
 from blursynth import errors, recipe_file
-from blursynth.kernels import pose, psf
+from blursynth.kernels import pose, psf, response
 from blursynth.synthesis import shake, shake_recipe, uniform
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (150, 180, 3), dtype=np.uint8)
 ITEMS = np.arange(4, dtype=np.int64)
+TABLE = response.decode_table("gamma2.2")
 
 
 def request(**values: object) -> shake_recipe.Shake:
@@ -20,8 +21,16 @@ def frame(asked: shake_recipe.Shake, top: int = 40, left: int = 50, size: int = 
     return shake.view(asked, (150, 180), top, left, size, size)
 
 
+def through(
+    asked: shake_recipe.Shake, photo: npt.NDArray[np.uint8], path: npt.NDArray[np.float32], depth: float
+) -> npt.NDArray[np.uint8]:
+    table = response.decode_table(asked.transfer)
+    done = shake.blur(asked, photo, path, depth, None, frame(asked), 40, 50, table)
+    return response.encode(done.light_HWC, asked.transfer)
+
+
 def blurred(path: npt.NDArray[np.float32], asked: shake_recipe.Shake, depth: float = 2.0) -> npt.NDArray[np.uint8]:
-    return shake.blur(asked, PHOTO, path, depth, None, frame(asked), 40, 50).blurred_HWC
+    return through(asked, PHOTO, path, depth)
 
 
 @pytest.mark.parametrize("transfer", ["gamma2.2", "srgb", "linear"])
@@ -80,7 +89,7 @@ def test_paths_are_scaled_to_the_motion_asked_for(preset: str, readout: float) -
     asked = request(preset=preset, readout=readout)
     found = shake.paths(asked, 3, ITEMS)
     for k, motion in enumerate((3.0, 9.0, 1.0, 20.0)):
-        done = shake.blur(asked, PHOTO, found.path_NK6[k], float(found.depth[k]), motion, frame(asked), 40, 50)
+        done = shake.blur(asked, PHOTO, found.path_NK6[k], float(found.depth[k]), motion, frame(asked), 40, 50, TABLE)
         assert done.motion == pytest.approx(motion, rel=1e-3)
 
 
@@ -118,7 +127,7 @@ def test_a_light_before_clipping_stays_a_streak() -> None:
     path = np.zeros((60, 6), np.float32)
     asked = request(focal=200.0)
     path[:, 1] = np.linspace(-0.05, 0.05, 60)
-    seen = shake.blur(asked, photo, path, 1.0, None, frame(asked), 40, 50).blurred_HWC
+    seen = through(asked, photo, path, 1.0)
     streak = seen[34, 30:50, 0]
     expected = round(255 * (6 / 20) ** (1 / 2.2))  # six px of light over a path of 20
     assert abs(int(streak[10]) - expected) <= 3

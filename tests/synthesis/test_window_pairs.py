@@ -9,6 +9,7 @@ import pytest
 import reference_frames as reference
 
 from blursynth import errors
+from blursynth.kernels import response
 from blursynth.media import picture
 from blursynth.synthesis import flow, frames
 
@@ -135,3 +136,27 @@ def test_without_opencv_a_sentence_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(errors.MissingPackageError, match=r"libgl1.*--no-motion"):
         measured(rgb_frames(clip_files.moving(2)))
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("interpolate", [0, 2])
+def test_light_is_what_pairs_are_encoded_from(turns: int, interpolate: int) -> None:
+    box = (3, 5, 20, 22)
+    moving = rgb_frames(clip_files.moving(5))
+    for pictures in (plane_frames(5, 40, 52), moving):
+        window = frames.Window(pictures, frames.Light("srgb"), 2, turns, interpolate)
+        light = window.light(box)
+        assert light.dtype == np.float32
+        apart = response.encode(np.ascontiguousarray(light), "srgb").astype(int) - window.pair(box).blurred
+        assert np.abs(apart).max() <= 1
+        assert (apart != 0).mean() < 0.01  # float32 beside whole numbers, at a code's edge
+
+
+def test_light_of_white_can_be_raised() -> None:
+    codes = np.random.default_rng(0).integers(200, 256, (3, 9, 11, 3), np.uint8)
+    codes[1, 2:4, 3:6] = 255
+    window = frames.Window(rgb_frames(codes), frames.Light("gamma2.2"), 1)
+    expected = (codes / 255.0) ** 2.2 + 1.5 * (codes == 255)
+    assert window.light(None, 1.5) == pytest.approx(expected.mean(axis=0), abs=1e-5)
+    grey = [picture.Picture((np.full((8, 8), 235, np.uint8), *[np.full((4, 4), 128, np.uint8)] * 2), CODING)] * 3
+    assert frames.Window(grey, frames.Light("srgb"), 1).light(None, 0.75) == pytest.approx(1.75, abs=1e-5)

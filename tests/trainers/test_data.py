@@ -6,11 +6,14 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import clip_files
 import numpy as np
 import pytest
 import torch
 
 from blursynth import errors
+from blursynth.production import footage
+from blursynth.production import run as produce
 from trainers import data, recipe, validation
 
 MakePairs = Callable[..., pathlib.Path]
@@ -165,3 +168,16 @@ def test_validation_refuses_training_sources_and_empty_splits(make_pairs: MakePa
         validation.HeldOut(recipe.Validation(path=str(shifted)), training)
     with pytest.raises(errors.DatasetError, match='no pairs in the split "holdout"'):
         validation.HeldOut(recipe.Validation(split="holdout"), training)
+
+
+def test_pairs_of_one_clip_alone_are_trained_on_without_validation(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip_files.write(tmp_path / "a.mp4", clip_files.moving(30))
+    asked = {"seed": 0, "frames": "3", "size": 32}
+    produce.produce(footage.maker([str(tmp_path / "a.mp4")], asked), tmp_path / "pairs.zarr")
+    training = data.TrainingData(section(tmp_path / "pairs.zarr"), seed=0)
+    assert validation.held_out(recipe.Validation(), training) is None
+    assert "none is held out" in caplog.text
+    with pytest.raises(errors.DatasetError, match='in the split "val"'):  # what was asked for by name has to be there
+        validation.held_out(recipe.Validation(path=str(tmp_path / "pairs.zarr")), training)

@@ -11,7 +11,10 @@ from blursynth import errors, recipe_file
 from trainers import methods, recipe, session
 
 SHIPPED = sorted(
-    path for folder in ("training", "smoke") for path in (recipe_file.shipped_folder() / folder).glob("*.toml")
+    path
+    for folder in ("training", "smoke")
+    for path in (recipe_file.shipped_folder() / folder).glob("*.toml")
+    if not path.stem.endswith("-data")  # those make datasets
 )
 
 

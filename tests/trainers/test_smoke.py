@@ -18,7 +18,9 @@ from blursynth import recipe_file
 from blursynth.storage import reader
 from trainers import restoring, run, terminal, validation
 
-SMOKE = sorted((recipe_file.shipped_folder() / "smoke").glob("*.toml"))
+SMOKE = sorted(
+    path for path in (recipe_file.shipped_folder() / "smoke").glob("*.toml") if not path.stem.endswith("-data")
+)
 CONTENT = ("perceptual", "content", "pixel")
 """Terms that compare a restored image with its sharp one."""
 

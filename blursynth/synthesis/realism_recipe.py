@@ -1,0 +1,71 @@
+"""What is asked of realism: the steps between blurred light and an image file that a camera would have left."""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from blursynth import recipe_file
+from blursynth.synthesis import draw
+
+# `rsblur`, `realblur`: Rim et al. 2022 with the noise that they measured on either set's camera, and the white balance
+# and saturation that they draw. `lai`: the noise of Lai et al. 2016's public code, which is one-sided. `gaussian`:
+# white noise alone, as most denoising work has it; its size is our choice.
+PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "rsblur": {"saturation": "0.25:1.75", "sensor": {"shot": 1.0e-4, "read": 9.1504e-4}},
+    "realblur": {"saturation": "0.25:1.75", "sensor": {"shot": 8.8915e-5, "read": 2.9430e-5}},
+    "gaussian": {"gaussian": 0.01},
+    "lai": {"uniform": 0.01},
+}
+
+# From CIE XYZ (D65) to the sensor of a Sony A7R III, the camera behind RSBlur, in parts of 10,000; of the table of
+# Adobe's matrices that dcraw carries.
+SONY_A7R3 = (6640, -1847, -503, -5238, 13010, 2474, -993, 1673, 6527)
+
+Gain = Annotated[draw.Draw, draw.within(0.1, 10.0)]
+
+
+class Sensor(recipe_file.Model):
+    """A Bayer sensor, and the way back from it.
+
+    shot: beta1, the light of one photon, and read: beta2, the standard deviation of read noise, both in parts of white
+    before white balance. gain: factor on each, drawn for each. red, blue: gains of the white balance; green has 1.
+    pattern: "random" is one of the four for each item. matrix: nine numbers, row by row, from CIE XYZ to the sensor.
+    """
+
+    shot: float = pydantic.Field(ge=0, le=1)
+    read: float = pydantic.Field(ge=0, le=1)
+    gain: Annotated[draw.Draw, draw.within(0.0, 100.0)] = pydantic.Field(default="0.5:1.5", validate_default=True)
+    red: Gain = pydantic.Field(default="1.9:2.4", validate_default=True)
+    blue: Gain = pydantic.Field(default="1.5:1.9", validate_default=True)
+    pattern: Literal["random", "rggb", "grbg", "gbrg", "bggr"] = "random"
+    matrix: tuple[float, ...] = pydantic.Field(default=SONY_A7R3, min_length=9, max_length=9)
+
+
+class Realism(recipe_file.Model):
+    """Steps in this order; what is not given is not done. The preset fills what is not given.
+
+    saturation: what shows as white (code 255) is brighter than white by this much, in parts of white, before it is
+    blurred; then clipped. sensor: noise and demosaicing. response: a camera's, for blurred and sharp: the light of
+    each 8-bit code (256). gaussian: standard deviation, and uniform: width, of noise on codes, in parts of white. jpeg:
+    quality of a JPEG file that the blurred image goes through.
+    """
+
+    preset: Literal["none", "rsblur", "realblur", "gaussian", "lai"] = "none"
+    saturation: Annotated[draw.Draw, draw.within(0.0, 1000.0)] | None = None
+    sensor: Sensor | None = None
+    response: tuple[float, ...] | None = pydantic.Field(default=None, min_length=256, max_length=256)
+    gaussian: Annotated[draw.Draw, draw.within(0.0, 1.0)] | None = None
+    uniform: Annotated[draw.Draw, draw.within(0.0, 1.0)] | None = None
+    jpeg: Annotated[draw.Draw, draw.within(1, 100)] | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        filled = dict(PRESETS.get(values.get("preset", "none"), {}))
+        for name, value in values.items():
+            both = isinstance(value, dict) and isinstance(filled.get(name), dict)
+            filled[name] = filled[name] | value if both else value
+        return filled

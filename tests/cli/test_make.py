@@ -1,0 +1,161 @@
+"""Synthesis recipes: what they make, and the sentence for everything that is wrong with one."""
+
+import json
+import pathlib
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import clip_files
+import pytest
+
+from blursynth import recipe_file
+from blursynth.cli import recipe_commands
+from blursynth.production import verify
+from blursynth.storage import reader
+
+Run = Callable[..., Any]  # the fixture of conftest.py
+SHIPPED = sorted((recipe_file.shipped_folder() / "synthesis").glob("*.toml"))
+TWO = """
+seed = 5
+
+[paths]
+command = "trajectories"
+n = 6
+steps = 100
+length = "5:9"
+
+[pairs]
+command = "convolve"
+source = "scenes:2"
+size = 24
+per_photo = 3
+trajectories = "paths.zarr"
+no_psf = true
+seed = 2
+realism = { preset = "rsblur", saturation = false, jpeg = "70:90", sensor = { read = 0.002 } }
+"""
+
+
+def refused(result: Any, *fragments: str) -> None:
+    """Exit code 2 and a message on standard error, no traceback, with these words in it."""
+    assert result.code == 2, result
+    assert "Traceback" not in result.err
+    for fragment in fragments:
+        assert fragment in result.err, result.err
+
+
+def test_every_recipe_has_a_twin() -> None:
+    assert len(SHIPPED) == 4
+    for path in SHIPPED:
+        assert (path.parents[1] / "smoke" / f"{path.stem}-data.toml").is_file()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_recipe_and_its_twin_are_of_the_same_commands(path: pathlib.Path) -> None:
+    names = {"coco", "imagenet", "gopro", "uniform", "nonuniform", "photos"}
+    text = path.read_text(encoding="utf-8")
+    sources = [f"{name}=elsewhere" for name in sorted(names) if f"[{name}]" in text]
+    full = recipe_commands.load(path.stem, sources)
+    twin = recipe_commands.load(f"smoke/{path.stem}-data", sources)
+    for a, b in zip(full, twin, strict=True):
+        assert (a.name, a.command, a.settings.get("preset")) == (b.name, b.command, b.settings.get("preset"))
+        assert set(a.settings) - set(b.settings) <= {"psf_size"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_twin_makes_sound_datasets(path: pathlib.Path, run: Run, tmp_path: pathlib.Path) -> None:
+    arguments = ["make", f"smoke/{path.stem}-data", "--out", "made", "-q"]
+    if "gopro" in path.read_text(encoding="utf-8"):
+        clip_files.write(tmp_path / "GOPR0001_07_00.mp4", clip_files.moving(22))
+        arguments += ["--source", "gopro=GOPR0001_07_00.mp4"]
+    made = run(*arguments)
+    assert made.code == 0, made.err
+    found = sorted((tmp_path / "made").glob("*.zarr"))
+    assert found
+    for dataset in found:
+        assert verify.verify(str(dataset)).sound
+        assert reader.open(dataset).items >= 4
+    again = run(*arguments)
+    assert again.out.count("is complete already") == len(found)
+
+
+def test_a_recipe_is_its_commands(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    assert run("make", "two.toml", "--out", "made", "-q").code == 0
+    pairs = reader.open("made/pairs.zarr")
+    assert pairs.attributes["seed"] == 2
+    assert reader.open("made/paths.zarr").attributes["seed"] == 5
+    assert "psf" not in pairs.names
+    assert pairs.columns["read_noise"].max() <= 0.003
+    assert "saturation" not in pairs.columns
+    # The record holds the command that a recipe stands for, which makes the same without it.
+    said = shlex.split(pairs.attributes["command"])
+    assert said[:3] == ["blursynth", "convolve", "scenes:2"]
+    said[said.index("--out") + 1] = "again.zarr"
+    assert run(*said[1:]).code == 0
+    assert reader.open("again.zarr").fingerprint == pairs.fingerprint
+
+
+def test_only_and_set_and_dry_run(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    looked = run("make", "two.toml", "--only", "paths", "--set", "paths.n=9", "--dry-run")
+    assert looked.code == 0
+    assert "9 paths" in looked.out
+    assert not (tmp_path / "paths.zarr").exists()
+    assert run("make", "two.toml", "--only", "paths", "--set", "paths.n=9", "-q").code == 0
+    assert reader.open("paths.zarr").items == 9
+    assert not (tmp_path / "pairs.zarr").exists()
+    both = run("make", "smoke/lai-data", "--dry-run")
+    assert "all together: 12 items to make" in both.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "fragments"),
+    [
+        ({"per_photo = 3": "per_foto = 3"}, [], ["[pairs]", "per_foto", "did you mean per_photo"]),
+        ({'command = "convolve"': 'command = "blur"'}, [], ["[pairs]", "'blur'", "convolve"]),
+        ({"seed = 5": "seeed = 5"}, [], ["seeed", "did you mean seed"]),
+        ({'source = "scenes:2"': ""}, [], ["[pairs]", "--source pairs=PATH"]),
+        ({"size = 24": "workers = 4"}, [], ["[pairs]", "workers"]),
+        ({"size = 24": 'size = "big"'}, [], ["[pairs]", "--size", "integer"]),
+        ({"no_psf = true": "no_psf = 3"}, [], ["no_psf", "true or false"]),
+        (
+            {'trajectories = "paths.zarr"': "", 'preset = "rsblur"': 'preset = "rs"'},
+            [],
+            ["[pairs]", "realism.preset", "rsblur"],
+        ),
+        ({"[paths]": "paths = 1\n[other]"}, [], ["paths"]),
+        ({TWO: "seed = 1"}, [], ["no dataset"]),
+        ({"seed = 5": "seed ="}, [], ["not valid TOML"]),
+        ({}, ["--set", "pears.size=3"], ["pears", "paths, pairs"]),
+        ({}, ["--set", "pairs=3"], ["DATASET.OPTION=VALUE"]),
+        ({}, ["--source", "pairs"], ["DATASET=PATH"]),
+        ({}, ["--only", "pear"], ["pear", "paths, pairs"]),
+    ],
+)
+def test_wrong_recipes(
+    changes: dict[str, str], arguments: list[str], fragments: list[str], run: Run, tmp_path: pathlib.Path
+) -> None:
+    text = TWO
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "two.toml").write_text(text)
+    refused(run("make", "two.toml", "-q", "--only", "pairs", *arguments), *fragments)
+
+
+def test_other_recipes_are_named(run: Run) -> None:
+    refused(run("make", "smoke/demo"), "trainers.run")
+    refused(run("make", "nothing"), "synthesis/lai")
+
+
+def test_a_list_of_sources_and_of_values(run: Run, tmp_path: pathlib.Path) -> None:
+    for name in "ab":
+        clip_files.write(tmp_path / f"{name}.mp4", clip_files.moving(14))
+    text = '[clips]\ncommand = "average-frames"\nsource = ["a.mp4", "b.mp4"]\nframes = [3, 5]\nmotion = false\n'
+    (tmp_path / "clips.toml").write_text(text)
+    assert run("make", "clips.toml", "-q").code == 0
+    made = reader.open("clips.zarr")
+    assert json.loads(json.dumps(made.attributes["sources"])) == 2
+    assert set(made.columns["frames"]) == {3, 5}
