@@ -1,7 +1,6 @@
 """`python -m trainers.detect CHECKPOINT... --data DATASET --detector NAME`: is more found on restored images?"""
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("per-image.csv", score_tables.per_image(entries, detection.COUNTS, wanted.protocol.label)),
         ("table.txt", score_tables.text(found)),
         ("table.md", score_tables.markdown(found)),
-        ("table.json", json.dumps(found, indent=1) + "\n"),
+        ("table.json", summary.to_json(found)),
     ):
         checkpoint.replace(folder / name, content.encode())
     detection_sheet.write(folder / "sheet.png", rows, wanted, labels)

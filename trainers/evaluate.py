@@ -1,7 +1,6 @@
 """`python -m trainers.evaluate CHECKPOINT... --data DATASET --protocol NAME`: scores and how they were measured."""
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("per-image.csv", score_tables.per_image(entries, wanted.metrics, wanted.protocol.label)),
         ("table.txt", score_tables.text(found)),
         ("table.md", score_tables.markdown(found)),
-        ("table.json", json.dumps(found, indent=1) + "\n"),
+        ("table.json", summary.to_json(found)),
     ):
         checkpoint.replace(folder / name, content.encode())
     print(score_tables.text(found))

@@ -22,7 +22,10 @@ Function = Callable[[list[Values]], Values]
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % percentile interval; `count` values are in it. Not a number where there is none."""
+    """A mean and its 95 % percentile interval; `count` values are in it.
+
+    The ends are not numbers where there is no interval: one group alone, or infinite values.
+    """
 
     mean: float
     low: float
@@ -56,7 +59,8 @@ def statistic(columns: Sequence[Values], groups: Sequence[str], function: Functi
     for row, column in zip(sums, table, strict=True):
         np.add.at(row, index, column)
     whole = float(function([each[None] for each in sums.sum(axis=1)])[0])
-    if math.isnan(whole) or not np.isfinite(table).all():
+    # One group says nothing of how others would do: it would come out as an interval of no width.
+    if math.isnan(whole) or sums.shape[1] < 2 or not np.isfinite(table).all():
         return Interval(whole, math.nan, math.nan, count)
     generator = np.random.Generator(np.random.PCG64(_SEED))
     found = []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -112,3 +113,18 @@ def as_columns(entry: evaluation.Entry, metrics: Sequence[str], label: str) -> M
         "protocol": label, "row": entry.row, "image": entry.image, "group": entry.group, "size": entry.size, **scores,
         "seconds": seconds, "non_finite": entry.non_finite, "notes": notes,
     }  # fmt: skip
+
+
+def to_json(found: Mapping[str, Any]) -> str:
+    """A summary as JSON that every reader takes: what is no number becomes null, infinity the word "infinite"."""
+    return json.dumps(_plain(found), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "infinite" if value > 0 else "-infinite"
+    return value

@@ -248,7 +248,9 @@ def test_intervals_cover_and_groups_count_once() -> None:
     assert single.high - single.low == pytest.approx(2 * 1.96 * standard, rel=0.05)
     doubled = intervals.mean(values * 2, [str(index % 400) for index in range(800)])
     assert (doubled.low, doubled.high) == pytest.approx((single.low, single.high), abs=1e-9)
-    assert intervals.mean(values, ["one"] * 400).low == pytest.approx(single.mean)
+    alone = intervals.mean(values, ["one"] * 400)
+    assert alone.mean == pytest.approx(single.mean)
+    assert math.isnan(alone.low)
 
 
 def test_paired_differences_are_narrower_than_the_means() -> None:
@@ -304,3 +306,5 @@ def test_kohler_images_are_scored_against_their_best_frame(
     assert [json.loads(line["notes"])["frame"] for line in lines[:2]] == [1, 1]
     assert [float(line["psnr"]) for line in lines[:2]] == [math.inf, math.inf]
     assert {line["protocol"] for line in lines} == {"kohler-2012 v1"}
+    table = json.loads((tmp_path / "scores" / "table.json").read_text(), parse_constant=pytest.fail)
+    assert table["rows"][0]["scores"]["psnr"] == {"mean": "infinite", "low": None, "high": None, "count": 2}

@@ -76,7 +76,10 @@ def _rows(path: pathlib.Path) -> list[Measured]:
 
 
 def _values(row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
-    values = {name: f"{score['mean']:.{found['metrics'][name]['places']}f}" for name, score in row["scores"].items()}
+    values = {}
+    for name, score in row["scores"].items():
+        mean, places = score["mean"], found["metrics"][name]["places"]
+        values[name] = mean if isinstance(mean, str) else f"{mean:.{places}f}"
     if row.get("median_seconds") is not None:
         values["seconds"] = f"{row['median_seconds']:.3f}"
     if row.get("parameters_mb") is not None:
