@@ -11,15 +11,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,dev]'
 	touch $(INSTALLED)
 
-# Procedural scenes -> blurred pairs -> a small DeblurGAN on the CPU -> held-out images restored. Offline; run again to
-# go on after an interruption.
+# Procedural scenes -> blurred pairs -> a small DeblurGAN on the CPU -> held-out images restored and scored, and QR codes
+# read from restored scenes. Offline; run again to go on after an interruption.
 demo: $(INSTALLED)
 	mkdir -p demo
 	$(RUN)/blursynth convolve scenes:200 --size 128 --per-photo 8 --preset deblurgan --length 8:24 --out demo/pairs.zarr
 	$(RUN)/blursynth preview demo/pairs.zarr --out demo/pairs.png
 	$(RUN)/python -m trainers.run demo --data demo/pairs.zarr --out demo/run
 	cp "$$(ls demo/run/sheets/*.png | tail -n 1)" demo/restored.png
-	@echo "Held-out images, blurred, restored and sharp: demo/restored.png"
+	$(RUN)/python -m trainers.evaluate demo/run --data demo/pairs.zarr --split val --protocol gopro-rgb --out demo/scores
+	$(RUN)/blursynth convolve scenes:16 --size 448 --seed 1 --out demo/scenes.zarr
+	$(RUN)/python -m trainers.detect --place-codes demo/scenes.zarr --out demo/codes
+	$(RUN)/blursynth convolve demo/codes --size 256 --per-photo 4 --preset deblurgan --length 6:16 --out demo/codes.zarr
+	$(RUN)/python -m trainers.detect demo/run --data demo/codes.zarr --split all --out demo/detection
+	@echo "Held-out images, blurred, restored and sharp: demo/restored.png; scores: demo/scores, demo/detection"
 
 check: $(INSTALLED)
 	$(RUN)/ruff check .

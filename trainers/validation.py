@@ -10,12 +10,12 @@ from numpy import typing as npt
 
 from blursynth import errors
 from blursynth.storage import reader
-from trainers import data, metrics, recipe
+from trainers import data, metrics, protocols, recipe
 from trainers.methods import method
 
 _log = logging.getLogger(__name__)
 
-PROTOCOL = "gopro-rgb"
+PROTOCOL = protocols.find("gopro-rgb").label
 """Per image on clamped and rounded 8-bit values, then the mean over images: PSNR in dB, SSIM over RGB."""
 
 Image = npt.NDArray[np.uint8]

@@ -1,4 +1,7 @@
-"""Metrics: pure functions of a restored and a sharp image, with the data's range always given."""
+"""Metrics: pure functions of a restored and a sharp image, with the data's range always given.
+
+`catalogue` lists all of them; each is in a module of its name.
+"""
 
 from trainers.metrics.fidelity import psnr as psnr
 from trainers.metrics.fidelity import ssim as ssim

@@ -1,0 +1,133 @@
+"""Benchmarks' folders as published, made here with small images; what is missing is named."""
+
+import logging
+import pathlib
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from blursynth import errors
+from trainers import benchmarks
+from trainers.benchmarks import kohler
+
+NUMBERS = np.random.default_rng(0)
+
+
+def picture(path: pathlib.Path, value: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 5), (value, value, value)).save(path)
+
+
+def test_gopro_pairs_blur_and_sharp_of_each_sequence(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, sequence in enumerate(("GOPR0384_11_00", "GOPR0410_11_00")):
+        for image in range(2):
+            for value, folder in enumerate(("blur", "blur_gamma", "sharp")):
+                picture(tmp_path / "test" / sequence / folder / f"{image:06d}.png", 100 * number + 10 * image + value)
+    with caplog.at_level(logging.WARNING):
+        found = benchmarks.find(str(tmp_path))
+    assert "4 of the 1,111 published test images of GOPRO" in caplog.text
+    assert "4 of the 1,111" in found.about
+    assert found.transfer_function == "gamma2.2"
+    assert [item.name for item in found.items] == [
+        f"{sequence}/{image:06d}" for sequence in ("GOPR0384_11_00", "GOPR0410_11_00") for image in range(2)
+    ]
+    assert [item.blurred()[0, 0, 0] for item in found.items] == [1, 11, 101, 111]
+    assert [next(item.truths())[0, 0, 0] for item in found.items] == [2, 12, 102, 112]
+    assert {item.group for item in found.items} == {"GOPR0384_11_00", "GOPR0410_11_00"}
+    linear = benchmarks.find(str(tmp_path), part="blur")
+    assert linear.items[0].blurred()[0, 0, 0] == 0
+    assert linear.transfer_function == "linear"
+    (tmp_path / "test" / "GOPR0410_11_00" / "sharp" / "000001.png").unlink()
+    with pytest.raises(errors.InputError, match=r"1 images in .*GOPR0410_11_00 have no sharp image .*: 000001"):
+        benchmarks.find(str(tmp_path))
+
+
+@pytest.mark.parametrize("form", ["mat", "png"])
+def test_kohler_reads_every_ground_truth_in_order(
+    form: str, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for image in range(1, 5):
+        for path in range(1, 13):
+            picture(tmp_path / "BlurryImages" / f"Blurry{image}_{path}.png", image * 10 + path)
+            frames = 3 if (image, path) != (1, 3) else 31
+            if form == "png":
+                for frame in range(1, frames + 1):
+                    picture(tmp_path / f"Image{image}" / f"GroundTruth{image}_{path}_{frame}.png", frame)
+            else:
+                stack = np.zeros((5, 6, 3, frames), np.uint8) + np.arange(1, frames + 1, dtype=np.uint8)
+                (tmp_path / "groundTruthMatFiles").mkdir(exist_ok=True)
+                scipy.io.savemat(tmp_path / "groundTruthMatFiles" / f"GroundTruth{image}_{path}.mat", {"rotImg": stack})
+    found = benchmarks.find(str(tmp_path))
+    assert found.many
+    assert found.about == "Köhler et al."
+    assert [item.name for item in found.items][:13] == [f"1_{path}" for path in range(1, 13)] + ["2_1"]
+    with caplog.at_level(logging.WARNING):
+        assert [frame[0, 0, 0] for frame in found.items[0].truths()] == [1, 2, 3]
+    assert "3 of the 200 published ground truths of item 1_1 (198 to 200 published)" in caplog.text
+    # The benchmark's own code leaves frame 30 of this item out.
+    assert [frame[0, 0, 0] for frame in found.items[2].truths()] == [*range(1, 30), 31]
+    (tmp_path / "BlurryImages" / "Blurry3_7.png").unlink()
+    assert "missing: Blurry3_7" in benchmarks.find(str(tmp_path)).about
+    for path in tmp_path.rglob("GroundTruth2_5*"):
+        path.unlink()
+    with pytest.raises(errors.InputError, match="lacks ground truths: GroundTruth2_5"):
+        benchmarks.find(str(tmp_path))
+
+
+def test_a_matlab_file_of_something_else_is_named(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / "Blurry1_1.png")
+    scipy.io.savemat(tmp_path / "GroundTruth1_1.mat", {"kernel": np.zeros((3, 3))})
+    found = kohler.read(tmp_path, "")
+    with pytest.raises(errors.InputError, match=r"expected to hold one array of 8-bit frames"):
+        list(found.items[0].truths())
+
+
+def test_lai_pairs_blurs_with_their_scene(tmp_path: pathlib.Path) -> None:
+    for kind in ("manmade", "natural", "people", "saturated", "text"):
+        for scene in range(1, 6):
+            picture(tmp_path / "ground_truth" / f"{kind}_{scene:02d}.png", scene)
+            for blur in range(1, 5):
+                picture(tmp_path / "uniform" / f"{kind}_{scene:02d}_kernel_{blur:02d}.png", 10 * scene + blur)
+                picture(tmp_path / "nonuniform" / f"{kind}_{scene:02d}_gyro_{blur:02d}.png", 100 + blur)
+    for photo in range(100):
+        picture(tmp_path / "real" / f"photo{photo:03d}.png")
+    found = benchmarks.find(str(tmp_path))
+    assert len(found.items) == 100
+    assert len({item.group for item in found.items}) == 25
+    item = next(item for item in found.items if item.name == "people_03_kernel_02")
+    assert (item.blurred()[0, 0, 0], next(item.truths())[0, 0, 0]) == (32, 3)
+    assert len(benchmarks.find(str(tmp_path), part="nonuniform").items) == 100
+    real = benchmarks.find(str(tmp_path), part="real")
+    assert not real.truth
+    assert len(real.items) == 100
+    (tmp_path / "uniform" / "text_05_kernel_04.png").unlink()
+    assert (
+        "99 of the 100 published uniform images of Lai et al.; missing: text_05_kernel_04"
+        in benchmarks.find(str(tmp_path)).about
+    )
+    (tmp_path / "ground_truth" / "text_01.png").unlink()
+    with pytest.raises(errors.InputError, match=r"4 images in .* have no image of their scene"):
+        benchmarks.find(str(tmp_path))
+    with pytest.raises(errors.InputError, match="have the parts"):
+        benchmarks.find(str(tmp_path), part="blur")
+
+
+def test_realblur_follows_its_test_list(tmp_path: pathlib.Path) -> None:
+    root = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene001"
+    lines = []
+    for number in (1, 2):
+        sharp, blurred = f"{root}/gt/gt_{number}.png", f"{root}/blur/blur_{number}.png"
+        picture(tmp_path / sharp, number)
+        picture(tmp_path / blurred, 10 + number)
+        lines.append(f"{sharp} {blurred} ")
+    with pytest.raises(errors.InputError, match=r"RealBlur_J_test_list\.txt is missing"):
+        benchmarks.find(str(tmp_path), layout="realblur")
+    (tmp_path / "RealBlur_J_test_list.txt").write_text("\n".join(lines) + "\n")
+    found = benchmarks.find(str(tmp_path))
+    assert "2 of the 980 published" in found.about
+    assert [(i.blurred()[0, 0, 0], next(i.truths())[0, 0, 0]) for i in found.items] == [(11, 1), (12, 2)]
+    (tmp_path / root / "gt" / "gt_2.png").unlink()
+    with pytest.raises(errors.InputError, match=r"1 files of .* are missing: RealBlur-J.*gt_2.png"):
+        benchmarks.find(str(tmp_path))

@@ -1,0 +1,81 @@
+"""The papers' tables: every figure stands in the paper, and ours beside them where it was measured."""
+
+import json
+import pathlib
+
+import pytest
+
+from blursynth import errors
+from trainers import evaluate, protocols, terminal
+from trainers.metrics import catalogue
+from trainers.published import tables
+
+FILES = {"Ramakrishnan": "000", "Nah": "001", "Kupyn": "002", "Li": "004"}
+
+
+def test_every_table_is_there_and_names_protocol_size_and_blur() -> None:
+    found = [(table.paper.split()[0], table.number) for table in tables.published()]
+    assert found == [
+        *(("Ramakrishnan", str(number)) for number in range(1, 7)),
+        *(("Nah", number) for number in ("2", "3")),
+        *(("Kupyn", number) for number in ("1", "2", "3")),
+        *(("Li", number) for number in ("I", "II", "III")),
+    ]
+    for table in tables.published():
+        assert table.protocol in protocols.PROTOCOLS or table.protocol == "detection-yolo"
+        assert all((table.test_set, table.size, table.blur, table.method))
+        assert all(len(row) == len(table.columns) + 1 for row in table.rows)
+        known = {*catalogue.METRICS, *catalogue.MISSING, "seconds", "precision", "recall", "f1"}
+        assert set(table.columns) <= known | {"seconds (Köhler)", "parameters (MB)"}
+
+
+def test_every_figure_stands_in_its_paper(shared_data: pathlib.Path) -> None:
+    for table in tables.published():
+        (path,) = (shared_data.parent / "papers").glob(f"{FILES[table.paper.split()[0]]}_*.txt")
+        text = path.read_text(encoding="utf-8")
+        for row in table.rows:
+            for figure in row[1:]:
+                assert figure in text, f"{table.paper}, Table {table.number}: {figure}"
+        # A row's figures stand side by side, but where a paper prints its table the other way round.
+        if table.paper.startswith("Ramakrishnan") and table.number != "2":
+            for row in table.rows:
+                assert "\t".join(row[1:]) in text, row
+
+
+def test_tables_are_printed_with_an_empty_row_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.exit_code(evaluate.main, ["--tables"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("here: ") == 14
+    assert "here: deep-generative-filter (not measured)" in printed
+    assert "28.9423" in printed
+    assert "Norm-NR" not in printed.split("Table 2")[0]
+
+
+def test_a_measurement_stands_beside_the_published_ones(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {
+        "protocol": {"name": "gopro-rgb", "version": 1},
+        "test_set": {"name": "GOPRO_Large", "images": 1111},
+        "metrics": {"psnr": {"places": 2}, "ssim": {"places": 4}},
+        "rows": [
+            {"name": "blurred input", "scores": {"psnr": {"mean": 25.0}}},
+            {
+                "name": "mine",
+                "method": "deepdeblur",
+                "scores": {"psnr": {"mean": 29.876}, "ssim": {"mean": 0.91234}},
+                "median_seconds": 0.25,
+                "parameters_mb": 46.9,
+            },
+        ],
+    }
+    (tmp_path / "table.json").write_text(json.dumps(found))
+    assert terminal.exit_code(evaluate.main, ["--tables", "--measured", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    line = next(line for line in printed.split("\n") if "here: mine" in line)
+    assert "gopro-rgb v1; GOPRO_Large, 1111 images" in line
+    assert line.split()[-3:] == ["29.88", "0.9123", "0.250"]
+    assert printed.count("here: mine") == 1  # not in Köhler's, whose protocol is another
+    (tmp_path / "table.json").write_text("[]")
+    with pytest.raises(errors.InputError, match=r"is not a table\.json"):
+        tables.measured([tmp_path])

@@ -1,0 +1,95 @@
+"""The benchmark of Köhler et al. 2012 as published: 4 photos x 12 camera paths, some 199 ground truths each.
+
+`BlurryImages/BlurryI_K.png` (or beside the truths); ground truths either as `GroundTruthI_K.mat`, one array of
+(H, W, 3, frames) a file, or as photos `GroundTruthI_K_N.png`, anywhere below the folder.
+"""
+
+import hashlib
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import scipy.io
+
+from blursynth import errors
+from blursynth.media import photos
+from trainers.benchmarks import test_set
+
+IMAGES, PATHS = 4, 12
+FRAMES = range(198, 201)
+"""Ground truths of an item as published."""
+
+LEFT_OUT = ("1_3", 30)
+"""The benchmark's own code leaves out frame 30 (counted from 1) of item 1_3, whose number is then one lower."""
+
+_BLURRED = re.compile(r"Blurry(\d+_\d+)\.png", re.IGNORECASE)
+_TRUTH = re.compile(r"GroundTruth(\d+_\d+)(?:_(\d+))?\.(mat|png)", re.IGNORECASE)
+
+
+def read(folder: pathlib.Path, part: str) -> test_set.TestSet:  # noqa: ARG001
+    """The benchmark in a folder; InputError names what is missing, a warning tells of other counts than published."""
+    blurred: dict[str, pathlib.Path] = {}
+    truths: dict[str, dict[int, pathlib.Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if found := _BLURRED.fullmatch(path.name):
+            blurred[found[1]] = path
+        elif found := _TRUTH.fullmatch(path.name):
+            truths.setdefault(found[1], {})[int(found[2] or 0)] = path
+    if not blurred:
+        raise errors.InputError(f"{folder} has no images of Köhler's benchmark in it (BlurryImages/Blurry1_1.png ...).")
+    without = [f"GroundTruth{name}" for name in sorted(blurred) if name not in truths]
+    if without:
+        raise errors.InputError(f"{folder} lacks ground truths: {test_set.listed(without)}.")
+    wanted = [f"{image}_{path}" for image in range(1, IMAGES + 1) for path in range(1, PATHS + 1)]
+    missing = [f"Blurry{name}" for name in wanted if name not in blurred]
+    note = test_set.expect(len(blurred), len(wanted), "blurred images of Köhler et al.", missing)
+    digest = hashlib.sha256()
+    items = []
+    for name, path in sorted(blurred.items(), key=lambda entry: [int(part) for part in entry[0].split("_")]):
+        files = [path, *(truths[name][number] for number in sorted(truths[name]))]
+        for file in files:
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        items.append(test_set.Item(name, name.split("_")[0], _photo(path), _frames(name, files[1:])))
+    about = "Köhler et al." + (f" ({note})" if note else "")
+    return test_set.TestSet(str(folder), items, digest.hexdigest(), about, many=True)
+
+
+def _photo(path: pathlib.Path) -> Callable[[], test_set.Image]:
+    return lambda: photos.read(path)
+
+
+def _frames(name: str, files: list[pathlib.Path]) -> Callable[[], Iterator[test_set.Image]]:
+    """Ground truths in their order, one in memory at a time where they are photos."""
+
+    def frames() -> Iterator[test_set.Image]:
+        count = 0
+        for number, frame in enumerate(_all_frames(files), 1):
+            count = number
+            if (name, number) != LEFT_OUT:
+                yield frame
+        if count not in FRAMES:
+            published = f"{FRAMES.start} to {FRAMES.stop - 1} published"
+            test_set.expect(count, FRAMES.stop - 1, f"ground truths of item {name} ({published})")
+
+    return frames
+
+
+def _all_frames(files: list[pathlib.Path]) -> Iterator[test_set.Image]:
+    for path in files:
+        if path.suffix.lower() == ".mat":
+            yield from _of_matlab(path)
+        else:
+            yield photos.read(path)
+
+
+def _of_matlab(path: pathlib.Path) -> Iterator[test_set.Image]:
+    try:
+        content = scipy.io.loadmat(path)
+    except Exception as error:  # Readers of MATLAB files meet arbitrary bytes and raise nearly anything.
+        raise errors.InputError(f"{path} cannot be read as a MATLAB file ({error}); copy it again.") from None
+    stacks = [value for value in content.values() if isinstance(value, np.ndarray) and value.ndim == 4]
+    if len(stacks) != 1 or stacks[0].shape[2] != 3 or stacks[0].dtype != np.uint8:
+        raise errors.InputError(f"{path} was expected to hold one array of 8-bit frames, (H, W, 3, frames).")
+    for frame in range(stacks[0].shape[3]):
+        yield np.ascontiguousarray(stacks[0][..., frame])

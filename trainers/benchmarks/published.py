@@ -1,0 +1,144 @@
+"""Benchmarks in the folders in which their authors publish them, and plain folders of pairs."""
+
+import pathlib
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from blursynth import errors
+from trainers.benchmarks import test_set
+
+Path = pathlib.Path
+
+GOPRO_IMAGES = 1111
+REALBLUR_IMAGES = 980
+LAI_SCENES = 25
+LAI_CLASSES = ("manmade", "natural", "people", "saturated", "text")
+
+
+def pairs(folder: Path, part: str) -> test_set.TestSet:  # noqa: ARG001
+    """`blurred/` and `sharp/` with photos of the same names."""
+    blurred, sharp = (test_set.photos_in(folder / name) for name in ("blurred", "sharp"))
+    test_set.match(blurred, sharp, folder)
+    files = {name: (path, [sharp[name]]) for name, path in blurred.items()}
+    return test_set.from_files(str(folder), files, "a folder of pairs, of unknown blur")
+
+
+def gopro(folder: Path, part: str) -> test_set.TestSet:
+    """GOPRO_Large (Nah et al. 2017): `test/SEQUENCE/{blur,blur_gamma,sharp}`, or that `test` folder itself.
+
+    `part` is "blur_gamma" (the default: averaged in linear light) or "blur" (encoded values averaged).
+    """
+    part = part or "blur_gamma"
+    if part not in ("blur", "blur_gamma"):
+        raise errors.InputError(f'GOPRO has the parts "blur_gamma" and "blur", not {part!r}.')
+    root = folder / "test" if (folder / "test").is_dir() else folder
+    sequences = sorted(path for path in root.iterdir() if (path / "sharp").is_dir())
+    if not sequences:
+        raise errors.InputError(f"{root} has no sequences of GOPRO in it (folders with blur, blur_gamma and sharp).")
+    files, groups = {}, {}
+    for sequence in sequences:
+        blurred, sharp = test_set.photos_in(sequence / part), test_set.photos_in(sequence / "sharp")
+        test_set.match(blurred, sharp, sequence)
+        for name, path in blurred.items():
+            files[f"{sequence.name}/{name}"] = (path, [sharp[name]])
+            groups[f"{sequence.name}/{name}"] = sequence.name
+    note = test_set.expect(len(files), GOPRO_IMAGES, "test images of GOPRO")
+    about = f"GOPRO test set, {part}" + (f" ({note})" if note else "")
+    light = "gamma2.2" if part == "blur_gamma" else "linear"
+    return test_set.from_files(str(folder), files, about, transfer_function=light, groups=groups)
+
+
+def realblur(folder: Path, part: str) -> test_set.TestSet:
+    """RealBlur (Rim et al. 2020): its test list beside the scenes, a line "sharp blurred" an image. `part`: J or R."""
+    part = (part or "J").upper()
+    listing = folder / f"RealBlur_{part}_test_list.txt"
+    if part not in ("J", "R") or not listing.is_file():
+        raise errors.InputError(
+            f"{listing} is missing: RealBlur's test images are those of its published list. Put it there, or give "
+            "--part J or R."
+        )
+    files, groups, missing = {}, {}, []
+    for line in listing.read_text(encoding="utf-8").split("\n"):
+        if not line.strip():
+            continue
+        sharp, blurred = (folder / name for name in line.split()[:2])
+        missing += [str(path.relative_to(folder)) for path in (sharp, blurred) if not path.is_file()]
+        name = f"{blurred.parent.parent.name}/{blurred.stem}"
+        files[name], groups[name] = (blurred, [sharp]), blurred.parent.parent.name
+    if missing:
+        raise errors.InputError(f"{len(missing)} files of {listing} are missing: {test_set.listed(missing)}.")
+    note = test_set.expect(len(files), REALBLUR_IMAGES, f"test images of RealBlur-{part}")
+    about = f"RealBlur-{part} test list" + (f" ({note})" if note else "")
+    return test_set.from_files(str(folder), files, about, groups=groups)
+
+
+def lai(folder: Path, part: str) -> test_set.TestSet:
+    """Lai et al. 2016: `ground_truth/SCENE.png`, `uniform/SCENE_kernel_NN.png`, `nonuniform/SCENE_gyro_NN.png`, `real`.
+
+    `part` is "uniform" (the default), "nonuniform", or "real": 100 photos without ground truth, for sheets alone.
+    """
+    part = part or "uniform"
+    if part == "real":
+        found = test_set.photos_in(_first(folder, ("real", "real_dataset")))
+        note = test_set.expect(len(found), 100, "real photos of Lai et al.")
+        about = "Lai et al., real photos without ground truth" + (f" ({note})" if note else "")
+        files = {name: (path, list[Path]()) for name, path in found.items()}
+        if not files:
+            raise errors.InputError(f"{folder} has no real photos in it.")
+        return test_set.from_files(str(folder), files, about, truth=False)
+    if part not in ("uniform", "nonuniform"):
+        raise errors.InputError(f'Lai et al. have the parts "uniform", "nonuniform" and "real", not {part!r}.')
+    ending = "kernel" if part == "uniform" else "gyro"
+    blurred, sharp = test_set.photos_in(folder / part), test_set.photos_in(folder / "ground_truth")
+    wanted = [
+        f"{kind}_{scene:02d}_{ending}_{blur:02d}"
+        for kind in LAI_CLASSES
+        for scene in range(1, LAI_SCENES // len(LAI_CLASSES) + 1)
+        for blur in range(1, 5)
+    ]
+    files, groups, without = {}, {}, []
+    for name, path in blurred.items():
+        scene = re.sub(rf"_{ending}_\d+$", "", name)
+        if scene not in sharp:
+            without.append(name)
+            continue
+        files[name], groups[name] = (path, [sharp[scene]]), scene
+    if without or not files:
+        raise errors.InputError(
+            f"{len(without)} images in {folder / part} have no image of their scene in ground_truth: "
+            f"{test_set.listed(without)}."
+            if without
+            else f"{folder / part} has no images in it."
+        )
+    missing = [name for name in wanted if name not in files]
+    note = test_set.expect(len(files), 4 * LAI_SCENES, f"{part} images of Lai et al.", missing)
+    about = f"Lai et al., {part} blur" + (f" ({note})" if note else "")
+    return test_set.from_files(str(folder), files, about, groups=groups)
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path:
+    return next((folder / name for name in names if (folder / name).is_dir()), folder / names[0])
+
+
+def find_layout(folder: Path) -> str:
+    """Which of the layouts a folder has; InputError where none."""
+    if (folder / "blurred").is_dir() and (folder / "sharp").is_dir():
+        return "pairs"
+    if (folder / "BlurryImages").is_dir() or any(folder.glob("Blurry*_*.png")):
+        return "kohler"
+    if (folder / "ground_truth").is_dir() or (folder / "real_dataset").is_dir():
+        return "lai"
+    if any(folder.glob("RealBlur_*_test_list.txt")):
+        return "realblur"
+    if any(folder.glob("test/*/sharp")) or any(folder.glob("*/sharp")):
+        return "gopro"
+    raise errors.InputError(
+        f"{folder} is neither a dataset of pairs nor a benchmark's folder as published (GOPRO, Köhler, Lai, RealBlur), "
+        "nor has it the folders blurred and sharp."
+    )
+
+
+LAYOUTS: Mapping[str, Callable[[Path, str], test_set.TestSet]] = MappingProxyType(
+    {"pairs": pairs, "gopro": gopro, "realblur": realblur, "lai": lai}
+)

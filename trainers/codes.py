@@ -1,0 +1,106 @@
+"""QR codes placed into photos: scenes in which a detector that needs no weights has something to find."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import typing as npt
+
+from blursynth import errors
+from blursynth.media import photos
+from blursynth.storage import reader
+from trainers import opencv
+
+SIDES = (0.5, 0.72)
+"""Smallest and largest side of a code, as a share of a cell's side."""
+
+CELL = 224
+"""Codes stand in a grid of cells of about this many pixels, one in each: a crop of that size mostly has one whole."""
+
+_DARK, _LIGHT = (10, 60), (200, 250)
+
+
+def place(pixels: npt.NDArray[np.uint8], seed: int, item: int) -> npt.NDArray[np.uint8]:
+    """A photo with a code in every cell of a grid, of random size, place, turn and inks; a function of (seed, item).
+
+    uint8 (H, W, 3) in and out, encoded light. Texts are "blursynth ITEM CELL".
+    """
+    cv2 = opencv.load()
+    encoder = cv2.QRCodeEncoder.create()
+    result = pixels.copy()
+    height, width = pixels.shape[:2]
+    rows, columns = max(1, round(height / CELL)), max(1, round(width / CELL))
+    numbers = np.random.Generator(np.random.PCG64([seed, item]))
+    for cell in range(rows * columns):
+        draws = numbers.uniform(size=8)
+        modules = encoder.encode(f"blursynth {item} {cell}")
+        # A quiet zone, without which a code is not one.
+        modules = np.pad(modules, 3, constant_values=255)
+        cell_side = min(height / rows, width / columns)
+        side = cell_side * (SIDES[0] + (SIDES[1] - SIDES[0]) * draws[0])
+        reach = (cell_side - side * 1.2) / 2
+        centre = (
+            (cell % columns + 0.5) * width / columns + reach * (2 * draws[1] - 1),
+            (cell // columns + 0.5) * height / rows + reach * (2 * draws[2] - 1),
+        )
+        dark, light = (low + (high - low) * draw for (low, high), draw in ((_DARK, draws[3]), (_LIGHT, draws[4])))
+        _paste(cv2, result, modules, centre, side, 24 * draws[5] - 12, (dark, light))
+    return result
+
+
+def _paste(
+    cv2: Any,
+    canvas: npt.NDArray[np.uint8],
+    modules: npt.NDArray[np.uint8],
+    centre: tuple[float, float],
+    side: float,
+    degrees: float,
+    inks: tuple[float, float],
+) -> None:
+    """Draw a code over the canvas, turned about its centre, with smooth edges."""
+    count = modules.shape[0]
+    factor = 16
+    large = np.kron(modules, np.ones((factor, factor), np.uint8)).astype(np.float32)
+    painted = inks[0] + (inks[1] - inks[0]) * large / 255
+    matrix = cv2.getRotationMatrix2D((count * factor / 2, count * factor / 2), degrees, side / (count * factor))
+    matrix[:, 2] += np.array(centre) - count * factor / 2
+    size = canvas.shape[1], canvas.shape[0]
+    # Smoothed first: the code shrinks, and warping reads single pixels.
+    blur = max(1.0, count * factor / side)
+    painted = cv2.GaussianBlur(painted, (0, 0), 0.4 * blur)
+    drawn = cv2.warpAffine(painted, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpAffine(np.ones_like(painted), matrix, size, flags=cv2.INTER_LINEAR)[..., None]
+    canvas[:] = np.rint(mask * drawn[..., None] + (1 - mask) * canvas).astype(np.uint8)
+
+
+def place_all(source: pathlib.Path, out: pathlib.Path, seed: int) -> int:
+    """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files; gives their number.
+
+    InputError where there are none.
+    """
+    targets: list[tuple[pathlib.Path, Callable[[], npt.NDArray[np.uint8]]]]
+    if (source / "zarr.json").is_file():
+        dataset = reader.open(source)
+        targets = [
+            (out / f"{item:08d}.png", functools.partial(_sharp, dataset, index))
+            for index, item in enumerate(dataset.item_numbers.tolist())
+        ]
+    else:
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in photos.ENDINGS and path.is_file())
+        targets = [
+            ((out / path.relative_to(source)).with_suffix(".png"), functools.partial(photos.read, path))
+            for path in paths
+        ]
+    if not targets:
+        raise errors.InputError(f"{source} has no photos to place codes into, and is no dataset of pairs.")
+    for item, (target, read) in enumerate(targets):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        photos.write_png(target, place(read(), seed, item))
+    return len(targets)
+
+
+def _sharp(dataset: reader.Dataset, index: int) -> npt.NDArray[np.uint8]:
+    image: npt.NDArray[np.uint8] = dataset.read("sharp", [index])[0]
+    return image

@@ -1,0 +1,152 @@
+"""`python -m trainers.detect CHECKPOINT... --data DATASET --detector NAME`: is more found on restored images?"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import tqdm
+
+from blursynth import errors
+from trainers import (
+    benchmarks,
+    checkpoint,
+    codes,
+    detection,
+    detection_sheet,
+    detectors,
+    evaluation,
+    score_tables,
+    summary,
+    terminal,
+)
+
+EXAMPLES = """\
+examples:
+  python -m trainers.detect --place-codes photos/ --out codes/
+  blursynth convolve codes/ --size 256 --length 5:20 --out codes.zarr
+  python -m trainers.detect runs/first --data codes.zarr --split all --detector qrcode
+  python -m trainers.detect runs/a runs/b --data street.zarr --detector yolov8n.onnx --names coco.txt --iou 0.5
+
+Truth is what the detector finds on the sharp images. The same command again goes on where it stopped.
+"""
+
+LABELS = "labels.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, detect on sharp, blurred and restored images, write tables and labels, print one table."""
+    asked = _parser().parse_args(arguments)
+    if asked.place_codes is not None:
+        return _place_codes(asked)
+    if not asked.data:
+        raise errors.InputError("Give --data, a dataset of pairs; or --place-codes PHOTOS to make scenes with codes.")
+    wanted, labels = _wanted(asked)
+    folder = asked.out or pathlib.Path("scores") / f"{pathlib.Path(asked.data).stem}-{wanted.protocol.name}"
+    rows = evaluation.networks(asked.checkpoints, wanted)
+    journal = evaluation.Journal(folder, rows, wanted, overwrite=asked.overwrite)
+    if asked.labels is None and not asked.overwrite:
+        labels.read(folder / LABELS)
+    settings = {"iou": asked.iou, "threshold": asked.threshold}
+    try:
+        with tqdm.tqdm(total=len(rows) * len(wanted.tests.items), unit="image", disable=None) as bar:
+            evaluation.run(rows, wanted, journal, bar)
+    finally:
+        journal.close()
+        labels.write(folder / LABELS, settings)
+    objects = sum(len(labels.of(wanted.protocol.prepared(next(item.truths())))) for item in wanted.tests.items)
+    if not objects:
+        raise errors.InputError(
+            f"{labels.detector.name} finds nothing on the sharp images of {wanted.tests.name}, so there is nothing to "
+            "score; use images of what it was made for, or a lower --threshold."
+        )
+    found = detection.summary(summary.summary(rows, wanted, journal), rows, wanted, journal)
+    found["truth"] = {
+        "objects": objects,
+        "detector": labels.detector.name,
+        "sha256": labels.detector.sha256,
+        **settings,
+    }
+    entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
+    for name, content in (
+        ("per-image.csv", score_tables.per_image(entries, detection.COUNTS, wanted.protocol.label)),
+        ("table.txt", score_tables.text(found)),
+        ("table.md", score_tables.markdown(found)),
+        ("table.json", summary.to_json(found)),
+    ):
+        checkpoint.replace(folder / name, content.encode())
+    detection_sheet.write(folder / "sheet.png", rows, wanted, labels)
+    print(score_tables.text(found))
+    print(f"Tables, counts of each image, labels and a sheet are in {folder}.")
+    return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
+
+
+def _place_codes(asked: argparse.Namespace) -> int:
+    if asked.out is None:
+        raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
+    count = codes.place_all(asked.place_codes, asked.out, asked.seed)
+    print(f"Placed codes into {count} images, in {asked.out}.")
+    return 0
+
+
+def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Labels]:
+    names = asked.names.read_text(encoding="utf-8").split("\n") if asked.names else []
+    detector = detectors.make(
+        asked.detector,
+        size=asked.size,
+        head=asked.head,
+        names=[name.strip() for name in names if name.strip()],
+        threshold=asked.threshold,
+        runtime=asked.runtime,
+    )
+    labels = detection.Labels(detector)
+    if asked.labels is not None:
+        labels.read(asked.labels)
+    protocol = detection.make_protocol(labels, asked.iou, asked.threshold)
+    tests = benchmarks.find(asked.data, layout=asked.layout, split=asked.split, part=asked.part)
+    if tests.many or not tests.truth:
+        raise errors.InputError(f"Detection needs one sharp image for each blurred one, which {tests.name} has not.")
+    # The detector's hash and the settings are part of what a journal must agree in.
+    metrics = (*detection.COUNTS, f"{detector.sha256} {asked.iou} {asked.threshold}")
+    device = terminal.device(asked.device)
+    return evaluation.Wanted(protocol, metrics, tests, device, not asked.no_dropout, asked.seed), labels
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.detect",
+        description="Precision, recall and F1 of a detector on blurred and restored images, against sharp ones.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoints", nargs="*", type=pathlib.Path, metavar="checkpoint", help="files or run folders")
+    parser.add_argument("--data", metavar="DATASET", help="a dataset of pairs, or a benchmark's folder as published")
+    parser.add_argument(
+        "--detector", default=detectors.QRCODE, metavar="NAME", help="qrcode (default), or an ONNX file"
+    )
+    parser.add_argument("--iou", type=float, default=0.5, help="overlap from which a box is found (default: 0.5)")
+    parser.add_argument("--threshold", type=float, default=0.25, help="lowest score of a box (default: 0.25)")
+    parser.add_argument("--size", type=terminal.positive, default=640, help="side an ONNX file takes (default: 640)")
+    parser.add_argument("--head", choices=("auto", "v5", "v8"), default="auto", help="of an ONNX file")
+    parser.add_argument("--names", type=pathlib.Path, metavar="FILE", help="names of its classes, a line each")
+    parser.add_argument("--runtime", choices=("opencv", "onnxruntime"), default="opencv", help="what runs it")
+    parser.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="labels of an earlier run, checked by eye")
+    parser.add_argument(
+        "--place-codes",
+        type=pathlib.Path,
+        metavar="PHOTOS",
+        help="put QR codes into photos, or a dataset's sharp images, and stop",
+    )
+    parser.add_argument("--split", default="test", help='of a dataset; "all" for every pair (default: test)')
+    parser.add_argument("--part", default="", help="of a benchmark: blur_gamma, blur; uniform, nonuniform; J, R")
+    parser.add_argument("--layout", choices=benchmarks.LAYOUTS, default="auto", help="of a folder")
+    parser.add_argument("-o", "--out", type=pathlib.Path, metavar="FOLDER", help="default: scores/DATASET-PROTOCOL")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew instead of going on")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
+    parser.add_argument("--no-dropout", action="store_true", help="without the dropout some methods keep at test time")
+    parser.add_argument("--seed", type=int, default=0, help="of whatever is random: dropout at test time, codes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(terminal.exit_code(main))

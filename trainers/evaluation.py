@@ -1,0 +1,262 @@
+"""Scores of several networks on one test set: restored one image at a time, written down as they come, and resumed."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import tqdm
+
+from blursynth import errors
+from trainers import checkpoint, memory, restoring, session
+from trainers.benchmarks import datasets, test_set
+from trainers.methods import method
+from trainers.protocols import protocol
+
+_log = logging.getLogger(__name__)
+
+INPUT = "blurred input"
+"""The row of the images that are given to the networks."""
+
+PER_IMAGE = "per-image.jsonl"
+ASKED = "evaluation.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is asked for; all of it decides the scores but `device`, which decides the times."""
+
+    protocol: protocol.Protocol
+    metrics: tuple[str, ...]
+    tests: test_set.TestSet
+    device: torch.device
+    dropout: bool = True
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A row of the table: a checkpoint, or (`path` None) the blurred input itself."""
+
+    name: str
+    path: pathlib.Path | None = None
+    sha256: str = ""
+    about: checkpoint.About | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """What a table says of it."""
+        if self.about is None:
+            return {"name": self.name}
+        known = {key: getattr(self.about, key) for key in ("method", "variant", "images_seen", "provenance")}
+        light = sorted({str(each["transfer_function"]) for each in self.about.datasets})
+        return {"name": self.name, "checkpoint_sha256": self.sha256, **known, "trained_on_light": light}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What became of one image in one row. `non_finite` counts values of the output that are no finite number."""
+
+    row: str
+    image: str
+    group: str
+    size: str
+    values: dict[str, float]
+    missing: dict[str, str]
+    notes: dict[str, float]
+    seconds: float | None = None
+    peak_mb: float | None = None
+    non_finite: int = 0
+
+
+def networks(paths: Sequence[pathlib.Path], wanted: Wanted) -> list[Network]:
+    """The rows: the input, then each checkpoint under its run folder's (or file's) name; warns of other light."""
+    rows = [Network(INPUT)]
+    for path in paths:
+        file = checkpoint.find(path)
+        about = checkpoint.about(file)
+        name = path.name if path.is_dir() else f"{file.parent.name}/{file.stem}" if file.parent.name else file.stem
+        taken = sum(row.name == name or row.name.startswith(f"{name} #") for row in rows)
+        rows.append(Network(f"{name} #{taken + 1}" if taken else name, file, _sha256(file), about))
+        _warn(rows[-1], wanted.tests)
+    return rows
+
+
+def _warn(row: Network, tests: test_set.TestSet) -> None:
+    assert row.about is not None
+    light = {str(each["transfer_function"]) for each in row.about.datasets}
+    if light and tests.transfer_function is not None and light != {tests.transfer_function}:
+        _log.warning(
+            "%s was trained on blur made for %s, and %s has blur made for %s; its scores will suffer.",
+            row.name, " and ".join(sorted(light)), tests.name, tests.transfer_function,
+        )  # fmt: skip
+    fingerprint, _, split = tests.fingerprint.partition(" ")
+    if split in ("train", datasets.ALL) and fingerprint in {each.get("fingerprint") for each in row.about.datasets}:
+        _log.warning("%s was trained on these very images (%s): its scores are no test.", row.name, tests.name)
+
+
+class Journal:
+    """Entries as they come, a JSON line each, kept across interruptions; use in a `with` block.
+
+    A folder with another evaluation is refused with InputError, unless `overwrite`.
+    """
+
+    def __init__(self, folder: pathlib.Path, rows: Sequence[Network], wanted: Wanted, *, overwrite: bool) -> None:
+        self.entries: dict[tuple[str, str], Entry] = {}
+        asked = {
+            "protocol": wanted.protocol.label,
+            "metrics": list(wanted.metrics),
+            "test_set": wanted.tests.fingerprint,
+            "dropout": wanted.dropout,
+            "seed": wanted.seed,
+            "device": wanted.device.type,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path, stored = folder / PER_IMAGE, folder / ASKED
+        if stored.is_file() and not overwrite:
+            found = json.loads(stored.read_text(encoding="utf-8"))
+            differing = [
+                f"{key}: {found.get(key)!r} -> {asked[key]!r}" for key in asked if found.get(key) != asked[key]
+            ]
+            if differing:
+                raise errors.InputError(
+                    f"{folder} holds another evaluation; it differs in {'; '.join(differing)}. Choose another --out, "
+                    "or give --overwrite."
+                )
+        elif not overwrite and any(folder.iterdir()):
+            raise errors.InputError(f"{folder} holds something else than an evaluation; choose another --out.")
+        checkpoint.replace(stored, json.dumps(asked, indent=1).encode())
+        self._keys = {row.name: f"{row.name} {row.sha256}" for row in rows}
+        if overwrite:
+            self._path.unlink(missing_ok=True)
+        self._load()
+
+    def _load(self) -> None:
+        """Entries of rows that are still the same; a line that was cut short and rows of other weights are dropped."""
+        lines = self._path.read_text(encoding="utf-8").split("\n") if self._path.is_file() else []
+        for line in lines[:-1]:
+            values = json.loads(line)
+            if values.pop("key") == self._keys.get(values["row"]):
+                entry = Entry(**values)
+                self.entries[entry.row, entry.image] = entry
+        content = "".join(self._line(entry) for entry in self.entries.values())
+        checkpoint.replace(self._path, content.encode())
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def _line(self, entry: Entry) -> str:
+        return json.dumps({"key": self._keys[entry.row], **dataclasses.asdict(entry)}) + "\n"
+
+    def add(self, entry: Entry) -> None:
+        self.entries[entry.row, entry.image] = entry
+        self._file.write(self._line(entry))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def run(rows: Sequence[Network], wanted: Wanted, journal: Journal, bar: "tqdm.tqdm[Any]") -> None:
+    """Score what the journal lacks; the bar counts images, those in the journal first."""
+    for row in rows:
+        todo = [item for item in wanted.tests.items if (row.name, item.name) not in journal.entries]
+        bar.set_description(row.name)
+        bar.update(len(wanted.tests.items) - len(todo))
+        network = load(row, wanted) if todo else None
+        for some in _chunks(todo, 1 if wanted.device.type == "cuda" else os.cpu_count() or 1):
+            for entry in _score(row, network, some, wanted):
+                journal.add(entry)
+                bar.update(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was given to a network and what came out: `image` is None where some values are no finite numbers."""
+
+    given: protocol.Image
+    image: protocol.Image | None
+    seconds: float | None = None
+    peak_mb: float | None = None
+    non_finite: int = 0
+
+
+def restore(network: method.Method | None, item: test_set.Item, wanted: Wanted) -> Restored:
+    """One image of the test set through a network (None: the image itself), clamped and rounded to 8 bits."""
+    blurred = wanted.protocol.prepared(item.blurred())
+    if network is None:
+        return Restored(blurred, blurred)
+    given_NCHW = protocol.tensor(blurred, wanted.device).float().div_(255)
+    # By name, so that an image is restored alike by itself and among others.
+    torch.manual_seed(session.seed(wanted.seed, item.name))
+    peak = memory.Peak(wanted.device)
+    start = time.perf_counter()
+    result_NCHW = network.restore(given_NCHW)
+    if wanted.device.type == "cuda":
+        torch.cuda.synchronize(wanted.device)
+    seconds, peak_mb = time.perf_counter() - start, peak.megabytes()
+    non_finite = int((~torch.isfinite(result_NCHW)).sum())
+    if non_finite:
+        return Restored(blurred, None, seconds, peak_mb, non_finite)
+    rounded = result_NCHW[0].mul(255).round().clamp(0, 255).to(torch.uint8)
+    pixels: protocol.Image = rounded.permute(1, 2, 0).contiguous().cpu().numpy()
+    return Restored(blurred, pixels, seconds, peak_mb)
+
+
+def load(row: Network, wanted: Wanted) -> method.Method | None:
+    """The network of a row, after one image that nobody times; None for the input."""
+    if row.path is None:
+        return None
+    network = restoring.load(row.path, wanted.device, dropout=wanted.dropout)
+    # The first image pays for what a device sets up once; nobody waits for that twice.
+    restore(network, wanted.tests.items[0], wanted)
+    return network
+
+
+def _score(
+    row: Network, network: method.Method | None, items: Sequence[test_set.Item], wanted: Wanted
+) -> Iterator[Entry]:
+    """Restore on all threads, one image after another; score several at once, each on one thread."""
+    restored = [restore(network, item, wanted) for item in items]
+    if wanted.device.type == "cuda" or len(items) == 1:
+        yield from (_entry(row, item, found, wanted) for item, found in zip(items, restored, strict=True))
+        return
+    threads = torch.get_num_threads()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(
+            len(items), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            yield from pool.map(lambda pair: _entry(row, pair[0], pair[1], wanted), zip(items, restored, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _entry(row: Network, item: test_set.Item, found: Restored, wanted: Wanted) -> Entry:
+    size = f"{found.given.shape[1]}x{found.given.shape[0]}"
+    scored = protocol.Scored({})
+    if found.image is not None and wanted.tests.truth:
+        truths = (wanted.protocol.prepared(truth) for truth in item.truths())
+        try:
+            scored = wanted.protocol.score(found.image, truths, wanted.metrics, wanted.device)
+        except errors.InputError as error:
+            raise errors.InputError(f"Image {item.name} of {wanted.tests.name}: {error}") from None
+    values = {name: value for name, value in scored.values.items() if not math.isnan(value)}
+    undefined = {name: "not a number" for name in scored.values if name not in values}
+    return Entry(
+        row.name, item.name, item.group, size, values, {**scored.missing, **undefined}, dict(scored.notes),
+        found.seconds, found.peak_mb, found.non_finite,
+    )  # fmt: skip
+
+
+def _chunks(items: Sequence[test_set.Item], size: int) -> Iterator[Sequence[test_set.Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
