@@ -13,7 +13,8 @@ from blursynth.cli import camera, options
     "--masks",
     required=True,
     metavar="PATH",
-    help="COCO instances (polygons) or panoptic JSON with its folder of PNGs beside it; or a folder of such files.",
+    help="COCO instances (polygons) or panoptic JSON with its folder of PNGs beside it; a folder of such files; or a "
+    "folder of YOLO's text files of polygons, one a photo.",
 )
 @options.photo_pairs
 @click.option("--objects", type=int, default=3, show_default=True, help="From 1 to so many objects move in a pair.")

@@ -1,4 +1,5 @@
-"""Outlines of the objects in photos: COCO's instances (polygons), and COCO's panoptic format (JSON and PNG)."""
+"""Outlines of the objects in photos: COCO's instances (polygons), COCO's panoptic format (JSON and PNG), and YOLO's
+polygons (a text file a photo: lines of a class and x, y, x, y, ... in parts of the photo's width and height)."""
 
 import dataclasses
 import functools
@@ -18,6 +19,7 @@ from blursynth.sources import beside, source
 
 Mask = npt.NDArray[np.bool_]
 
+_TEXT = ".txt"
 _SUBPIXEL = 4  # bits of a polygon's coordinates
 _LOADING = threading.Lock()
 
@@ -51,7 +53,7 @@ class Outlines:
 
 @dataclasses.dataclass(frozen=True)
 class Masks:
-    """Masks of photos, from a JSON file or all those in a folder.
+    """Masks of photos: from a JSON file, all those in a folder, or a folder of YOLO's text files.
 
     least, greatest: px of the photo that an object covers to be one, as shares of `frame` px (None: of the photo).
     """
@@ -70,6 +72,8 @@ class Masks:
     def digest(self, photo: source.Source) -> str:
         image = self._image(photo)
         self._within(photo, image)
+        if isinstance(image.annotation, pathlib.Path):
+            return hashlib.sha256(image.annotation.read_bytes()).hexdigest()
         text = json.dumps([image.annotation, sorted(image.things or ())], sort_keys=True)
         digest = hashlib.sha256(text.encode())
         if image.png is not None:
@@ -97,7 +101,8 @@ class Masks:
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         """Masks without a photo, and objects that are too small or too large to move, by file of masks."""
-        names = {pathlib.PurePosixPath(photo.name).name for photo in all_photos}
+        paths = [pathlib.PurePosixPath(photo.name) for photo in all_photos]
+        names = {path.name for path in paths} | {f"{path.stem}{_TEXT}" for path in paths}
         index, found = self._index(), []
         for file in dict.fromkeys(image.file for images in index.values() for image in images):
             lone = [name for name, images in index.items() for image in images if image.file == file]
@@ -108,7 +113,7 @@ class Masks:
     def _out_of_bounds(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         counts: dict[str, list[int]] = {}
         for photo in all_photos:
-            for image in self._index().get(pathlib.PurePosixPath(photo.name).name, ()):
+            for image in self._of(photo):
                 count = counts.setdefault(image.file, [0, 0])
                 for k, number in enumerate(self._beyond(photo, image)):
                     count[k] += number
@@ -126,7 +131,7 @@ class Masks:
 
     def _beyond(self, photo: source.Source, image: "_Image") -> tuple[int, int]:
         low, high = self._bounds(photo)
-        areas = [each.area for each in image.instances]
+        areas = [each.area for each in image.instances(photo)]
         return sum(area < low for area in areas), sum(area > high for area in areas)
 
     def _within(self, photo: source.Source, image: "_Image") -> list[Instance]:
@@ -136,27 +141,38 @@ class Masks:
             raise errors.InputError(
                 f"is {photo.width}x{photo.height} px, but its masks in {image.file} {size}; they have to be equal"
             )
-        if not image.instances:
+        instances = image.instances(photo)
+        if not instances:
             raise errors.InputError(f"has no object in {image.file}")
         low, high = self._bounds(photo)
-        within = [each for each in image.instances if low <= each.area <= high]
+        within = [each for each in instances if low <= each.area <= high]
         if not within:
             raise errors.InputError(f"has no object that can move: {self._say(*self._beyond(photo, image))}")
         return within
 
     def _image(self, photo: source.Source) -> "_Image":
         """What the masks say of a photo: its file name counts, not the folder that it is in."""
-        images = self._index().get(pathlib.PurePosixPath(photo.name).name, ())
+        images = self._of(photo)
         if not images:
             raise errors.InputError(f"has no masks in {self.place}")
         if len(images) > 1:
             raise errors.InputError(f"has masks in both {images[0].file} and {images[1].file}; name one of them")
         return images[0]
 
+    def _of(self, photo: source.Source) -> Sequence["_Image"]:
+        """YOLO's files are named as photos are but for the ending."""
+        name = pathlib.PurePosixPath(photo.name)
+        index = self._index()
+        return [*index.get(name.name, ()), *index.get(f"{name.stem}{_TEXT}", ())]
+
     def _index(self) -> Mapping[str, Sequence["_Image"]]:
         files = sorted(self.place.glob("*.json")) if self.place.is_dir() else [self.place]
         if not files:
-            raise errors.InputError(f"{self.place} has no JSON file of masks.")
+            with _LOADING:
+                texts = _texts(self.place, self.place.stat().st_mtime_ns)
+            if not texts:
+                raise errors.InputError(f"{self.place} has no JSON file of masks, and no text files of polygons.")
+            return texts
         if not files[0].is_file():
             raise errors.InputError(f"There is no file or folder of masks {self.place}.")
         known = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
@@ -166,7 +182,8 @@ class Masks:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """What a file of masks says of one photo. annotation: as it says it. png: a panoptic map. things: categories."""
+    """What a file of masks says of one photo. annotation: as it says it; the path of YOLO's. png: a panoptic map.
+    things: categories."""
 
     file: str
     size: tuple[int, int] | None
@@ -174,9 +191,14 @@ class _Image:
     png: pathlib.Path | None = None
     things: frozenset[int] | None = None
 
-    @functools.cached_property
-    def instances(self) -> tuple[Instance, ...]:
+    def instances(self, photo: source.Source) -> tuple[Instance, ...]:
         """Objects that are outlined one by one: crowds are not, nor is what has no polygon."""
+        if isinstance(self.annotation, pathlib.Path):
+            return _of_text(self.annotation, photo.height, photo.width)
+        return self._of_json
+
+    @functools.cached_property
+    def _of_json(self) -> tuple[Instance, ...]:
         if self.png is not None:
             segments = [each for each in self.annotation if self.things is None or each["category_id"] in self.things]
             segments = [each for each in segments if not each.get("iscrowd")]
@@ -190,8 +212,7 @@ def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> dict[str, list[_I
     found: dict[str, list[_Image]] = {}
     for path, _, _ in files:
         try:
-            content = json.loads(path.read_bytes())
-            entries = _entries(path, content)
+            entries = _entries(path, json.loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.InputError(
                 f"{path} is not understood as COCO's instances or panoptic JSON ({type(error).__name__}: {error})."
@@ -221,6 +242,36 @@ def _entries(path: pathlib.Path, content: Any) -> list[tuple[str, _Image]]:
             said = _Image(path.name, size, kept)
         entries.append((image["file_name"], said))
     return entries
+
+
+@functools.lru_cache(maxsize=2)
+def _texts(folder: pathlib.Path, _changed: int) -> dict[str, list[_Image]]:
+    """YOLO's files anywhere below a folder, by name; the files themselves are read when they are needed."""
+    found: dict[str, list[_Image]] = {}
+    for path in sorted(folder.rglob(f"*{_TEXT}")):
+        found.setdefault(path.name, []).append(_Image(path.parent.name, None, path))
+    return found
+
+
+def _of_text(path: pathlib.Path, height: int, width: int) -> tuple[Instance, ...]:
+    """YOLO's lines, one polygon each, of a photo of this size."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            category, values = int(words[0]), np.array([float(word) for word in words[1:]])
+        except ValueError:
+            category, values = -1, np.empty(0)
+        if len(values) < 6 or len(values) % 2 or not ((values >= 0) & (values <= 1)).all():
+            raise errors.InputError(
+                f"has masks in {path} that are not understood: line {number + 1} is not a class and three or more "
+                "points from 0 to 1"
+            )
+        polygon = values.reshape(-1, 2) * (width, height)
+        found.append(Instance(number, category, _area(polygon), (polygon,)))
+    return tuple(found)
 
 
 def _has_polygons(annotation: Mapping[str, Any]) -> bool:

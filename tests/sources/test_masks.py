@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
+from blursynth.media import photos as media
 from blursynth.production import objects
 from blursynth.sources import beside, masks, photos, source
 
@@ -185,3 +186,44 @@ def test_real_panoptic_masks(shared_data: pathlib.Path) -> None:
     listed = source.Source("x/000000000450.jpg", "", 1, 1, 0)
     with pytest.raises(errors.InputError, match=r"is 1x1 px, but its masks in panoptic_train2017\.json"):
         masks.Masks(coco / "panoptic_segmentation" / "annotations").digest(listed)
+
+
+def test_text_files_of_polygons(tmp_path: pathlib.Path) -> None:
+    texts = tmp_path / "labels" / "train"
+    texts.mkdir(parents=True)
+    photo = source.Source("some/a.jpg", "00", 40, 50, 1)
+    (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.75 0.2 0.75\n\n7 0 0 0.02 0 0 0.02\n")
+    (texts / "b.txt").write_text("3 0.2 0.25 0.6 0.25 0.6\n")
+    found = masks.Masks(tmp_path / "labels", least=0.01)
+    outlines = found.read(photo)
+    assert [(each.category, each.area) for each in outlines.instances] == [(3, pytest.approx(0.4 * 0.5 * 2000))]
+    expected = np.zeros((40, 50), bool)
+    expected[10:30, 10:30] = True
+    assert (outlines.mask(0, 40, 50) != expected).mean() < 0.05  # its rim, of which OpenCV draws both sides
+    before = found.digest(photo)
+    (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.5 0.2 0.5\n")
+    assert found.digest(photo) != before
+    with pytest.raises(errors.InputError, match=r"b\.txt that are not understood: line 1"):
+        found.read(source.Source("b.png", "00", 40, 50, 1))
+    with pytest.raises(errors.InputError, match="no masks"):
+        found.read(source.Source("c.png", "00", 40, 50, 1))
+    (left,) = masks.Masks(tmp_path / "labels").unclaimed((photo,))
+    assert "b.txt" in left.reason
+
+
+def test_real_polygons(shared_data: pathlib.Path) -> None:
+    coco = shared_data / "photos" / "coco"
+    texts = masks.Masks(coco / "instance_segmentation", least=0.005)
+    maps_ = masks.Masks(coco / "panoptic_segmentation" / "annotations", least=0.005)
+    shares = []
+    for path in sorted((coco / "images" / "val2017").glob("*.jpg"))[:6]:
+        height, width = media.probe(path)
+        photo = source.Source(path.name, "00", height, width, 1)
+        try:
+            both = [each.read(photo) for each in (texts, maps_)]
+        except errors.InputError:
+            continue
+        drawn = [np.any([o.mask(k, height, width) for k in range(len(o.instances))], axis=0) for o in both]
+        shares.append((drawn[0] & drawn[1]).sum() / drawn[0].sum())
+    assert len(shares) >= 3
+    assert np.median(shares) > 0.8  # two annotations of the same objects
