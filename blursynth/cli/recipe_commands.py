@@ -4,7 +4,8 @@
 
     [photos]                       # the dataset photos.zarr
     command = "convolve"
-    source = "photos/"             # what the command is given: a folder, scenes:N, clips, or OTHER.zarr of this recipe
+    source = "photos/"             # what the command is given: a folder, scenes:N, clips, or OTHER.zarr of this recipe;
+                                   # ["gopro", "GOPRO_Large/"] for import
     size = 256                     # the command's options, by their names with _ for -
     length = "10:60"
     realism = { preset = "rsblur", jpeg = "70:95" }
@@ -26,7 +27,7 @@ from blursynth.cli import main, options
 
 FOLDER = "synthesis"
 """Where recipes named without a path are looked up first."""
-MAKING = ("trajectories", "psfs", "convolve", "shake", "objects", "average-frames")
+MAKING = ("trajectories", "psfs", "convolve", "shake", "objects", "average-frames", "import")
 
 
 @dataclasses.dataclass(frozen=True)
