@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import click
 import clip_files
 import mask_files
 import numpy as np
