@@ -126,9 +126,7 @@ class Recorder:
         torch.manual_seed(session.seed(run.recipe.seed, "validation"))
         with _as_validated(run):
             scores, rows = validation.evaluate(run.method, held_out, run.device)
-        state.scores = {
-            "protocol": validation.PROTOCOL, "images_seen": self._images, **dataclasses.asdict(scores),
-        }  # fmt: skip
+        state.scores = {"protocol": validation.PROTOCOL, "images_seen": self._images} | dataclasses.asdict(scores)
         self._journal.write("validation", self._images, {**state.scores, "provenance": run.method.provenance})
         if run.recipe.output.sheet:
             self._show(rows)

@@ -50,7 +50,14 @@ def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int
     }
     if everything:
         parts = 2 if methods.find(golden_curves.SETTINGS[setting]["name"]).accumulates else 1
-        sections["data"] |= {"saturation": [0.5, 1.5], "noise": 2.0, "permute_channels": True, "rotate": True}
+        # One patch at a time: small ones would leave a norm with a single pixel.
+        sections["data"] |= {
+            "crop": 16,
+            "saturation": [0.5, 1.5],
+            "noise": 2.0,
+            "permute_channels": True,
+            "rotate": True,
+        }
         sections["engine"] = {"precision": "bfloat16", "channels_last": True, "accumulate": parts}
         sections["engine"] |= {"clip": 1.0, "average": 0.9}
     return tomli_w.dumps(sections)
