@@ -166,6 +166,8 @@ class MarkovianDiscriminator(nn.Module):
             channels, outputs = outputs, min(outputs * stride, 8 * width)
         layers.append(nn.Conv2d(channels, 1, 3, strides[-1], 1))
         self.layers = nn.Sequential(*layers)
+        self.smallest = math.prod(strides[:-1]) + 1
+        """The least height and width: with fewer, a norm would be over a single pixel."""
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         scores_NCHW: torch.Tensor = self.layers(images_NCHW)

@@ -109,7 +109,7 @@ def test_a_step_trains_both_networks(name: str, terms: set[str]) -> None:
     trained = build(name, **({"levels": 3} if name == "pix2pix" else {"blocks": 1}))
     before = {key: [p.detach().clone() for p in net.parameters()] for key, net in trained.networks.items()}
     generator = torch.Generator().manual_seed(1)
-    found = trained.step([method.Batch(*torch.rand(2, 2, 3, 16, 24, generator=generator))])
+    found = trained.step([method.Batch(*torch.rand(2, 2, 3, 24, 32, generator=generator))])
     assert set(found) == terms
     for key, network in trained.networks.items():
         assert any(not torch.equal(a, b) for a, b in zip(before[key], network.parameters(), strict=True)), key
@@ -130,6 +130,13 @@ def test_patches_that_the_u_net_cannot_halve_are_refused() -> None:
     trained = build("pix2pix", levels=4)
     with pytest.raises(errors.InputError, match=r"multiples of 16, found 24x16"):
         trained.step([method.Batch(*torch.rand(2, 1, 3, 16, 24))])
+
+
+def test_patches_too_small_for_the_discriminator_are_refused() -> None:
+    trained = build("resgan", blocks=1)
+    with pytest.raises(errors.InputError, match=r"discriminator needs patches of 17 pixels or more .* found 24x16"):
+        trained.step([method.Batch(*torch.rand(2, 1, 3, 16, 24))])
+    trained.step([method.Batch(*torch.rand(2, 1, 3, 17, 24))])
 
 
 def test_the_defaults_are_those_of_the_papers() -> None:

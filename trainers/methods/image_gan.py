@@ -256,6 +256,12 @@ class ImageGAN(method.Method):
                 f"The generator needs patches whose sides are multiples of {divisor}, found {width}x{height}: give "
                 "data.crop such a side."
             )
+        smallest = getattr(self.discriminator, "smallest", 1)
+        if min(height, width) < smallest:
+            raise errors.InputError(
+                f"The discriminator needs patches of {smallest} pixels or more on each side, found {width}x{height}: "
+                "give data.crop a larger side, or method.discriminator.strides fewer twos."
+            )
 
     def _inside(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """[0, 1] to [-1, 1], in the layout of the networks."""

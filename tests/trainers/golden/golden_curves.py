@@ -36,10 +36,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "deepdeblur paper": _DEEPDEBLUR | {"name": "deepdeblur"},
     "deepdeblur release": _DEEPDEBLUR | {"name": "deepdeblur", "variant": "release", "adversarial_weight": 0.1},
     "deep-generative-filter paper": _DENSE | {"discriminator": {"width": 2, "strides": [1, 2, 1]}},
-    "deep-generative-filter residual": _DENSE | {"residual": [2, 3], "global_skip": False, "conditional": False},
+    "deep-generative-filter residual": _DENSE
+    | {"residual": [2, 3], "global_skip": False, "conditional": False}
+    | {"discriminator": {"width": 2, "strides": [1, 2, 1, 2, 1]}},
     "light-deblurgan paper": _SMALL | {"name": "light-deblurgan", "width": 4, "blocks": 2, "ratio": 2},
     "pix2pix paper": _SMALL | {"name": "pix2pix", "width": 2, "levels": 3},
-    "resgan paper": _SMALL | {"name": "resgan", "width": 4, "blocks": 2},
+    "resgan paper": _SMALL
+    | {"name": "resgan", "width": 4, "blocks": 2, "discriminator": {"width": 2, "strides": [1, 2, 1]}},
 }
 """A method and variant -> its small `[method]` table."""
 
