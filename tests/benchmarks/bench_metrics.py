@@ -2,7 +2,7 @@
 
 Prints images of 1280x720 a second for each metric in float32 beside float64, and for the five of most tables
 (PSNR, SSIM, MS-SSIM, FSIM, VIF) together: on all threads one image after another, and on as many images at a
-time as there are cores, each on one thread, which is how `python -m trainers.evaluate` computes them on a CPU. Then the
+time as there are cores, each on one thread, which is how `python -m trainers.evaluate` computes them on a CPU; and the processor time of one image. Then the
 peak memory after 8 and after 40 images.
 """
 
@@ -72,6 +72,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     together = rate(lambda: at_once(2 * CORES), 2 * CORES)
     print(f"{f'the same, {CORES} images at a time':40s}{together:8.1f}/s   (target 4/s)")
+    score(FIVE, torch.float32)
+    start = time.process_time()
+    score(FIVE, torch.float32)
+    print(f"{'processor seconds of one image':40s}{time.process_time() - start:8.2f} s")
     at_once(8)
     first = peak()
     at_once(40)
