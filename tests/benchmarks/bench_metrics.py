@@ -2,8 +2,8 @@
 
 Prints images of 1280x720 a second for each metric in float32 beside float64, and for the five of most tables
 (PSNR, SSIM, MS-SSIM, FSIM, VIF) together: on all threads one image after another, and on as many images at a
-time as there are cores, each on one thread, which is how `python -m trainers.evaluate` computes them on a CPU; and the processor time of one image. Then the
-peak memory after 8 and after 40 images.
+time as there are cores, each on one thread, which is how `python -m trainers.evaluate` computes them on a CPU. Then the
+processor time of one image, which other work on the machine changes less, and peak memory after 8 and 40 images.
 """
 
 import concurrent.futures
