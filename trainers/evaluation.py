@@ -103,7 +103,7 @@ def _warn(row: Network, tests: test_set.TestSet) -> None:
 
 
 class Journal:
-    """Entries as they come, a JSON line each, kept across interruptions; use in a `with` block.
+    """Entries as they come, a JSON line each, kept across interruptions; `close` it in the end.
 
     A folder with another evaluation is refused with InputError, unless `overwrite`.
     """
