@@ -1,6 +1,7 @@
 """`python -m trainers.detect CHECKPOINT... --data DATASET --detector NAME`: is more found on restored images?"""
 
 import argparse
+import hashlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -101,13 +102,16 @@ def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Lab
     )
     labels = detection.Labels(detector)
     if asked.labels is not None:
+        if not asked.labels.is_file():
+            raise errors.InputError(f"There are no labels {asked.labels}; give a labels.json of an earlier run.")
         labels.read(asked.labels)
     protocol = detection.make_protocol(labels, asked.iou, asked.threshold)
     tests = benchmarks.find(asked.data, layout=asked.layout, split=asked.split, part=asked.part)
     if tests.many or not tests.truth:
         raise errors.InputError(f"Detection needs one sharp image for each blurred one, which {tests.name} has not.")
-    # The detector's hash and the settings are part of what a journal must agree in.
-    metrics = (*detection.COUNTS, f"{detector.sha256} {asked.iou} {asked.threshold}")
+    # The detector's hash, the settings and labels that were given are part of what a journal must agree in.
+    given = hashlib.sha256(asked.labels.read_bytes()).hexdigest() if asked.labels is not None else ""
+    metrics = (*detection.COUNTS, f"{detector.sha256} {asked.iou} {asked.threshold} {given}")
     device = terminal.device(asked.device)
     return evaluation.Wanted(protocol, metrics, tests, device, not asked.no_dropout, asked.seed), labels
 

@@ -103,7 +103,7 @@ def _warn(row: Network, tests: test_set.TestSet) -> None:
 
 
 class Journal:
-    """Entries as they come, a JSON line each, kept across interruptions; use in a `with` block.
+    """Entries as they come, a JSON line each, kept across interruptions; `close` it in the end.
 
     A folder with another evaluation is refused with InputError, unless `overwrite`.
     """
@@ -169,7 +169,9 @@ def run(rows: Sequence[Network], wanted: Wanted, journal: Journal, bar: "tqdm.tq
         bar.set_description(row.name)
         bar.update(len(wanted.tests.items) - len(todo))
         network = load(row, wanted) if todo else None
-        for some in _chunks(todo, 1 if wanted.device.type == "cuda" else os.cpu_count() or 1):
+        # Items with many ground truths come with hundreds of megabytes each: one at a time.
+        alone = wanted.device.type == "cuda" or wanted.tests.many
+        for some in _chunks(todo, 1 if alone else os.cpu_count() or 1):
             for entry in _score(row, network, some, wanted):
                 journal.add(entry)
                 bar.update(1)

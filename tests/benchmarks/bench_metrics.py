@@ -1,9 +1,10 @@
 """Speed and memory of the metrics: `python tests/benchmarks/bench_metrics.py`.
 
-Prints images of 1280x720 a second for each metric in float32 beside float64, and for the five of most tables
-(PSNR, SSIM, MS-SSIM, FSIM, VIF) together: on all threads one image after another, and on as many images at a
-time as there are cores, each on one thread, which is how `python -m trainers.evaluate` computes them on a CPU. Then the
-peak memory after 8 and after 40 images.
+Prints images of 1280x720 a second for each metric in float32 beside float64, and beside torchmetrics where it has the
+same; then for the five of most tables (PSNR, SSIM, MS-SSIM, FSIM, VIF) together: on all threads one image after
+another, and on as many images at a time as there are cores, each on one thread, which is how `python -m
+trainers.evaluate` computes them on a CPU. Then the processor time of one image, which other work on the machine changes
+less, and peak memory after 8 and 40 images.
 """
 
 import concurrent.futures
@@ -52,8 +53,21 @@ def score(names: tuple[str, ...], dtype: torch.dtype) -> None:
         catalogue.METRICS[name].function(*pair, data_range=255, dtype=dtype)
 
 
+def peers() -> dict[str, Callable[[], object]]:
+    """torchmetrics' functions of the same definitions."""
+    from torchmetrics.functional import image as theirs
+
+    restored, sharp = (each.float() for each in image_pair)
+    return {
+        "psnr": lambda: theirs.peak_signal_noise_ratio(restored, sharp, data_range=255.0),
+        "ssim": lambda: theirs.structural_similarity_index_measure(restored, sharp, data_range=255.0),
+        "ms-ssim": lambda: theirs.multiscale_structural_similarity_index_measure(restored, sharp, data_range=255.0),
+        "vifp": lambda: theirs.visual_information_fidelity(restored, sharp),
+    }
+
+
 def at_once(images: int) -> None:
-    with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+    with concurrent.futures.ThreadPoolExecutor(CORES, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         list(pool.map(lambda _: score(FIVE, torch.float32), range(images)))
 
 
@@ -65,13 +79,20 @@ if __name__ == "__main__":
     image_pair = image()
     torch.set_num_threads(CORES)
     print(f"1280x720, {CORES} threads{'':26s}float32      float64")
+    others = peers()
     for name in catalogue.METRICS:
         speeds = [rate(lambda n=name, d=dtype: score((n,), d), 1, 3) for dtype in (torch.float32, torch.float64)]
-        print(f"{name:40s}{speeds[0]:8.1f}/s   {speeds[1]:8.1f}/s")
+        peer = rate(others[name], 1, 3) if name in others else None
+        beside = "" if peer is None else f"   torchmetrics, float32 {peer:6.1f}/s   x{speeds[0] / peer:.1f}"
+        print(f"{name:40s}{speeds[0]:8.1f}/s   {speeds[1]:8.1f}/s{beside}")
     print(f"{'these five: ' + ', '.join(FIVE):40s}{rate(lambda: score(FIVE, torch.float32), 1):8.1f}/s")
     torch.set_num_threads(1)
     together = rate(lambda: at_once(2 * CORES), 2 * CORES)
     print(f"{f'the same, {CORES} images at a time':40s}{together:8.1f}/s   (target 4/s)")
+    score(FIVE, torch.float32)
+    start = time.process_time()
+    score(FIVE, torch.float32)
+    print(f"{'processor seconds of one image':40s}{time.process_time() - start:8.2f} s")
     at_once(8)
     first = peak()
     at_once(40)

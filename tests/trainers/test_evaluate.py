@@ -198,6 +198,39 @@ def test_other_light_than_the_network_was_trained_on_is_named(
     assert "blur made for srgb" in caplog.text
 
 
+def test_images_that_were_trained_on_are_no_test(
+    fake_method: Any,
+    recipe_text: Callable[..., str],
+    pairs: pathlib.Path,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = write_model(fake_method, recipe_text, tmp_path, "first", 0)
+    file = model / "last.safetensors"
+    own = {"path": str(pairs), "fingerprint": reader.open(pairs).fingerprint, "transfer_function": "gamma2.2"}
+    about = checkpoint.About(**{**vars(checkpoint.about(file)), "datasets": [own]})
+    checkpoint.save(file, about, restoring.load(file, torch.device("cpu")))
+    for split, warned in (("test", False), ("train", True), ("all", True)):
+        caplog.clear()
+        asked = (model, "--data", pairs, "--split", split, "--protocol", "gopro-rgb", "--out", tmp_path / split)
+        assert run(*asked) == 0
+        assert ("was trained on these very images" in caplog.text) == warned
+
+
+def test_half_size_is_halved_before_restoring(model: pathlib.Path, pairs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    asked = (model, "--data", pairs, "--split", "all", "--protocol", "deblurgan-half", "--no-dropout")
+    assert run(*asked, "--out", tmp_path / "scores") == 0
+    line = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))[12]
+    assert (line["row"], line["size"]) == ("first", "16x12")
+    dataset = reader.open(pairs)
+    blurred, sharp = (plain.halved(dataset.read(name, [0])[0]) for name in ("blurred", "sharp"))
+    network = restoring.load(model, torch.device("cpu"), dropout=False)
+    result = network.restore(torch.from_numpy(blurred).permute(2, 0, 1)[None] / 255)[0]
+    restored = (result * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    expected = plain.gopro_rgb(restored, [sharp], ("psnr",), torch.device("cpu")).values["psnr"]
+    assert float(line["psnr"]) == pytest.approx(expected, abs=1e-5)
+
+
 def folder_of_pairs(path: pathlib.Path, names: tuple[str, ...] = ("a", "b", "c")) -> pathlib.Path:
     numbers = np.random.default_rng(0)
     for folder in ("blurred", "sharp"):

@@ -56,7 +56,7 @@ def test_a_measurement_stands_beside_the_published_ones(
 ) -> None:
     found = {
         "protocol": {"name": "gopro-rgb", "version": 1},
-        "test_set": {"name": "GOPRO_Large", "images": 1111},
+        "test_set": {"name": "GOPRO_Large", "images": 1111, "about": "GOPRO test set, blur_gamma"},
         "metrics": {"psnr": {"places": 2}, "ssim": {"places": 4}},
         "rows": [
             {"name": "blurred input", "scores": {"psnr": {"mean": 25.0}}},
@@ -76,6 +76,12 @@ def test_a_measurement_stands_beside_the_published_ones(
     assert "gopro-rgb v1; GOPRO_Large, 1111 images" in line
     assert line.split()[-3:] == ["29.88", "0.9123", "0.250"]
     assert printed.count("here: mine") == 1  # not in Köhler's, whose protocol is another
+    found["test_set"] = {"name": "mine.zarr", "images": 24, "about": "split test"}
+    (tmp_path / "table.json").write_text(json.dumps(found))
+    assert terminal.exit_code(evaluate.main, ["--tables", "--measured", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "here: mine" not in printed
+    assert "Measured on another test set, so not beside these: mine on mine.zarr, 24 images." in printed
     (tmp_path / "table.json").write_text("[]")
     with pytest.raises(errors.InputError, match=r"is not a table\.json"):
         tables.measured([tmp_path])

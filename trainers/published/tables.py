@@ -25,6 +25,7 @@ class Table:
     blur: str
     protocol: str
     method: str
+    benchmark: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
@@ -39,6 +40,7 @@ class Measured:
     label: str
     name: str
     test_set: str
+    about: str
     values: Mapping[str, str]
 
 
@@ -66,12 +68,14 @@ def _rows(path: pathlib.Path) -> list[Measured]:
         name, version = found["protocol"]["name"], found["protocol"]["version"]
         rows = [row for row in found["rows"] if "method" in row]
         tests = f"{found['test_set']['name']}, {found['test_set']['images']} images"
+        about = found["test_set"]["about"]
     except (ValueError, KeyError, TypeError):
         raise errors.InputError(
             f"{file} is not a table.json written by trainers.evaluate or trainers.detect."
         ) from None
     return [
-        Measured(row["method"], name, f"{name} v{version}", row["name"], tests, _values(row, found)) for row in rows
+        Measured(row["method"], name, f"{name} v{version}", row["name"], tests, about, _values(row, found))
+        for row in rows
     ]
 
 
@@ -94,7 +98,9 @@ def text(rows: Sequence[Measured]) -> str:
 
 
 def _table(table: Table, rows: Sequence[Measured]) -> str:
-    ours = [row for row in rows if row.method == table.method and row.protocol == table.protocol]
+    candidates = [row for row in rows if row.method == table.method and row.protocol == table.protocol]
+    ours = [row for row in candidates if row.about.startswith(table.benchmark)]
+    others = [f"{row.name} on {row.test_set}" for row in candidates if row not in ours]
     lines = [["", *(_title(column) for column in table.columns)], *(list(row) for row in table.rows)]
     lines += [
         [f"here: {row.name} ({row.label}; {row.test_set})", *(row.values.get(column, "") for column in table.columns)]
@@ -108,7 +114,8 @@ def _table(table: Table, rows: Sequence[Measured]) -> str:
         f"  to be compared under protocol: {table.protocol}" + (f". {table.note}" if table.note else ""),
     ]
     empty = [catalogue.MISSING[column] for column in table.columns if column in catalogue.MISSING]
-    return "\n".join([*heading, *_aligned(lines), *(f"  {why}" for why in empty)])
+    left_out = [f"  Measured on another test set, so not beside these: {each}." for each in others]
+    return "\n".join([*heading, *_aligned(lines), *(f"  {why}" for why in empty), *left_out])
 
 
 _COMPARED = (("nah", "2"), ("kupyn", "1"), ("ramakrishnan", "4"), ("li", "I"))
