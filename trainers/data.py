@@ -6,7 +6,6 @@ Legend of tensor names: N images, C = 3 channels (R, G, B), H rows, W columns; P
 
 import dataclasses
 import logging
-import pathlib
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -154,7 +153,7 @@ def _training_part(entry: recipe.TrainingSet, limit: int | None) -> patches.Part
 
 def open_pairs(path: str) -> reader.Dataset:
     """A finished dataset of pairs; DatasetError where it is anything else."""
-    dataset = reader.open(pathlib.Path(path))
+    dataset = reader.open(path)
     if dataset.kind != "pairs":
         raise errors.DatasetError(
             f"{path} holds {dataset.kind}, but training needs pairs of blurred and sharp images: make them with "

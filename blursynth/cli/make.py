@@ -1,6 +1,5 @@
 """`blursynth make`: the datasets of a recipe, each as its command would make it."""
 
-import pathlib
 from typing import Any
 
 import click
@@ -40,6 +39,6 @@ def command(ctx: click.Context, /, recipe: str, **given: Any) -> None:
     for entry in found:
         if len(found) > 1:
             click.echo(f"[{entry.name}]")
-        recipe_commands.run(ctx, entry, pathlib.Path(given["out"]), how, together)
+        recipe_commands.run(ctx, entry, given["out"], how, together)
     if len(found) > 1 and together.forecasts:
         click.echo(options.total(together.forecasts))

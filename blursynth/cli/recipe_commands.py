@@ -70,14 +70,12 @@ def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), on
     ]
 
 
-def run(
-    ctx: click.Context, entry: Entry, folder: pathlib.Path, how: Mapping[str, Any], together: options.Together
-) -> None:
+def run(ctx: click.Context, entry: Entry, folder: str, how: Mapping[str, Any], together: options.Together) -> None:
     """Run an entry's command. folder: where the recipe's datasets go. how: options of the work, by their names."""
     command = _command(ctx, entry.command)
     names = {parameter.name: parameter for parameter in command.params}
     words = [_placed(source, entry.beside, folder) for source in entry.sources]
-    words += ["--out", str(folder / f"{entry.name}.zarr")]
+    words += ["--out", _inside(folder, f"{entry.name}.zarr")]
     for key, value in [*entry.settings.items(), *how.items()]:
         words += _words(names[key], _placed(value, entry.beside, folder))
     together.said = ["blursynth", entry.command, *words]
@@ -150,10 +148,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}={'off' if value is False else value}"
 
 
-def _placed(value: Any, names: Sequence[str], folder: pathlib.Path) -> Any:
+def _inside(folder: str, name: str) -> str:
+    """A dataset in a folder, or in a place of an object store."""
+    return f"{folder.rstrip('/')}/{name}" if "://" in folder else str(pathlib.Path(folder) / name)
+
+
+def _placed(value: Any, names: Sequence[str], folder: str) -> Any:
     """A path, which may be a dataset of the same recipe."""
     inside = isinstance(value, str) and value.endswith(".zarr") and value.removesuffix(".zarr") in names
-    return str(folder / value) if inside else value
+    return _inside(folder, value) if inside else value
 
 
 def _change(text: str, option: str, tables: Mapping[str, Any], dotted: bool = False) -> tuple[str, str]:

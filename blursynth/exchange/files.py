@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blursynth import errors
+from blursynth.exchange import png
 from blursynth.media import photos
 from blursynth.sources import source
 from blursynth.storage import place, provenance, remote
@@ -148,7 +149,11 @@ def changed(files: Files, recorded: source.Source) -> str | None:
 
 def pixels(files: Files, recorded: source.Source) -> photos.Pixels:
     """An image, uint8 (H, W, 3), RGB, encoded light. Raises InputError where it cannot be read or has another size."""
-    found = photos.read(recorded.name, files.read(recorded.name))
+    data = files.read(recorded.name)
+    plain = png.decode(data, recorded.height, recorded.width)
+    if plain is not None:
+        return plain
+    found = photos.read(recorded.name, data)
     height, width, _ = found.shape
     if (height, width) != (recorded.height, recorded.width):
         raise errors.InputError(

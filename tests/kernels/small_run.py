@@ -49,6 +49,11 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     result["lengths"] = np.nan_to_num(lengths, nan=-1)
     result["known"] = displacement.known(lengths)
     result["paeth"] = png.paeth(codes)
+    filtered = codes.reshape(22, -1)[:, 2:].copy()  # 1 + 3 x 22 bytes a row
+    filtered[:, 0] %= png.PAETH + 1
+    restored = png.restored(filtered)
+    assert restored is not None
+    result["restored"] = restored
     result["encode"] = response.encode(window, "gamma2.2")
     return result
 

@@ -1,17 +1,24 @@
 """Paeth's filter against a slow one, and against a decoder that is not ours."""
 
 import io
+import pathlib
+import struct
+import zlib
+from typing import Any
 
+import cv2
 import hypothesis
 import hypothesis.extra.numpy
 import hypothesis.strategies as st
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from blursynth import errors
 from blursynth.exchange import png
 from blursynth.kernels import png as kernel
+from blursynth.media import photos
 
 images = hypothesis.extra.numpy.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 
@@ -51,6 +58,120 @@ def test_a_decoder_gives_the_pixels_back(pixels_HWC: npt.NDArray[np.uint8]) -> N
     with Image.open(io.BytesIO(data)) as image:
         image.verify()
     assert png.encode(pixels_HWC) == data
+
+
+def slow_filtered(pixels_HWC: npt.NDArray[np.uint8], kinds: list[int]) -> npt.NDArray[np.uint8]:
+    """PNG, table 9.1: each row by its own filter."""
+    height, width, channels = pixels_HWC.shape
+    rows = np.zeros((height, 1 + width * channels), np.uint8)
+    for y, x, c in np.ndindex(height, width, channels):
+        a = int(pixels_HWC[y, x - 1, c]) if x else 0
+        b = int(pixels_HWC[y - 1, x, c]) if y else 0
+        paeth = slow_paeth(pixels_HWC[: y + 1])[y, 1 + x * channels + c] if kinds[y] == 4 else 0
+        predicted = [0, a, b, (a + b) // 2][kinds[y]] if kinds[y] < 4 else 0
+        rows[y, 0] = kinds[y]
+        rows[y, 1 + x * channels + c] = paeth if kinds[y] == 4 else (int(pixels_HWC[y, x, c]) - predicted) % 256
+    return rows
+
+
+@hypothesis.given(images, st.lists(st.integers(0, 4), min_size=9, max_size=9))
+def test_every_filter_is_undone(pixels_HWC: npt.NDArray[np.uint8], kinds: list[int]) -> None:
+    restored = kernel.restored(slow_filtered(pixels_HWC, kinds))
+    assert restored is not None
+    assert np.array_equal(restored, pixels_HWC)
+
+
+def test_a_filter_that_there_is_not() -> None:
+    assert kernel.restored(np.full((1, 4), 5, np.uint8)) is None
+
+
+def saved(pixels: npt.NDArray[np.uint8], **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return exif
+
+
+NOISE = np.random.default_rng(3).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+SMOOTH = np.linspace(0, 255, 40 * 50 * 3).reshape(40, 50, 3).astype(np.uint8)
+
+
+@pytest.mark.parametrize("pixels", [NOISE, SMOOTH])
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_files_of_others_are_read(pixels: npt.NDArray[np.uint8], level: int) -> None:
+    height, width, _ = pixels.shape
+    found = png.decode(saved(pixels, compress_level=level), height, width)
+    assert found is not None
+    assert np.array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("name", ["NONE", "SUB", "UP", "AVG", "PAETH", "FAST_FILTERS", "ALL_FILTERS"])
+def test_files_of_opencv_by_every_filter(name: str) -> None:
+    value = getattr(cv2, f"IMWRITE_PNG_{name}" if "FILTERS" in name else f"IMWRITE_PNG_FILTER_{name}", None)
+    if value is None:
+        pytest.skip("this OpenCV does not choose filters")
+    data = cv2.imencode(".png", SMOOTH[..., ::-1], [cv2.IMWRITE_PNG_FILTER, value])[1].tobytes()
+    found = png.decode(data, 40, 50)
+    assert found is not None
+    assert np.array_equal(found, SMOOTH)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        png.SIGNATURE,
+        saved(NOISE)[:-5],
+        saved(NOISE)[:-20] + b"\0" * 20,
+        saved(NOISE).replace(b"IDAT", b"IDAX"),
+        saved(NOISE[..., 0]),
+        saved(np.dstack([NOISE, NOISE[..., :1]])),
+        saved(NOISE, icc_profile=b"profile"),
+        saved(NOISE, exif=turned()),
+        saved(NOISE[:, :16]),
+    ],
+)
+def test_everything_else_is_left_to_others(data: bytes) -> None:
+    assert png.decode(data, 31, 17) is None
+
+
+def test_one_flipped_bit_is_never_read() -> None:
+    whole = saved(NOISE)
+    for place in range(0, len(whole), 7):
+        flipped = whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]
+        assert png.decode(flipped, 31, 17) is None, place
+
+
+def test_a_file_that_unpacks_to_more_than_it_says() -> None:
+    more = zlib.compress(bytes(10_000_000))
+    header = whole_header(31, 17)
+    data = png.SIGNATURE + png._chunk(b"IHDR", header) + png._chunk(b"IDAT", more) + png._chunk(b"IEND", b"")
+    assert png.decode(data, 31, 17) is None
+
+
+def whole_header(height: int, width: int) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+
+def test_pngs_of_the_test_suite_are_read_as_elsewhere(shared_data: pathlib.Path) -> None:
+    read = 0
+    for path in [*(shared_data / "bad_images").rglob("*.png"), *(shared_data / "photos" / "kodak").glob("*.png")]:
+        try:
+            expected = photos.read(path)
+        except errors.InputError:
+            for height, width in ((32, 32), (512, 768)):
+                assert png.decode(path.read_bytes(), height, width) is None, path.name
+            continue
+        found = png.decode(path.read_bytes(), *expected.shape[:2])
+        if found is not None:
+            read += 1
+            assert np.array_equal(found, expected), path.name
+    assert read >= 12
 
 
 @pytest.mark.parametrize("value", [0, 255])

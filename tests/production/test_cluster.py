@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fake_maker
+import kinds
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -45,6 +46,18 @@ def test_the_same_dataset_as_threads_make(two_workers: cluster_processes.Cluster
     assert calls == sorted(calls)
     assert calls[-1] == 60
     fake_maker.assert_holds(reader.open(tmp_path / "f.zarr"), FAKE)
+
+
+@pytest.mark.parametrize("kind", ["imported crops", "imported tars"])
+def test_pairs_of_others_too(two_workers: cluster_processes.Cluster, tmp_path: pathlib.Path, kind: str) -> None:
+    maker = kinds.make(kind, tmp_path)
+    with cluster.connected(two_workers.address) as executor:
+        outcome = run.produce(maker, tmp_path / "a.zarr", executor=executor)
+    run.produce(maker, tmp_path / "b.zarr", workers=2)
+    assert outcome.invalid == maker.schema.items // 5
+    made, other = (kinds.contents(tmp_path / name) for name in ("a.zarr", "b.zarr"))
+    assert made.keys() == other.keys()
+    assert all(made[key] == other[key] for key in made if key != "zarr.json")
 
 
 @dataclasses.dataclass(frozen=True)

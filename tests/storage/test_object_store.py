@@ -14,6 +14,7 @@ import kinds
 import numpy as np
 import pytest
 
+from blursynth import __main__ as entry
 from blursynth import errors
 from blursynth.production import convolve, export, importing, repair, replay, run, verify
 from blursynth.storage import lock, place, reader, remote
@@ -86,6 +87,39 @@ def test_commands_that_look_at_a_dataset_and_mend_it(store: object_store.Store, 
     outcome = repair.repair(at(store, "a.zarr"), workers=2)
     assert (len(outcome.healed), outcome.unhealed) == (2, ())
     assert store.contents(f"{store.prefix}/a.zarr") == whole
+
+
+def test_commands_as_typed(
+    store: object_store.Store,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A recipe of two datasets, of which one is made of the other; then what looks at them; then what trains."""
+    monkeypatch.chdir(tmp_path)
+    recipe = '[paths]\ncommand = "trajectories"\nn = 20\nsteps = 200\nlength = 12\n'
+    recipe += '[blobs]\ncommand = "psfs"\nsource = "paths.zarr"\nsize = 33\n'
+    (tmp_path / "recipe.toml").write_text(recipe)
+
+    def typed(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["blursynth", *words])
+        with pytest.raises(SystemExit) as ended:
+            entry.main()
+        printed = capsys.readouterr()
+        assert ended.value.code == 0, printed.err
+        return printed.out
+
+    make = ("make", "recipe.toml", "--out", at(store, ""), "-q")
+    assert "nothing is written now" in typed(*make, "--only", "paths", "--dry-run")
+    typed(*make)
+    assert "20 psfs (complete)" in typed("info", at(store, "blobs.zarr"))
+    assert "is sound" in typed("verify", at(store, "blobs.zarr"), "-q")
+    assert "equal to the bit" in typed("replay", at(store, "blobs.zarr"), "3")
+    assert "blobs.png" in typed("preview", at(store, "blobs.zarr"))
+    typed(*make, "--overwrite", "--yes")
+    data = pytest.importorskip("trainers.data")
+    run.produce(kinds.make("scenes", tmp_path), at(store, "pairs.zarr"))
+    assert len(data.open_pairs(at(store, "pairs.zarr"))) == 15
 
 
 def test_growing(store: object_store.Store, tmp_path: pathlib.Path) -> None:
