@@ -8,6 +8,7 @@ from blursynth.report.markup import Markup, element, join, table
 from blursynth.storage import reader
 
 SOURCES_SHOWN, SKIPPED_SHOWN = 20, 50
+_REPLACING = ("--overwrite", "--yes", "-y")
 _LINE = 76  # characters of a command that are left on one line
 
 
@@ -35,13 +36,16 @@ def command(dataset: reader.Dataset) -> Markup:
 
 
 def in_lines(command_line: str) -> str:
-    """A command as it was typed, with an option a line where it is long; a shell reads it the same."""
-    if len(command_line) <= _LINE:
-        return command_line
+    """A command as it was typed, with an option a line where it is long; a shell reads it the same.
+
+    What would replace a dataset that is there is left out: the command is pasted by people who may have one.
+    """
     try:
-        words = shlex.split(command_line)
+        words = [word for word in shlex.split(command_line) if word not in _REPLACING]
     except ValueError:  # recorded by something that does not quote
         return command_line
+    if len(shlex.join(words)) <= _LINE:
+        return shlex.join(words)
     lines: list[list[str]] = [[]]
     for word in words:
         if word.startswith("-") and len(word) > 1:

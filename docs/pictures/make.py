@@ -37,6 +37,11 @@ PICTURES = {
         "shake photos/ --size 256 --motion 15:30 --seed 3 --out shake.zarr",
         f"preview shake.zarr --count {ROWS} --cell {CELL}",
     ],
+    "realism": [
+        "convolve photos/ --size 256 --transfer srgb --realism rsblur --realism jpeg=60:90 --preset deblurgan "
+        "--length 20:60 --seed 8 --out realism.zarr",
+        f"preview realism.zarr --count {ROWS} --cell {CELL}",
+    ],
     "average-frames": [
         "average-frames video.mp4 --out average-frames.zarr",
         f"preview average-frames.zarr --count 1 --cell {CELL}",

@@ -209,6 +209,7 @@ def test_a_command_in_lines_is_the_same_command(line: str) -> None:
     shown = origin.in_lines(line)
     assert shlex.split(shown.replace("\\\n", "")) == shlex.split(line)
     assert max(map(len, shown.splitlines())) <= 76
+    assert shlex.split(origin.in_lines(f"{line} --overwrite -y").replace("\\\n", "")) == shlex.split(line)
     assert origin.in_lines("blursynth 'never closed " + "x" * 80) == "blursynth 'never closed " + "x" * 80
 
 
