@@ -310,14 +310,14 @@ def test_photos_without_ground_truth_become_sheets_alone(
     (folder / "real").mkdir(parents=True)
     (folder / "ground_truth").mkdir()
     for number in range(12):
-        Image.new("RGB", (40, 30), (number, 90, 90)).save(folder / "real" / f"photo{number:02d}.png")
+        Image.new("RGB", (240, 180), (number, 90, 90)).save(folder / "real" / f"photo{number:02d}.png")
     out = tmp_path / "scores"
     assert run(*arguments(model, folder, out, "--part", "real")) == 0
     assert "no ground truth: 2 sheets" in capsys.readouterr().out
     assert sorted(path.name for path in out.glob("*.png")) == ["sheet-01.png", "sheet-02.png"]
     assert not (out / "table.txt").exists()
     # Rows of two images, input and restored.
-    assert photos.read(out / "sheet-02.png").shape[1] == 2 * 40 + 3 * 4
+    assert photos.read(out / "sheet-02.png").shape[1] == 2 * 240 + 3 * 4
 
 
 def test_kohler_images_are_scored_against_their_best_frame(

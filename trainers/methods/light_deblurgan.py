@@ -63,6 +63,8 @@ class LightDeblurGAN(image_gan.ImageGAN):
     title: ClassVar[str] = "The light model (Li et al.)"
     relativistic: ClassVar[bool] = True
     """Equations 5 to 7."""
+    accumulates: ClassVar[bool] = False
+    """Its averages are over the batch: over parts of it they are others."""
     divisor: ClassVar[int] = 4
     smallest: ClassVar[int] = 8
 
