@@ -5,19 +5,19 @@ import hashlib
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import tqdm
 
 from blursynth import errors
 from trainers import (
-    benchmarks,
-    checkpoint,
     codes,
     detection,
     detection_sheet,
     detectors,
     evaluation,
     score_tables,
+    scoring_options,
     summary,
     terminal,
 )
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked.data:
         raise errors.InputError("Give --data, a dataset of pairs; or --place-codes PHOTOS to make scenes with codes.")
     wanted, labels = _wanted(asked)
-    folder = asked.out or pathlib.Path("scores") / f"{pathlib.Path(asked.data).stem}-{wanted.protocol.name}"
+    folder = scoring_options.folder(asked, wanted.protocol)
     rows = evaluation.networks(asked.checkpoints, wanted)
     journal = evaluation.Journal(folder, rows, wanted, overwrite=asked.overwrite)
     if asked.labels is None and not asked.overwrite:
@@ -55,31 +55,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         journal.close()
         labels.write(folder / LABELS, settings)
+    found = detection.summary(summary.summary(rows, wanted, journal), rows, wanted, journal)
+    found["truth"] = _truth(wanted, labels) | settings
+    entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
+    score_tables.write(folder, found, entries, detection.COUNTS)
+    detection_sheet.write(folder / "sheet.png", rows, wanted, labels)
+    print(score_tables.text(found))
+    print(f"Tables, counts of each image, labels and a sheet are in {folder}.")
+    return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
+
+
+def _truth(wanted: evaluation.Wanted, labels: detection.Labels) -> dict[str, Any]:
+    """How much there is to find; InputError where nothing is."""
     objects = sum(len(labels.of(wanted.protocol.prepared(next(item.truths())))) for item in wanted.tests.items)
     if not objects:
         raise errors.InputError(
             f"{labels.detector.name} finds nothing on the sharp images of {wanted.tests.name}, so there is nothing to "
             "score; use images of what it was made for, or a lower --threshold."
         )
-    found = detection.summary(summary.summary(rows, wanted, journal), rows, wanted, journal)
-    found["truth"] = {
-        "objects": objects,
-        "detector": labels.detector.name,
-        "sha256": labels.detector.sha256,
-        **settings,
-    }
-    entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
-    for name, content in (
-        ("per-image.csv", score_tables.per_image(entries, detection.COUNTS, wanted.protocol.label)),
-        ("table.txt", score_tables.text(found)),
-        ("table.md", score_tables.markdown(found)),
-        ("table.json", summary.to_json(found)),
-    ):
-        checkpoint.replace(folder / name, content.encode())
-    detection_sheet.write(folder / "sheet.png", rows, wanted, labels)
-    print(score_tables.text(found))
-    print(f"Tables, counts of each image, labels and a sheet are in {folder}.")
-    return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
+    return {"objects": objects, "detector": labels.detector.name, "sha256": labels.detector.sha256}
 
 
 def _place_codes(asked: argparse.Namespace) -> int:
@@ -106,14 +100,13 @@ def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Lab
             raise errors.InputError(f"There are no labels {asked.labels}; give a labels.json of an earlier run.")
         labels.read(asked.labels)
     protocol = detection.make_protocol(labels, asked.iou, asked.threshold)
-    tests = benchmarks.find(asked.data, layout=asked.layout, split=asked.split, part=asked.part)
+    tests = scoring_options.test_images(asked)
     if tests.many or not tests.truth:
         raise errors.InputError(f"Detection needs one sharp image for each blurred one, which {tests.name} has not.")
     # The detector's hash, the settings and labels that were given are part of what a journal must agree in.
     given = hashlib.sha256(asked.labels.read_bytes()).hexdigest() if asked.labels is not None else ""
     metrics = (*detection.COUNTS, f"{detector.sha256} {asked.iou} {asked.threshold} {given}")
-    device = terminal.device(asked.device)
-    return evaluation.Wanted(protocol, metrics, tests, device, not asked.no_dropout, asked.seed), labels
+    return scoring_options.wanted(asked, protocol, metrics, tests), labels
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,8 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoints", nargs="*", type=pathlib.Path, metavar="checkpoint", help="files or run folders")
-    parser.add_argument("--data", metavar="DATASET", help="a dataset of pairs, or a benchmark's folder as published")
+    scoring_options.add(parser)
     parser.add_argument(
         "--detector", default=detectors.QRCODE, metavar="NAME", help="qrcode (default), or an ONNX file"
     )
@@ -141,14 +133,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PHOTOS",
         help="put QR codes into photos, or a dataset's sharp images, and stop",
     )
-    parser.add_argument("--split", default="test", help='of a dataset; "all" for every pair (default: test)')
-    parser.add_argument("--part", default="", help="of a benchmark: blur_gamma, blur; uniform, nonuniform; J, R")
-    parser.add_argument("--layout", choices=benchmarks.LAYOUTS, default="auto", help="of a folder")
-    parser.add_argument("-o", "--out", type=pathlib.Path, metavar="FOLDER", help="default: scores/DATASET-PROTOCOL")
-    parser.add_argument("--overwrite", action="store_true", help="begin anew instead of going on")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
-    parser.add_argument("--no-dropout", action="store_true", help="without the dropout some methods keep at test time")
-    parser.add_argument("--seed", type=int, default=0, help="of whatever is random: dropout at test time, codes")
     return parser
 
 

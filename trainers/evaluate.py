@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tqdm
 
 from blursynth import errors
-from trainers import benchmarks, checkpoint, evaluation, protocols, score_sheets, score_tables, summary, terminal
+from trainers import evaluation, protocols, score_sheets, score_tables, scoring_options, summary, terminal
 from trainers.metrics import catalogue
 from trainers.published import tables
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked.data or not asked.protocol:
         raise errors.InputError("Give --data and --protocol: no score is printed without the name of its protocol.")
     wanted = _wanted(asked)
-    folder = asked.out or pathlib.Path("scores") / f"{pathlib.Path(asked.data).stem}-{wanted.protocol.name}"
+    folder = scoring_options.folder(asked, wanted.protocol)
     rows = evaluation.networks(asked.checkpoints, wanted)
     journal = evaluation.Journal(folder, rows, wanted, overwrite=asked.overwrite)
     try:
@@ -48,13 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     found = summary.summary(rows, wanted, journal)
     entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
-    for name, content in (
-        ("per-image.csv", score_tables.per_image(entries, wanted.metrics, wanted.protocol.label)),
-        ("table.txt", score_tables.text(found)),
-        ("table.md", score_tables.markdown(found)),
-        ("table.json", summary.to_json(found)),
-    ):
-        checkpoint.replace(folder / name, content.encode())
+    score_tables.write(folder, found, entries, wanted.metrics)
     print(score_tables.text(found))
     print(f"Tables, scores of each image and sheets are in {folder}.")
     return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
@@ -63,13 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _wanted(asked: argparse.Namespace) -> evaluation.Wanted:
     protocol = protocols.find(asked.protocol)
     metrics = _metrics(asked.metrics, protocol.metrics)
-    tests = benchmarks.find(asked.data, layout=asked.layout, split=asked.split, part=asked.part)
+    tests = scoring_options.test_images(asked)
     if tests.many and not protocol.truths:
         raise errors.InputError(
             f"Each image of {tests.name} has many ground truths, of which {protocol.name} knows one; use kohler-2012."
         )
-    device = terminal.device(asked.device)
-    return evaluation.Wanted(protocol, metrics, tests, device, not asked.no_dropout, asked.seed)
+    return scoring_options.wanted(asked, protocol, metrics, tests)
 
 
 def _metrics(text: str, own: Sequence[str]) -> tuple[str, ...]:
@@ -91,23 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoints", nargs="*", type=pathlib.Path, metavar="checkpoint", help="files or run folders")
-    parser.add_argument("--data", metavar="DATASET", help="a dataset of pairs, or a benchmark's folder as published")
+    scoring_options.add(parser)
     parser.add_argument("--protocol", metavar="NAME", help=f"one of {', '.join(protocols.PROTOCOLS)}")
-    parser.add_argument("--split", default="test", help='of a dataset; "all" for every pair (default: test)')
-    parser.add_argument(
-        "--part", default="", help="of a benchmark: blur_gamma, blur (GOPRO); uniform, nonuniform, real (Lai); J, R"
-    )
-    parser.add_argument("--layout", choices=benchmarks.LAYOUTS, default="auto", help="of a folder")
     parser.add_argument(
         "--metrics", default="", metavar="NAMES", help="a,b,c or all (default: those the protocol was made for)"
     )
-    parser.add_argument("-o", "--out", type=pathlib.Path, metavar="FOLDER", help="default: scores/DATASET-PROTOCOL")
-    parser.add_argument("--overwrite", action="store_true", help="begin anew instead of going on")
     parser.add_argument("--no-sheets", action="store_true", help="without pictures")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
-    parser.add_argument("--no-dropout", action="store_true", help="without the dropout some methods keep at test time")
-    parser.add_argument("--seed", type=int, default=0, help="of whatever is random at test time, such as dropout")
     parser.add_argument("--tables", action="store_true", help="print the papers' tables with our rows, and stop")
     parser.add_argument(
         "--measured", nargs="*", default=[], type=pathlib.Path, metavar="TABLE", help="with --tables: our table.json"

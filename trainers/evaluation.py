@@ -139,14 +139,20 @@ class Journal:
         self._load()
 
     def _load(self) -> None:
-        """Entries of rows that are still the same; a line that was cut short and rows of other weights are dropped."""
+        """Entries of rows that are still the same; a line that was cut short and rows of other weights are dropped.
+
+        Rows that are not asked for this time stay in the file.
+        """
         lines = self._path.read_text(encoding="utf-8").split("\n") if self._path.is_file() else []
+        others = []
         for line in lines[:-1]:
             values = json.loads(line)
-            if values.pop("key") == self._keys.get(values["row"]):
+            if values["row"] not in self._keys:
+                others.append(f"{line}\n")
+            elif values.pop("key") == self._keys[values["row"]]:
                 entry = Entry(**values)
                 self.entries[entry.row, entry.image] = entry
-        content = "".join(self._line(entry) for entry in self.entries.values())
+        content = "".join([*others, *(self._line(entry) for entry in self.entries.values())])
         checkpoint.replace(self._path, content.encode())
         self._file = self._path.open("a", encoding="utf-8")
 

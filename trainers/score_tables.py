@@ -3,13 +3,27 @@
 import csv
 import io
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainers import evaluation, summary
+from trainers import checkpoint, evaluation, summary
 
 _BLOCK = 4
 """Metrics beside each other in a text table."""
+
+
+def write(
+    folder: pathlib.Path, found: Mapping[str, Any], entries: Sequence[evaluation.Entry], columns: Sequence[str]
+) -> None:
+    """The table as text, Markdown and JSON, and each image's scores (of `columns`) as CSV, into a folder."""
+    for name, content in (
+        ("per-image.csv", per_image(entries, columns, label(found))),
+        ("table.txt", text(found)),
+        ("table.md", markdown(found)),
+        ("table.json", summary.to_json(found)),
+    ):
+        checkpoint.replace(folder / name, content.encode())
 
 
 def text(found: Mapping[str, Any]) -> str:

@@ -137,6 +137,32 @@ def test_the_same_command_goes_on_where_it_stopped(
     assert scores(cut) == scores(whole)
 
 
+def test_rows_join_those_that_are_there_and_new_weights_are_scored_anew(
+    fake_method: Any,
+    recipe_text: Callable[..., str],
+    pairs: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models = [write_model(fake_method, recipe_text, tmp_path, name, seed) for seed, name in enumerate(("one", "two"))]
+    out = tmp_path / "scores"
+    original = evaluation.restore
+    calls: list[str] = []
+    monkeypatch.setattr(evaluation, "restore", lambda *given: calls.append("") or original(*given))
+
+    def restored(*asked: pathlib.Path) -> int:
+        """Images that went through a network or stood for the input, without what warms one up."""
+        calls.clear()
+        assert run(*asked, *arguments(asked[0], pairs, out, "--no-sheets")[1:]) == 0
+        return len(calls)
+
+    assert restored(models[0]) == 12 + 12 + 1
+    assert restored(models[1]) == 12 + 1
+    assert restored(*models) == 0
+    (models[1] / "last.safetensors").write_bytes((models[0] / "last.safetensors").read_bytes())
+    assert restored(*models) == 12 + 1
+
+
 def test_another_evaluation_in_the_folder_is_refused(
     model: pathlib.Path, pairs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ def ifc(
 
     Mutual information between the bands of the sharp and the restored image, summed over bands and divided by the
     number of pixels: the bands, blocks and windows of `vif`, with no noise of the eye. That is the authors' own
-    program (vectors of 3x3, eight bands), which they say differs from the paper's scalars; papers report its values.
+    program (vectors of 3x3, eight bands), which they say differs from what the paper reports; filters are `vif`'s.
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
     computes in float64 whatever `dtype` says, because TOLERANCE lies below what float32 rounds. Gives float64 (N,),

@@ -29,8 +29,8 @@ def vif(
     the eye's noise of variance 0.4: vectors of 3x3 coefficients of the horizontal and vertical bands of a steerable
     pyramid with four levels and six orientations. The distortion channel is estimated in windows of 17, 9, 5 and 3
     coefficients a side, from the finest level to the coarsest, as the authors' own program does; blocks whose window
-    leaves the band are left out. The filters are the pyramid's ideal ones, which the authors' program approximates by
-    short spatial filters: values agree to some hundredths, not to the last digit.
+    leaves the band are left out. The filters are the pyramid's ideal ones; the authors' program has short spatial
+    filters in their place, so that its values are near ours and not the same.
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
     computes in `dtype`. Gives float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised.
