@@ -10,6 +10,7 @@ import sys
 import time
 
 import clip_files
+import kinds
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,6 +25,7 @@ COMMANDS = {
     "average-frames": ["clips", "--frames", "3-7", "--size", "64", "--per-window", "4", "--shard-length", "7"],
     "shake": ["photos", "--size", "96", "--per-photo", "40", "--motion", "5:20", "--shard-length", "9"],
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
+    "import": ["flat", "set", "--transfer", "srgb", "--size", "32", "--per-pair", "90", "--shard-length", "9"],
 }
 KILLS, DATASETS = 2, 10  # twenty moments a command
 
@@ -55,6 +57,7 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
         Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
     whole = (tmp_path / "photos" / "7.png").read_bytes()
     (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
+    kinds.pair_files(tmp_path / "set")
     (tmp_path / "clips").mkdir()
     options = {"crf": "20", "preset": "veryfast", "g": "25"}
     for k in range(3):
@@ -64,9 +67,7 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_every_making_command_is_here() -> None:
-    commands = {
-        name: importlib.import_module(f"blursynth.cli.{name.replace('-', '_')}").command for name in main.COMMANDS
-    }
+    commands = {name: importlib.import_module(main.module_of(name)).command for name in main.COMMANDS}
     making = {name for name, command in commands.items() if "append" in {option.name for option in command.params}}
     assert making == set(COMMANDS)
 
