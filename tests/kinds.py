@@ -114,21 +114,21 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 
 
-def pair_files(folder: pathlib.Path, names: Sequence[str] = ("input", "target")) -> pathlib.Path:
-    """Two folders of noise in each of two splits: five pairs of one size, the last with a file cut short."""
+def pair_files(folder: pathlib.Path, names: Sequence[str] = ("input", "target"), count: int = 5) -> pathlib.Path:
+    """Two folders of noise in each of two splits: pairs of one size, the last with a file cut short."""
     draws = np.random.default_rng(1)
-    for k in range(5):
+    for k in range(count):
         for name in names:
-            path = folder / ("val" if k == 3 else "train") / name / f"{k}.png"
+            path = folder / ("val" if k % 5 == 3 else "train") / name / f"{k}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draws.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:3000])
     return folder
 
 
-def pair_tars(folder: pathlib.Path) -> pathlib.Path:
+def pair_tars(folder: pathlib.Path, count: int = 5) -> pathlib.Path:
     """The same in a tar for each split."""
-    plain, tars = pair_files(folder / "plain"), folder / "tars"
+    plain, tars = pair_files(folder / "plain", count=count), folder / "tars"
     tars.mkdir()
     for split in ("train", "val"):
         with tarfile.open(tars / f"{split}-000000.tar", "w") as tar:
@@ -142,9 +142,11 @@ def imported(kind: str, folder: pathlib.Path) -> maker.Maker:
     """The maker of imported pairs."""
     asked: dict[str, Any] = {"seed": 4, "shard_length": 4, "transfer": "srgb"}
     if kind == "imported tars":
-        return importing.maker("webdataset", str(pair_tars(folder)), asked)
-    asked |= {"size": 24, "per_pair": 3} if kind == "imported crops" else {}
-    return importing.maker("flat", str(pair_files(folder / "images")), asked)
+        return importing.maker("webdataset", str(pair_tars(folder, 10)), asked)
+    count = 10
+    if kind == "imported crops":
+        asked, count = asked | {"size": 24, "per_pair": 3}, 5
+    return importing.maker("flat", str(pair_files(folder / "images", count=count)), asked)
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:

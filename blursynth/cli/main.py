@@ -27,6 +27,11 @@ COMMANDS = {
 }
 
 
+def module_of(command: str) -> str:
+    """The module of a command. No module can be called `import`."""
+    return f"blursynth.cli.{'import_pairs' if command == 'import' else command.replace('-', '_')}"
+
+
 class LazyGroup(click.Group):
     """Lists commands from COMMANDS and imports only the one that is asked for."""
 
@@ -36,8 +41,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = {"import": "import_pairs"}.get(cmd_name, cmd_name.replace("-", "_"))  # `import` is Python's
-        command = importlib.import_module(f"blursynth.cli.{module}").command
+        command = importlib.import_module(module_of(cmd_name)).command
         assert isinstance(command, click.Command)
         return command
 

@@ -10,6 +10,7 @@ import time
 
 import click
 import clip_files
+import kinds
 import mask_files
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ COMMANDS = {
     "average-frames": ["clips", "--frames", "3-7", "--size", "64", "--per-window", "4", "--shard-length", "7"],
     "shake": ["photos", "--size", "96", "--per-photo", "40", "--motion", "5:20", "--shard-length", "9"],
     "objects": ["photos", "--masks", "masks.json", "--size", "96", "--per-photo", "20", "--shard-length", "5"],
-    "import": ["flat", "pairs", "--transfer", "srgb", "--shard-length", "3"],
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
+    "import": ["flat", "set", "--transfer", "srgb", "--size", "32", "--per-pair", "90", "--shard-length", "9"],
 }
 KILLS, DATASETS = 2, 10  # twenty moments a command
 
@@ -56,14 +57,10 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
     draws = np.random.default_rng(0)
     for k in range(8):
         Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
-    for side in ("input", "target"):
-        (tmp_path / "pairs" / "train" / side).mkdir(parents=True)
-        for k in range(120):
-            pixels = draws.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pairs" / "train" / side / f"{k:03d}.png")
     whole = (tmp_path / "photos" / "7.png").read_bytes()
     (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
     mask_files.instances(tmp_path / "masks.json", {f"{k}.png": (120, 150) for k in range(8)})
+    kinds.pair_files(tmp_path / "set")
     (tmp_path / "clips").mkdir()
     options = {"crf": "20", "preset": "veryfast", "g": "25"}
     for k in range(3):

@@ -163,7 +163,7 @@ def test_light_without_a_name_in_the_tree_is_asked_for(tmp_path: pathlib.Path) -
     with pytest.raises(errors.RecipeError, match=r"srgb\. Say with --blurred-as"):
         export.export(tmp_path / "a.zarr", tmp_path / "out", "gopro")
     export.export(tmp_path / "a.zarr", tmp_path / "out", "gopro", blurred_as="blur")
-    assert len(list((tmp_path / "out").glob("*/*/blur/*.png"))) == 4
+    assert len(list((tmp_path / "out").glob("*/*/blur/*.png"))) == 9
 
 
 def test_places_that_are_taken(pairs: reader.Dataset, tmp_path: pathlib.Path) -> None:

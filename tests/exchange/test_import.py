@@ -63,7 +63,7 @@ def test_import_then_export_is_the_identity(tmp_path: pathlib.Path, layout: str)
         export.export(tmp_path / f"{k}.zarr", out, layout, blurred_as="blur" if layout == "gopro" else None)
         files.append({name: data for name, data in kinds.contents(out).items() if name.endswith("png")})
         imported(layout, out, tmp_path / f"{k + 1}.zarr")
-    assert len(files[0]) == 8
+    assert len(files[0]) == 18
     assert files[1] == files[2]
     assert sorted(files[0].values()) == sorted(files[1].values())
 
