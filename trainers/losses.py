@@ -63,8 +63,8 @@ def relativistic_average(above_scores_NCHW: torch.Tensor, below_scores_NCHW: tor
     (equation 7 without its content): the same function with its arguments swapped. Every patch is compared with the
     mean over all patches of all images of the other kind, so that a batch of one image has a mean, too.
     """
-    above_NCHW = above_scores_NCHW - below_scores_NCHW.mean()
-    below_NCHW = below_scores_NCHW - above_scores_NCHW.mean()
+    above_NCHW = above_scores_NCHW - ranks.mean_everywhere(below_scores_NCHW.mean())
+    below_NCHW = below_scores_NCHW - ranks.mean_everywhere(above_scores_NCHW.mean())
     return functional.softplus(-above_NCHW).mean() + functional.softplus(below_NCHW).mean()
 
 

@@ -80,8 +80,8 @@ class Triple:
 class ImageGAN(method.Method):
     """Networks, losses and optimisers of such a method; see `method.Method` for what each member promises.
 
-    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU. Where a batch is shared
-    by processes, a relativistic average is taken over each one's images.
+    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU. A relativistic average
+    is taken over all processes' images.
     """
 
     accumulates: ClassVar[bool] = True
