@@ -69,7 +69,7 @@ def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_every_making_command_is_here() -> None:
     commands = {name: importlib.import_module(main.module_of(name)).command for name in main.COMMANDS}
     making = {name for name, command in commands.items() if "append" in {option.name for option in command.params}}
-    assert making == set(COMMANDS)
+    assert making == set(COMMANDS) | {"make"}, "which runs the others"
 
 
 def same(one: pathlib.Path, other: pathlib.Path) -> None:
