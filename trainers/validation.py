@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -121,9 +122,15 @@ def restore(trained: method.Method, blurred: Image, device: torch.device) -> Ima
 
 
 def _score(image: Image, sharp: Image, device: torch.device) -> torch.Tensor:
-    """PSNR and SSIM of one image: float64 (2,)."""
+    """PSNR and SSIM of one image: float64 (2,).
+
+    An image that is exact counts as if one of its values were off by one: infinity (of a flat crop, say) would decide
+    the mean and hide every other image.
+    """
     pair = _tensor(image, device), _tensor(sharp, device)
-    return torch.cat([metrics.psnr(*pair, data_range=255), metrics.ssim(*pair, data_range=255)])
+    highest = 10 * math.log10(255**2 * sharp.size)
+    psnr = metrics.psnr(*pair, data_range=255).clamp(max=highest)
+    return torch.cat([psnr, metrics.ssim(*pair, data_range=255)])
 
 
 def _tensor(image: Image, device: torch.device) -> torch.Tensor:

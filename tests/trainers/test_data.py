@@ -171,3 +171,12 @@ def test_pairs_of_one_clip_alone_are_trained_on_without_validation(
     assert "none is held out" in caplog.text
     with pytest.raises(errors.DatasetError, match='in the split "val"'):  # what was asked for by name has to be there
         validation.held_out(recipe.Validation(path=str(tmp_path / "pairs.zarr")), training)
+
+
+def test_an_exact_image_does_not_hide_the_others() -> None:
+    flat = np.full((16, 16, 3), 90, np.uint8)
+    off = flat.copy()
+    off[3, 4, 1] += 1
+    exact, nearly = (validation._score(each, flat, torch.device("cpu")) for each in (flat, off))
+    assert exact[0] == pytest.approx(10 * np.log10(255**2 * flat.size))
+    assert nearly[0] == pytest.approx(float(exact[0]))
