@@ -35,7 +35,7 @@ def curve(trained: method.Method, steps: int = 4, dtype: torch.dtype = torch.flo
     for step in range(steps):
         torch.manual_seed(step)
         batches = [
-            method.Batch(*(images.to(dtype).repeat(1, 1, 2, 2) for images in (batch.blurred_NCHW, batch.sharp_NCHW)))
+            method.Batch(batch.blurred_NCHW.to(dtype), batch.sharp_NCHW.to(dtype))
             for batch in golden_curves._batches(trained.batches_per_step, step)
         ]
         for name, term in trained.step(batches).items():
