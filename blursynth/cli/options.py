@@ -216,7 +216,7 @@ def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: boo
         confirm_overwrite(out, given["overwrite"], given["yes"])
     with executor(given) as who:
         if given["dry_run"]:
-            click.echo(dry_run(maker, out, given, who, memory, unit))
+            dry_run(maker, out, given, who, memory, unit)
             return
         outcome = run.produce(
             maker,
@@ -245,18 +245,20 @@ def executor(given: dict[str, Any]) -> Iterator[Any]:
         yield connected
 
 
-def dry_run(maker: Any, out: str, given: dict[str, Any], who: Any, memory: int | None, unit: str) -> str:
-    """What making the dataset would do and take."""
+def dry_run(maker: Any, out: str, given: dict[str, Any], who: Any, memory: int | None, unit: str) -> None:
+    """Say what making the dataset would take; then raise what would refuse it, unless a recipe has more to say."""
     from blursynth.production import capacity, forecast, jobs
     from blursynth.storage import place
 
     job = jobs.look(maker, place.normalise(out), overwrite=given["overwrite"], append=given["append"])
     who = who or capacity.threads(job.maker, given["workers"], memory)
     found = forecast.forecast(job, who, memory)
+    click.echo(forecast.describe(found, unit))
     together = _together()
     if together is not None:
         together.forecasts.append(found)
-    return forecast.describe(found, unit)
+    elif found.refusal is not None:
+        raise found.refusal
 
 
 def total(forecasts: Sequence[Any]) -> str:

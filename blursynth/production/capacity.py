@@ -31,11 +31,11 @@ def threads(maker: makers.Maker, workers: int | None, memory: int | None) -> exe
 
 def require_fits(job: jobs.Job, executor: execute.Executor, memory: int | None) -> None:
     """Raise DatasetError, with the numbers, for a plan that does not fit memory or disk."""
-    _require_memory(job.maker, executor, memory)
-    _require_disk(job, executor.workers)
+    require_memory(job.maker, executor, memory)
+    require_disk(job, executor.workers)
 
 
-def _require_memory(maker: makers.Maker, executor: execute.Executor, memory: int | None) -> None:
+def require_memory(maker: makers.Maker, executor: execute.Executor, memory: int | None) -> None:
     each = task_bytes(maker)
     processes = executor.memory
     needed = {name: machine.BASE_BYTES + tasks * each for name, (tasks, _) in processes.items()}
@@ -59,7 +59,7 @@ def _too_much(maker: makers.Maker, workers: int, needed: int, there: str) -> str
     )
 
 
-def _require_disk(job: jobs.Job, workers: int) -> None:
+def require_disk(job: jobs.Job, workers: int) -> None:
     """Compare the free space with what is missing: uncompressed, and only if that is too much, by a measured size."""
     tasks = job.tasks()
     items = missing_items(tasks)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from blursynth import errors
 from blursynth.production import calibration, capacity, execute, jobs, machine
 
 
@@ -18,6 +19,7 @@ class Forecast:
     task_bytes: int
     memory_bytes: int
     calibration: calibration.Calibration | None
+    refusal: errors.DatasetError | None
 
     @property
     def disk_bytes(self) -> int:
@@ -35,10 +37,15 @@ class Forecast:
 
 
 def forecast(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Forecast:
-    """Look ahead. Raises what the run would raise: a plan that does not fit memory or disk is refused."""
+    """Look ahead. Raises what the run would raise, but for a full disk: that stands beside the figures as `refusal`."""
     tasks = job.tasks()
+    refusal = None
     if tasks:
-        capacity.require_fits(job, executor, memory)
+        capacity.require_memory(job.maker, executor, memory)
+        try:
+            capacity.require_disk(job, executor.workers)
+        except errors.DatasetError as error:
+            refusal = error
     processes = len(executor.memory)
     each = capacity.task_bytes(job.maker)
     return Forecast(
@@ -50,6 +57,7 @@ def forecast(job: jobs.Job, executor: execute.Executor, memory: int | None) -> F
         task_bytes=each,
         memory_bytes=processes * machine.BASE_BYTES + executor.workers * each,
         calibration=calibration.measure(job.maker, tasks, executor.workers) if tasks else None,
+        refusal=refusal,
     )
 
 
@@ -73,6 +81,7 @@ def describe(found: Forecast, unit: str) -> str:
             f"  time     about {duration(found.seconds)} ({rate:.0f} {unit}/s and worker, measured here on "
             f"{found.calibration.items}; without waiting for the disk)",
         ]
+    lines += [f"  but      {found.refusal}"] if found.refusal is not None else []
     lines += [f"  seed     {record.seed}", "  recipe", *(f"    {line}" for line in record.recipe_toml.splitlines())]
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shlex
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,16 @@ def test_only_and_set_and_dry_run(run: Run, tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "pairs.zarr").exists()
     both = run("make", "smoke/lai-data", "--dry-run")
     assert "all together: 12 items to make" in both.out
+
+
+def test_a_dry_run_says_all_of_what_does_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3000))
+    both = run("make", "smoke/lai-data", "--dry-run")
+    assert both.code == 0
+    assert both.out.count("does not fit on the disk") == 2
+    assert "all together: 12 items to make" in both.out
+    refused(run("convolve", "scenes:3", "--size", 48, "--dry-run"), "does not fit on the disk")
 
 
 @pytest.mark.parametrize(
