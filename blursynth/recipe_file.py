@@ -98,7 +98,9 @@ def _problems(error: pydantic.ValidationError, model: type[Model]) -> Iterator[s
             yield f"{where}: missing; a value is required"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            yield f"{where}: {message} (found {problem['input']!r})"
+            # A check of a whole table speaks for itself; its content would bury the sentence.
+            found = "" if isinstance(problem["input"], Mapping) else f" (found {problem['input']!r})"
+            yield f"{where}: {message}{found}"
 
 
 def _nearest(location: tuple[int | str, ...], model: type[Model]) -> str:

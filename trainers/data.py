@@ -51,7 +51,7 @@ class TrainingData:
         self.parts = tuple(_training_part(entry, section.limit) for entry in section.train)
         crop = (section.crop, section.crop) if section.crop else None
         self.patches = patches.Patches(self.parts, IMAGES, seed, crop)
-        _require_fit(self.patches.size, divisor, smallest)
+        require_fit(self.patches.size, divisor, smallest)
         warn_of_other_light([part.dataset for part in self.parts])
 
     @property
@@ -153,7 +153,15 @@ def _training_part(entry: recipe.TrainingSet, limit: int | None) -> patches.Part
 
 def open_pairs(path: str) -> reader.Dataset:
     """A finished dataset of pairs; DatasetError where it is anything else."""
-    dataset = reader.open(path)
+    try:
+        dataset = reader.open(path)
+    except errors.DatasetError as error:
+        if "is not a blursynth dataset" not in str(error):
+            raise
+        raise errors.DatasetError(
+            f"{path} is not a dataset of blursynth; training needs one: make it of photos with `blursynth convolve`, or "
+            "of other files with `blursynth import`."
+        ) from None
     if dataset.kind != "pairs":
         raise errors.DatasetError(
             f"{path} holds {dataset.kind}, but training needs pairs of blurred and sharp images: make them with "
@@ -162,7 +170,7 @@ def open_pairs(path: str) -> reader.Dataset:
     return dataset
 
 
-def _require_fit(patch: tuple[int, int], divisor: int, smallest: int) -> None:
+def require_fit(patch: tuple[int, int], divisor: int, smallest: int) -> None:
     """Raise DatasetError for patches, height and width, that a network cannot take."""
     if patch[0] % divisor or patch[1] % divisor:
         raise errors.DatasetError(

@@ -112,6 +112,11 @@ def _steps(wanted: recipe.Recipe, training: data.TrainingData, held_out: validat
 def _costs(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device) -> list[str]:
     if not all(patch):
         return ["Arithmetic and memory depend on the data, which are not there."]
+    kind = methods.find(wanted.method_name)
+    try:
+        data.require_fit(patch, kind.divisor, kind.smallest)
+    except errors.DatasetError as error:
+        return [f"Training cannot start here: {error}"]
     batch = max(1, wanted.data.batch // ranks.asked_for())
     step = cost.of_step(wanted, patch, batch)
     there = cost.room(device)

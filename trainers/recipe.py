@@ -259,7 +259,10 @@ def _build(values: Mapping[str, Any], source: str) -> Recipe:
     """The method named in the values decides which settings `[method]` may have."""
     section = values.get("method")
     if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
-        raise errors.RecipeError(f'{source} does not say what to train: give [method] a name, such as "deblurgan".')
+        raise errors.RecipeError(
+            f'{source} does not say what to train: give [method] a name, such as "deblurgan". (Recipes of datasets are '
+            "for `blursynth make`.)"
+        )
     config = methods.find(section["name"]).Config
     # A method's settings and its name in one section, so that one pass finds every wrong key of the whole recipe.
     section_model = pydantic.create_model("Method", __base__=(config, _Named))

@@ -35,7 +35,7 @@ def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -
     InputError where a path does not exist, a folder has nothing to restore, two files would become one, a result would
     replace a file that is read, or results are there already (unless `overwrite`).
     """
-    jobs = [job for path in paths for job in _jobs(path, out)]
+    jobs = _apart([job for path in paths for job in _jobs(path, out)])
     sources: dict[pathlib.Path, pathlib.Path] = {}
     for job in jobs:
         other = sources.setdefault(job.target, job.source)
@@ -56,6 +56,19 @@ def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -
             "them, or another -o."
         )
     return jobs
+
+
+def _apart(jobs: list[Job]) -> list[Job]:
+    """Files of one folder that differ in their ending alone keep it in their results' names: a.tif.png."""
+    seen: dict[tuple[pathlib.Path, pathlib.Path], set[pathlib.Path]] = {}
+    for job in jobs:
+        seen.setdefault((job.source.parent, job.target), set()).add(job.source)
+    return [
+        dataclasses.replace(job, target=job.target.with_name(f"{job.source.name}{job.target.suffix}"))
+        if len(seen[job.source.parent, job.target]) > 1
+        else job
+        for job in jobs
+    ]
 
 
 def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, averaged: bool = True) -> method.Method:
@@ -103,8 +116,17 @@ class Restorer:
 
     def __call__(self, blurred_NCHW: torch.Tensor, progress: tiles.Progress | None = None) -> torch.Tensor:
         """float32 (1, 3, H, W) in [0, 1], on the host, from the same; InputError where no tile is small enough."""
-        if not self._limits.ensemble:
-            return self._once(blurred_NCHW, progress)
+        found = (
+            self._once(blurred_NCHW, progress) if not self._limits.ensemble else self._ensemble(blurred_NCHW, progress)
+        )
+        if not torch.isfinite(found).all():
+            raise errors.InputError(
+                "The network gives values that are no numbers: its weights have diverged, or are damaged. Take another "
+                "checkpoint."
+            )
+        return found
+
+    def _ensemble(self, blurred_NCHW: torch.Tensor, progress: tiles.Progress | None) -> torch.Tensor:
         total = torch.zeros_like(blurred_NCHW, device="cpu")
         for turns in range(4):
             for flip in (False, True):

@@ -47,8 +47,8 @@ def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> l
     print(run.method.describe())
     if overwrite and not run_folder.discard(wanted.folder):
         return None
-    run_folder.create(wanted.folder, wanted)
     with run_folder.Lock(wanted.folder):
+        run_folder.create(wanted.folder, wanted)
         ranks.first_does(lambda: None)  # the others look for a checkpoint only now
         return loop.train(run, wanted.folder)
 

@@ -28,6 +28,8 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = Fals
         )
     if overwrite:
         return
+    if not _begun(folder):
+        return  # a run that never came to its first checkpoint: nothing would be lost
     found = recipe.parse(stored.read_text(encoding="utf-8"), source=str(stored))
     lines = recipe.differences(found, wanted)
     if lines:
@@ -59,8 +61,12 @@ def discard(folder: pathlib.Path) -> bool:
 def create(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
     """Make the folder and put the resolved recipe into it; again is harmless."""
     (folder / SHEETS).mkdir(parents=True, exist_ok=True)
-    if not (folder / RECIPE).is_file():
+    if not _begun(folder):
         checkpoint.replace(folder / RECIPE, recipe_file.to_toml(wanted).encode())
+
+
+def _begun(folder: pathlib.Path) -> bool:
+    return (folder / checkpoint.LAST).is_file()
 
 
 class Lock:
@@ -70,6 +76,7 @@ class Lock:
         self._path = folder / _LOCK
 
     def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,12 @@
 """What the verbs share: errors as a sentence and an exit code, and the choice of a device."""
 
+import argparse
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import torch
 
@@ -15,6 +19,7 @@ _log = logging.getLogger("trainers")
 def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
     """Run a verb; what a user can mend becomes a sentence on stderr and exit code 2, Ctrl-C 130, else a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    before = signal.signal(signal.SIGTERM, _terminated) if _is_main() else None
     try:
         return verb(arguments)
     except ranks.StoppedElsewhereError:
@@ -29,6 +34,12 @@ def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[s
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
+    except _TerminatedError:
+        print("Stopped by SIGTERM.", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    finally:
+        if _is_main():
+            signal.signal(signal.SIGTERM, before)
 
 
 def device(name: str) -> torch.device:
@@ -52,18 +63,32 @@ def device(name: str) -> torch.device:
 
 def positive(text: str) -> int:
     """An argparse type: a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def above_zero(text: str) -> float:
     """An argparse type: a number above 0."""
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came: unfinished files are taken back on the way out. `trainers.run` makes a checkpoint instead."""
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _say(sentence: str) -> int:

@@ -113,6 +113,9 @@ def _session(wanted: recipe.Recipe, device: torch.device, effort: Effort) -> ses
     torch.manual_seed(0)
     trained = kind(kind.for_measuring(wanted.method), device)
     engine.prepare(wanted.engine, trained, device)
+    if not effort.from_data:
+        side = wanted.data.crop or 256
+        data.require_fit((side, side), kind.divisor, kind.smallest)
     training: Any = session.open_data(wanted)[0] if effort.from_data else _MadeUp(wanted.data)
     return session.Session(wanted, device, training, None, trained)
 

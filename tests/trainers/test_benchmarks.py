@@ -40,7 +40,7 @@ def test_gopro_pairs_blur_and_sharp_of_each_sequence(tmp_path: pathlib.Path, cap
     assert linear.items[0].blurred()[0, 0, 0] == 0
     assert linear.transfer_function == "linear"
     (tmp_path / "test" / "GOPR0410_11_00" / "sharp" / "000001.png").unlink()
-    with pytest.raises(errors.InputError, match=r"1 images in .*GOPR0410_11_00 have no sharp image .*: 000001"):
+    with pytest.raises(errors.InputError, match=r"GOPR0410_11_00 has images 1 without a sharp image .*: 000001"):
         benchmarks.find(str(tmp_path))
 
 

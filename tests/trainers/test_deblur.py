@@ -12,7 +12,7 @@ from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.media import photos, video
-from trainers import checkpoint, deblur, pictures, recipe, restoring, terminal
+from trainers import checkpoint, deblur, pictures, recipe, restoring, terminal, tiles
 
 
 @pytest.fixture
@@ -104,11 +104,12 @@ def test_results_are_replaced_only_when_asked(
 def test_what_cannot_be_done_is_said_before_anything_is_written(
     model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.new("RGB", (3, 3)).save(folder / "a.jpg")
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (3, 3)).save(tmp_path / "other" / "a.png")
     (tmp_path / "empty").mkdir()
     out = tmp_path / "out"
     for arguments, words in (
-        ((model, folder, "-o", out), "would both become"),
+        ((model, folder / "a.png", tmp_path / "other" / "a.png", "-o", out), "would both become"),
         ((model, folder / "none.png", "-o", out), "no photo, clip or folder"),
         ((model, tmp_path / "empty", "-o", out), "has no photos"),
         ((model, folder / "a.png", "-o", folder), "would replace a photo"),
@@ -192,3 +193,27 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     assert run(model, folder, "-o", tmp_path / "out") == 2
     assert "no permission" in capsys.readouterr().err
+
+
+def test_files_that_differ_in_their_ending_alone_keep_it(
+    model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "both").mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.new("RGB", (9, 8)).save(tmp_path / "both" / name)
+    assert run(model, tmp_path / "both", "-o", tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.png")) == ["a.bmp.png", "a.png.png", "b.png"]
+    assert "3 of 3" in capsys.readouterr().out
+
+
+def test_a_network_that_gives_no_numbers_is_said_and_writes_nothing(
+    model: pathlib.Path,
+    folder: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tiles, "restore", lambda _, blurred, *rest, **more: blurred * float("nan"))  # noqa: ARG005
+    assert run(model, folder / "a.png", "-o", tmp_path / "out") == 2
+    assert "no numbers" in capsys.readouterr().err
+    assert list((tmp_path / "out").rglob("*.png")) == []

@@ -280,7 +280,7 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
     Image.fromarray(np.zeros((20, 30), np.uint16)).save(depths / "sharp" / "b.png")
     (tmp_path / "nothing").mkdir()
     for data, more, words in (
-        (unmatched, (), "2 images in .* have no sharp image of the same name: b, c"),
+        (unmatched, (), ".* has images 2 without a sharp image of the same name: b, c"),
         (empty, (), "has no images in it"),
         (sizes, (), "Image b of .*: The image to score is 30x20 and the sharp one 30x21"),
         (depths, (), "has 8 bits a value and .* 16"),

@@ -19,7 +19,8 @@ def read(path: str, split: str) -> test_set.TestSet:
         raise errors.DatasetError(f"{path} holds {dataset.kind}, not pairs; scores need blurred and sharp images.")
     numbers = np.arange(len(dataset)) if split == ALL else dataset.in_split(split)
     if not len(numbers):
-        known = ", ".join(repr(each) for each in (*dataset.splits, ALL))
+        there = [each for each in dataset.splits if len(dataset.in_split(each))]
+        known = ", ".join(repr(each) for each in (*there, ALL))
         raise errors.DatasetError(f'There are no pairs in the split "{split}" of {path}; give --split one of {known}.')
     sources = dataset.sources
     names = [sources[number]["name"] for number in dataset.columns["source"]] if sources else [""] * len(dataset)

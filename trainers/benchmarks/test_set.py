@@ -92,13 +92,13 @@ def _readers(blurred: pathlib.Path, truths: Sequence[pathlib.Path]) -> Callable[
 
 def match(blurred: Mapping[str, pathlib.Path], sharp: Mapping[str, pathlib.Path], where: pathlib.Path) -> None:
     """InputError that lists the names which only one side has."""
+    found = []
     for one, other, what in ((blurred, sharp, "sharp"), (sharp, blurred, "blurred")):
         alone = sorted(one.keys() - other.keys())
         if alone:
-            raise errors.InputError(
-                f"{len(alone)} images in {where} have no {what} image of the same name: {listed(alone)}. Add or remove "
-                "them; nothing was scored."
-            )
+            found.append(f"{len(alone)} without a {what} image of the same name: {listed(alone)}")
+    if found:
+        raise errors.InputError(f"{where} has images {'; and '.join(found)}. Add or remove them; nothing was scored.")
     if not blurred:
         raise errors.InputError(f"{where} has no images in it (files ending in {', '.join(sorted(photos.ENDINGS))}).")
 
