@@ -159,8 +159,8 @@ def open_pairs(path: str) -> reader.Dataset:
         if "is not a blursynth dataset" not in str(error):
             raise
         raise errors.DatasetError(
-            f"{path} is not a dataset of blursynth; training needs one: make it of photos with `blursynth convolve`, or "
-            "of other files with `blursynth import`."
+            f"{path} is not a dataset of blursynth; training needs one: make it with `blursynth convolve`, "
+            "or of other files with `blursynth import`."
         ) from None
     if dataset.kind != "pairs":
         raise errors.DatasetError(

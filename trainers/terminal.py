@@ -83,7 +83,7 @@ class _TerminatedError(BaseException):
     """SIGTERM came: unfinished files are taken back on the way out. `trainers.run` makes a checkpoint instead."""
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise _TerminatedError
 
 
