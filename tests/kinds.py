@@ -109,7 +109,7 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
     if "realism" in kind:
-        changes["realism"] = ["rsblur", "jpeg=60:95", "gaussian=0.01"]
+        changes["realism"] = ["rsblur", "saturation=off", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
 

@@ -16,6 +16,7 @@ What holds for an option on the command line holds in a recipe: the same check, 
 import dataclasses
 import difflib
 import pathlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -98,6 +99,8 @@ def check(ctx: click.Context, entry: Entry) -> None:
 
 
 def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, Any]) -> Entry:
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise errors.RecipeError(f"{recipe}: [{name}] is no name of a dataset; give letters, digits, _, - and dots.")
     command = table.pop("command", None)
     if command not in MAKING:
         raise errors.RecipeError(

@@ -62,8 +62,8 @@ def shown_transfer(wanted: realism_recipe.Realism | None, transfer: str) -> str:
 
 
 def _value(text: str) -> Any:
-    """A number, nothing for `off`, or the text, which a range or list of numbers is."""
+    """A number, false for `off`, or the text, which a range or list of numbers is."""
     try:
         return float(text)
     except ValueError:
-        return None if text == "off" else text
+        return False if text == "off" else text

@@ -159,11 +159,14 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
     inputs: dict[str, str] = {}
     values |= _depth(options, inputs)
     if options.get("gyro"):
+        if options.get("path") not in (None, "gyro"):
+            raise errors.RecipeError("--gyro is a recorded path and --path a random one; give one of them.")
         inputs["gyro"] = options["gyro"]
         values |= {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
     request = recipe_file.build(values, model, "The command")
     if request.exposure is not None:
-        gyroscope.read(options["gyro"], request.exposure.maximum * (1 + request.readout))
+        longest = request.exposure.maximum * (1 + request.readout)
+        gyroscope.read(options["gyro"], longest, request.exposure.minimum)
     return request, inputs
 
 

@@ -48,11 +48,11 @@ class Log:
         return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
 
 
-def read(path: str, longest: float = 0.0) -> Log:
+def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
     """Read a text file with a line a sample: seconds and three rates in rad/s, separated by commas or spaces.
 
-    longest: seconds that a path may take. Lines that begin with # and a first line of words are passed over. Raises
-    InputError where it cannot be used.
+    longest, shortest: seconds that a path may take. Lines that begin with # and a first line of words are passed over.
+    Raises InputError where it cannot be used.
     """
     try:
         content = pathlib.Path(path).read_bytes()
@@ -72,7 +72,8 @@ def read(path: str, longest: float = 0.0) -> Log:
             raise errors.InputError(f"Line {number} of {path} is not numbers: {line.strip()[:60]}.") from None
         if len(row) != 4 or not np.all(np.isfinite(row)):
             raise errors.InputError(
-                f"Line {number} of {path} has {len(row)} values; expected seconds and three finite rates in rad/s."
+                f"Line {number} of {path} is {line.strip()[:60]!r}; expected four finite numbers: seconds and three "
+                "rates in rad/s."
             )
         rows.append(row)
     if len(rows) < 2:
@@ -90,5 +91,11 @@ def read(path: str, longest: float = 0.0) -> Log:
         raise errors.InputError(
             f"{path} lasts {log.duration:g} s, and an exposure with its readout takes up to {longest:g} s. "
             "Record longer, or give a shorter --exposure."
+        )
+    apart = float(np.median(np.diff(log.seconds)))
+    if shortest is not None and apart > shortest:
+        raise errors.InputError(
+            f"The samples of {path} are {apart:g} s apart, longer than an exposure of {shortest:g} s, so that nothing "
+            "of the recorded motion would be in it. Are its times in seconds?"
         )
     return log

@@ -48,10 +48,12 @@ class Realism(recipe_file.Model):
     saturation: what shows as white (code 255) is brighter than white by this much, in parts of white, before it is
     blurred; then clipped. sensor: noise and demosaicing. response: a camera's, for blurred and sharp: the light of
     each 8-bit code (256). gaussian: standard deviation, and uniform: width, of noise on codes, in parts of white. jpeg:
-    quality of a JPEG file that the blurred image goes through.
+    quality of a JPEG file that the blurred image goes through. off: steps of the preset that are left out; so do steps
+    that are given as false.
     """
 
     preset: Literal["none", "rsblur", "realblur", "gaussian", "lai"] = "none"
+    off: tuple[Literal["saturation", "sensor", "gaussian", "uniform", "jpeg"], ...] = ()
     saturation: Annotated[draw.Draw, draw.within(0.0, 1000.0)] | None = None
     sensor: Sensor | None = None
     response: tuple[float, ...] | None = pydantic.Field(default=None, min_length=256, max_length=256)
@@ -64,8 +66,14 @@ class Realism(recipe_file.Model):
     def _fill_from_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = dict(PRESETS.get(values.get("preset", "none"), {}))
+        off = [*values.get("off", ()), *(name for name, value in values.items() if value is False)]
+        preset = PRESETS.get(values.get("preset", "none"), {})
+        filled = {name: value for name, value in preset.items() if name not in off}
+        # A record has to keep what is left out: built from it, the preset would fill it in again.
+        filled |= {"off": tuple(off)} if off else {}
         for name, value in values.items():
+            if name == "off" or value is False:
+                continue
             both = isinstance(value, dict) and isinstance(filled.get(name), dict)
             filled[name] = filled[name] | value if both else value
         return filled

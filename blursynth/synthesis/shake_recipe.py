@@ -113,6 +113,11 @@ class Shake(recipe.PhotoPairs):
             raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
         if (self.gyro is None) != (self.exposure is None):
             raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
+        still = not any((self.rotation.maximum, self.roll.maximum, self.translation.maximum, self.forward.maximum))
+        if still and self.gyro is None and self.motion is not None and self.motion.maximum > 0:
+            raise ValueError(
+                f"rotation, roll, translation and forward are all 0, so that no path can be scaled to {self.motion} px"
+            )
         if self.motion is not None and self.size is not None and self.motion.maximum > self.size:
             raise ValueError(
                 f"motion of {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px"

@@ -170,3 +170,9 @@ def test_a_list_of_sources_and_of_values(run: Run, tmp_path: pathlib.Path) -> No
     made = reader.open("clips.zarr")
     assert json.loads(json.dumps(made.attributes["sources"])) == 2
     assert set(made.columns["frames"]) == {3, 5}
+
+
+def test_datasets_stay_in_their_folder(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO.replace("[pairs]", '["../pairs"]'))
+    refused(run("make", "two.toml", "-q"), "../pairs", "no name of a dataset")
+    assert not (tmp_path / "paths.zarr").exists()

@@ -65,7 +65,7 @@ def test_words_and_remarks_are_passed_over(tmp_path: pathlib.Path) -> None:
     [
         ("0,1,2,3\n0.2,1,2,3\n0.1,1,2,3\n", "0.2 s is followed by 0.1 s"),
         ("0,1,2,3\n0,1,2,3\n", "do not increase"),
-        ("0,1,2\n", "Line 1 of .* has 3 values"),
+        ("0,1,2\n", "Line 1 of .* is '0,1,2'; expected four finite"),
         ("0,1,2,3\n1,1,nan,3\n", "Line 2 of .* finite"),
         ("0,1,2,3\n1,a,2,3\n", "Line 2 of .* is not numbers"),
         ("t,x,y,z\n", "holds 0 samples"),
@@ -97,3 +97,21 @@ def test_pairs_of_a_recording(tmp_path: pathlib.Path) -> None:
     changed = write(tmp_path / "g.csv", steady((0.0, 0.6, 0.0)))
     again = shake.maker("scenes:2", {"seed": 0, "size": 64, "gyro": changed, "exposure": 0.1})
     assert again.recipe.gyro != maker.recipe.gyro
+
+
+def test_times_that_are_no_seconds_are_noticed(tmp_path: pathlib.Path) -> None:
+    rows = steady((0.1, 0.2, 0.0))
+    rows[:, 0] *= 1e6
+    path = write(tmp_path / "us.csv", rows)
+    with pytest.raises(errors.InputError, match="Are its times in seconds"):
+        shake.maker("scenes:2", {"seed": 0, "size": 32, "gyro": path, "exposure": "0.1"})
+
+
+def test_what_contradicts_itself_is_refused(tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "g.csv", steady((0.1, 0.2, 0.0)))
+    with pytest.raises(errors.RecipeError, match="give one of them"):
+        shake.maker("scenes:2", {"seed": 0, "size": 32, "gyro": path, "exposure": "0.1", "path": "gaussian"})
+    still = {"rotation": 0, "roll": 0, "translation": 0, "forward": 0}
+    with pytest.raises(errors.RecipeError, match="all 0"):
+        shake.maker("scenes:2", {"seed": 0, "size": 32, "motion": "10", **still})
+    shake.maker("scenes:2", {"seed": 0, "size": 32, "motion": "0", **still})

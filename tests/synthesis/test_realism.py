@@ -9,7 +9,7 @@ import pytest
 from blursynth import errors, recipe_file
 from blursynth.kernels import response, sensor
 from blursynth.media import photos
-from blursynth.production import convolve, realism_options
+from blursynth.production import convolve, realism_options, replay, run, verify
 from blursynth.synthesis import realism, realism_recipe, uniform
 
 ITEMS = np.arange(3000, dtype=np.int64)
@@ -172,6 +172,17 @@ def test_pairs_say_what_was_drawn_and_keep_the_sharp_image() -> None:
     assert 0.5 < apart.mean() < 12
     names = set(real) - set(plain)
     assert names == {"saturation", "shot_noise", "read_noise", "red_gain", "blue_gain", "bayer"}
+
+
+@pytest.mark.parametrize("words", [["rsblur", "saturation=off"], ["lai", "uniform=off"], ["rsblur", "sensor=off"]])
+def test_what_is_off_stays_off_in_the_record(words: list[str], tmp_path: pathlib.Path) -> None:
+    maker = convolve.maker("scenes:2", {"seed": 0, "size": 32, "length": 9, "realism": words})
+    run.produce(maker, tmp_path / "pairs.zarr")
+    found = verify.verify(str(tmp_path / "pairs.zarr"))
+    assert found.sound, found
+    assert replay.replay(tmp_path / "pairs.zarr", 1).equal
+    again = realism_recipe.Realism.model_validate(maker.recipe.realism.model_dump(exclude_none=True))
+    assert again == maker.recipe.realism
 
 
 def test_a_dataset_with_a_response_says_that_its_codes_follow_a_table(tmp_path: pathlib.Path) -> None:
