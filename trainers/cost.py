@@ -51,7 +51,7 @@ def of_step(wanted: recipe.Recipe, patch: tuple[int, int], batch: int) -> Cost:
 
 def of_restoring(wanted: recipe.Recipe, size: tuple[int, int]) -> Cost:
     """The cost of restoring one image of (height, width)."""
-    trained, mode = _without_content(wanted)
+    trained, mode = _without_content(wanted, accumulate=1)
     count = _Count()
     with mode, count:
         for tensor in trained.networks["generator"].parameters():
@@ -82,13 +82,13 @@ def ran_out(error: BaseException) -> bool:
 
 
 def explanation(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device) -> errors.InputError:
-    """What to do about a step that did not fit the device."""
+    """What to do about a step that does not fit the device."""
     there = room(device)
     fits = fitting(wanted, patch, there)
     batch, parts = wanted.data.batch, wanted.engine.accumulate
     cut = f" in {parts} parts" if parts > 1 else ""
     found = (
-        f"The device ran out of memory ({there / 2**30:.3g} GiB) at data.batch = {batch}{cut}, patches of "
+        f"The device's memory ({there / 2**30:.3g} GiB) is not enough for data.batch = {batch}{cut}, patches of "
         f"{patch[1]}x{patch[0]}, {wanted.engine.precision}."
     )
     if not fits:
@@ -136,13 +136,14 @@ class _Count(_python_dispatch.TorchDispatchMode):  # type: ignore[no-untyped-cal
         self.alive -= self._seen.pop(key)
 
 
-def _without_content(wanted: recipe.Recipe) -> tuple[method.Method, fake_tensor.FakeTensorMode]:
-    """The recipe's method as its engine has it, with tensors that have no content."""
+def _without_content(wanted: recipe.Recipe, **changes: Any) -> tuple[method.Method, fake_tensor.FakeTensorMode]:
+    """The recipe's method as its engine has it but for `changes`, with tensors that have no content."""
     kind = methods.find(wanted.method_name)
     cpu = torch.device("cpu")
     with torch.random.fork_rng(devices=[]):
         trained = kind(kind.for_measuring(wanted.method), cpu)
-    engine.prepare(wanted.engine.model_copy(update={"compile": False, "channels_last": None}), trained, cpu)
+    changes = {"compile": False, "channels_last": None} | changes
+    engine.prepare(wanted.engine.model_copy(update=changes), trained, cpu)
     mode = fake_tensor.FakeTensorMode()
     new: dict[torch.Tensor, torch.nn.Parameter] = {}
     for module in (part for whole in trained.modules for part in whole.modules()):

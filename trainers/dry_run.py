@@ -1,5 +1,6 @@
 """What a run would be, in words: the resolved recipe, layers, arithmetic, memory, steps, the other reading."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,43 +8,57 @@ from typing import Any
 import torch
 
 from blursynth import errors, recipe_file
-from trainers import cost, data, methods, ranks, recipe, session, validation
+from trainers import cost, data, engine, methods, ranks, recipe, run_folder, session
+from trainers.methods import method
 
 SIZES = ((256, 256), (720, 1280))
 """Heights and widths of the photos whose restoration is counted."""
 
 
-def describe(wanted: recipe.Recipe, device: torch.device) -> str:
-    """What a run would do; what is missing for it (data, weights) is said, and the rest described."""
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """A run in words, and what keeps it from being trained here and now: a sentence each, none where nothing does."""
+
+    text: str
+    obstacles: tuple[str, ...]
+
+
+def describe(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool = False) -> Forecast:
+    """What a run would do; where something is missing for it (data, weights, memory), the rest is described."""
+    obstacles: list[str] = []
+    try:
+        engine.require_shares(wanted)
+        run_folder.check(wanted.folder, wanted, overwrite=overwrite)
+    except errors.BlursynthError as error:
+        obstacles.append(str(error))
+    kind = methods.find(wanted.method_name)
+    with torch.random.fork_rng(devices=[]):
+        measured = kind(kind.for_measuring(wanted.method), torch.device("cpu"))
     lines = [recipe_file.to_toml(wanted), f"Run folder: {wanted.folder}", f"Device: {device}"]
-    lines += [*_networks(wanted, device), "", *_layers(wanted), "", *_readings(wanted), ""]
+    lines += [*_networks(wanted, device, obstacles), "", *_layers(measured), "", *_readings(wanted), ""]
     patch = (wanted.data.crop, wanted.data.crop)
     try:
-        training, held_out = session.open_data(wanted)
+        patch, steps = _steps(wanted, measured.batches_per_step)
+        lines += steps
     except errors.BlursynthError as error:
-        lines.append(f"The data cannot be used as it is: {error}")
-    else:
-        patch = training.patches.size
-        lines += _steps(wanted, training, held_out)
-    return "\n".join([*lines, *_costs(wanted, patch, device)])
+        lines.append("Training pairs, steps: not known, the data cannot be used.")
+        obstacles.append(str(error))
+    return Forecast("\n".join([*lines, *_costs(wanted, patch, device, obstacles)]), tuple(dict.fromkeys(obstacles)))
 
 
-def _networks(wanted: recipe.Recipe, device: torch.device) -> list[str]:
+def _networks(wanted: recipe.Recipe, device: torch.device, obstacles: list[str]) -> list[str]:
     try:
         return [session.make_method(wanted, device).describe()]
     except errors.BlursynthError as error:
+        obstacles.append(str(error))
         kind = methods.find(wanted.method_name)
-        alone = kind(kind.for_restoring(wanted.method), device).describe()
-        return [f"Training cannot start here: {error}", "The restoring network by itself:", alone]
+        return ["The restoring network by itself:", kind(kind.for_restoring(wanted.method), device).describe()]
 
 
-def _layers(wanted: recipe.Recipe) -> list[str]:
+def _layers(measured: method.Method) -> list[str]:
     """Every network's layers in order, equal neighbours counted."""
-    kind = methods.find(wanted.method_name)
-    with torch.random.fork_rng(devices=[]):
-        made = kind(kind.for_measuring(wanted.method), torch.device("cpu"))
     lines = ["Layers:"]
-    for name, network in made.networks.items():
+    for name, network in measured.networks.items():
         lines.append(f"  {name}, {sum(each.numel() for each in network.parameters()):,} parameters")
         lines += [f"    {line}" for line in layers(network)]
     return lines
@@ -96,41 +111,41 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _steps(wanted: recipe.Recipe, training: data.TrainingData, held_out: validation.HeldOut | None) -> list[str]:
-    kind = methods.find(wanted.method_name)
-    with torch.random.fork_rng(devices=[]):
-        batches = kind(kind.for_measuring(wanted.method), torch.device("cpu")).batches_per_step
+def _steps(wanted: recipe.Recipe, batches: int) -> tuple[tuple[int, int], list[str]]:
+    """Height and width of the patches, and how many there are in how many steps."""
+    training, held_out = session.open_data(wanted)
     per_step = wanted.data.batch * batches
     steps = session.steps(wanted, training.epoch, per_step)
-    return [
+    return training.patches.size, [
         f"Training pairs: {training.epoch}; validation images: {len(held_out) if held_out else 0}",
         f"Images per step: {per_step} ({batches} batches of {wanted.data.batch})",
         f"Steps: {steps:,} ({steps * per_step:,} images, {steps * per_step / training.epoch:.4g} epochs)",
     ]
 
 
-def _costs(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device) -> list[str]:
+def _costs(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device, obstacles: list[str]) -> Iterator[str]:
     if not all(patch):
-        return ["Arithmetic and memory depend on the data, which are not there."]
+        yield "Arithmetic and memory depend on the data, which are not there."
+        return
     kind = methods.find(wanted.method_name)
     try:
         data.require_fit(patch, kind.divisor, kind.smallest)
-    except errors.DatasetError as error:
-        return [f"Training cannot start here: {error}"]
-    batch = max(1, wanted.data.batch // ranks.asked_for())
-    step = cost.of_step(wanted, patch, batch)
-    there = cost.room(device)
-    lines = [
-        f"Multiply-adds of a step, patches of {patch[1]}x{patch[0]}: {step.multiply_adds / 1e9:,.4g} G",
-        f"Estimated memory of a step: {step.peak / 2**30:.3g} GiB, of which weights and optimisers "
-        f"{step.kept / 2**30:.3g} GiB; {device} has {there / 2**30:.3g} GiB",
-    ]
-    if step.peak > there * cost.USABLE:
-        lines.append(f"This would not fit: {cost.explanation(wanted, patch, device)}")
+        step = cost.of_step(wanted, patch, max(1, wanted.data.batch // ranks.asked_for()))
+    except errors.BlursynthError as error:
+        yield "Arithmetic and memory of a step: not known, it cannot be made."
+        obstacles.append(str(error))
+    else:
+        there = cost.room(device)
+        yield f"Multiply-adds of a step, patches of {patch[1]}x{patch[0]}: {step.multiply_adds / 1e9:,.4g} G"
+        yield (
+            f"Estimated memory of a step: {step.peak / 2**30:.3g} GiB, of which weights and optimisers "
+            f"{step.kept / 2**30:.3g} GiB; {device} has {there / 2**30:.3g} GiB"
+        )
+        if step.peak > there * cost.USABLE:
+            obstacles.append(str(cost.explanation(wanted, patch, device)))
     for height, width in SIZES:
         photo = cost.of_restoring(wanted, (height, width))
-        lines.append(
+        yield (
             f"Restoring {width}x{height}: {photo.multiply_adds / 1e9:,.4g} G multiply-adds, "
             f"{photo.peak / 2**30:.3g} GiB"
         )
-    return lines

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = terminal.device(asked.device)
     wanted = recipe.load(asked.recipe, asked.changes, asked.data, asked.out)
     if asked.dry_run:
-        print(dry_run.describe(wanted, device))
-        return 0
+        return _forecast(wanted, device, overwrite=asked.overwrite)
     run_folder.check(wanted.folder, wanted, overwrite=asked.overwrite)
     ranks.start(device)
     try:
@@ -36,6 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         ranks.stop()
     return 1 if outcome is None else _report(wanted, outcome)
+
+
+def _forecast(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> int:
+    found = dry_run.describe(wanted, device, overwrite=overwrite)
+    print(found.text)
+    if not found.obstacles:
+        return 0
+    print("Training could not start:", *found.obstacles, sep="\n  ", file=sys.stderr)
+    return 2
 
 
 def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> loop.Outcome | None:
@@ -109,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=terminal.positive, metavar="N", help="CPU threads (default: PyTorch's choice)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved recipe, networks and steps, and stop"
+        "--dry-run",
+        action="store_true",
+        help="print recipe, networks, steps and memory, and stop: exit code 0 if training could start, else 2",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the run that is in the folder, asking first at a terminal"

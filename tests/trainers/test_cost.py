@@ -112,7 +112,7 @@ def test_out_of_memory_says_what_batch_would_fit(
         return capsys.readouterr().err
 
     words = said(peaks[3] + (peaks[4] - peaks[3]) / 2)
-    assert "out of memory" in words
+    assert "is not enough for data.batch = 6" in words
     assert "data.batch = 6, patches of 16x16, float32" in words
     assert "a batch of 3 fits: set data.batch to it, or keep the batch in parts with engine.accumulate = 2." in words
     assert "not even one such patch fits: give a smaller data.crop" in said(peaks[1] / 2)

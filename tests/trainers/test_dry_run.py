@@ -30,7 +30,7 @@ def test_equal_layers_are_counted() -> None:
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
 def test_every_published_setting_is_described_whole(path: pathlib.Path) -> None:
     wanted = recipe.load(path)
-    said = dry_run.describe(wanted, CPU)
+    said = dry_run.describe(wanted, CPU).text
     assert recipe_file.to_toml(wanted) in said
     for words in ("Layers:", "generator, ", "Multiply-adds of a step", "Estimated memory of a step", "1280x720"):
         assert words in said, words
@@ -38,7 +38,7 @@ def test_every_published_setting_is_described_whole(path: pathlib.Path) -> None:
 
 
 def test_the_other_reading_is_set_beside_this_recipe() -> None:
-    said = dry_run.describe(recipe.load("deblurgan", ["method.clamp=true"]), CPU)
+    said = dry_run.describe(recipe.load("deblurgan", ["method.clamp=true"]), CPU).text
     assert "  convolutions: paper 2, release 1; here 2" in said
     assert "  clamp: paper False, release True; here True" in said
     assert "  perceptual.reduction: paper 'channel-sum', release 'mean'; here 'channel-sum'" in said
@@ -46,7 +46,7 @@ def test_the_other_reading_is_set_beside_this_recipe() -> None:
 
 
 def test_deepdeblur_is_counted_as_its_layers_say() -> None:
-    said = dry_run.describe(recipe.load("deepdeblur"), CPU)
+    said = dry_run.describe(recipe.load("deepdeblur"), CPU).text
     assert "19 x ResidualBlock:" in said
     # Per pixel of its level: 5x5 from 3 or 6 channels to 64, 38 from 64 to 64, one to 3; the upconvolution spreads
     # each of the coarser level's 3 channels to 3 through 5x5.
@@ -60,11 +60,34 @@ def test_deepdeblur_is_counted_as_its_layers_say() -> None:
 
 def test_what_would_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "room", lambda device: 2 * 2**30)  # noqa: ARG005
-    said = dry_run.describe(recipe.load("deepdeblur", ["data.batch=4"]), CPU)
-    assert "This would not fit: " in said
+    said = "\n".join(dry_run.describe(recipe.load("deepdeblur", ["data.batch=4"]), CPU).obstacles)
+    assert "memory (2 GiB) is not enough for data.batch = 4" in said
     assert "By estimate a batch of 1 fits: set data.batch to it, or keep the batch in parts with" in said
 
 
 def test_whole_images_need_the_data_to_be_counted() -> None:
-    said = dry_run.describe(recipe.load("deepdeblur", ["data.crop=0", "data.rotate=false"]), CPU)
+    said = dry_run.describe(recipe.load("deepdeblur", ["data.crop=0", "data.rotate=false"]), CPU).text
     assert "Arithmetic and memory depend on the data" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["data.crop=64"], "The discriminator needs patches of 193 pixels or more"),
+        (["data.crop=254"], "needs sides that are multiples of 4"),
+        (["method.adversarial_weight=0.0", "data.crop=64"], ""),
+    ],
+)
+def test_a_step_that_cannot_be_made_is_an_obstacle(changes: list[str], words: str) -> None:
+    found = dry_run.describe(recipe.load("deepdeblur", changes), CPU)
+    missing, *others = found.obstacles
+    assert "There is no dataset at gopro.zarr" in missing
+    assert len(others) == bool(words)
+    assert words in "".join(others)
+    assert ("Multiply-adds of a step" in found.text) == (not words)
+    assert "Restoring 1280x720" in found.text
+
+
+def test_parts_that_a_method_cannot_make_are_an_obstacle() -> None:
+    found = dry_run.describe(recipe.load("light-deblurgan", ["engine.accumulate=2", "data.batch=2"]), CPU)
+    assert any("cannot cut a batch into parts" in obstacle for obstacle in found.obstacles)

@@ -94,14 +94,22 @@ def test_dry_run_describes_and_writes_nothing(
 def test_dry_run_without_data_or_weights_says_so_and_describes_the_rest(
     command: Arguments, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, [*command, "--dry-run", "--data", "none.zarr"]) == 0
-    out = capsys.readouterr().out
-    assert "no dataset at none.zarr" in out
-    assert "TwoNetworks" in out
-    assert terminal.exit_code(run.main, [*command, "--dry-run", "--set", "method.needs_file=true"]) == 0
-    out = capsys.readouterr().out
-    assert "weights for training are missing" in out
-    assert "TwoNetworks" in out
+    missing = ["--data", "none.zarr", "--set", "method.needs_file=true"]
+    assert terminal.exit_code(run.main, [*command, "--dry-run", *missing]) == 2
+    found = capsys.readouterr()
+    assert "TwoNetworks" in found.out
+    assert "Training could not start:\n" in found.err
+    assert "no dataset at none.zarr" in found.err
+    assert "weights for training are missing" in found.err
+
+
+def test_dry_run_looks_at_the_run_folder_too(
+    command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").write_text("mine")
+    assert terminal.exit_code(run.main, [*command, "--dry-run"]) == 2
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
