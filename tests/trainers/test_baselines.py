@@ -117,6 +117,19 @@ def test_a_step_trains_both_networks(name: str, terms: set[str]) -> None:
         assert word in trained.describe()
 
 
+@pytest.mark.parametrize(("name", "share"), [("pix2pix", 0.5), ("resgan", 1.0)])
+def test_pix2pix_alone_halves_the_discriminators_objective(name: str, share: float) -> None:
+    trained = build(name, dropout=0.0, **({"levels": 3} if name == "pix2pix" else {"blocks": 1}))
+    blurred, sharp = torch.rand(2, 1, 3, 24, 32) * 2 - 1
+    with torch.no_grad():
+        restored = trained.generator(blurred)
+        seen = [torch.cat([blurred, image], dim=1) if name == "pix2pix" else image for image in (sharp, restored)]
+        real, fake = (torch.sigmoid(trained.networks["discriminator"](image)) for image in seen)
+    expected = -share * (torch.log(real).mean() + torch.log(1 - fake).mean())
+    found = trained.step([method.Batch(blurred / 2 + 0.5, sharp / 2 + 0.5)])
+    torch.testing.assert_close(found["discriminator"], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["pix2pix", "resgan"])
 @pytest.mark.parametrize("size", [(1, 1), (9, 30)])
 def test_restores_any_size(name: str, size: tuple[int, int]) -> None:

@@ -257,7 +257,9 @@ def test_a_step_minimises_equation_4() -> None:
     blurred, sharp = pair.blurred_NCHW * 2 - 1, pair.sharp_NCHW * 2 - 1
     with torch.no_grad():
         restored = reference.generator(blurred)
-        scores = [reference.discriminator(torch.cat([blurred, image], dim=1)) for image in (sharp, restored)]
+        scores = [
+            reference.networks["discriminator"](torch.cat([blurred, image], dim=1)) for image in (sharp, restored)
+        ]
         probabilities = [torch.sigmoid(score.double()) for score in scores]
         assert float(found["discriminator"]) == pytest.approx(
             float(-probabilities[0].log().mean() - (1 - probabilities[1]).log().mean()), rel=1e-5
@@ -267,7 +269,7 @@ def test_a_step_minimises_equation_4() -> None:
         height, width = features[0].shape[2:]
         squared = (features[0] - features[1]).square().sum(dim=(1, 2, 3)) / (height * width)
         assert float(found["perceptual"]) == pytest.approx(145 * float(squared.mean()), rel=1e-5)
-        judged = trained.discriminator(torch.cat([blurred, restored], dim=1))
+        judged = trained.networks["discriminator"](torch.cat([blurred, restored], dim=1))
         assert float(found["adversarial"]) == pytest.approx(float(-torch.sigmoid(judged).log().mean()), rel=1e-5)
 
 
@@ -276,8 +278,7 @@ def test_a_conditional_discriminator_sees_the_blurred_image() -> None:
     other = method.Batch(pair.blurred_NCHW.roll(3, dims=3), pair.sharp_NCHW)
 
     def judged(trained: dgf.DeepGenerativeFilter, given: method.Batch) -> torch.Tensor:
-        assert trained.discriminator is not None
-        return trained._scores(trained.discriminator, given.blurred_NCHW, given.sharp_NCHW)
+        return trained._score(trained.networks["discriminator"], given.blurred_NCHW, given.sharp_NCHW)
 
     assert not torch.equal(judged(small(), pair), judged(small(), other))
     alone = small(conditional=False)

@@ -259,6 +259,16 @@ def test_any_size_is_restored_to_itself(size: tuple[int, int], scales: int) -> N
     assert restored.max() <= 1
 
 
+@pytest.mark.parametrize(("scales", "step"), [(1, 1), (2, 2), (3, 4)])
+def test_only_what_is_halved_must_be_even(scales: int, step: int) -> None:
+    made = small(scales=scales)
+    assert made.sides_are_multiples_of() == step
+    shapes = []
+    made.generator.register_forward_pre_hook(lambda _, given: shapes.append(given[0][0].shape[2:]))
+    made.restore(torch.rand(1, 3, 9 * step, 7 * step))
+    assert shapes == [(9 * step, 7 * step)]
+
+
 def identity(made: deepdeblur.DeepDeblur, gain: float) -> deepdeblur.DeepDeblur:
     """The method with weights by hand: the finest level gives its blurred image times `gain`."""
     finest = made.generator.levels[0]

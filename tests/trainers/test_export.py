@@ -56,7 +56,7 @@ def test_the_graph_gives_what_the_network_gives(
     assert "orch" not in said.out
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     network = export.restoring.load(folder, CPU, dropout=False)
-    for height, width in ((64, 48), (16, 160)):
+    for height, width in ((64, 48), (16, 160), (7 * step, 11 * step)):
         blurred = torch.rand(1, 3, height, width)
         (found,) = session.run(["restored"], {"blurred": blurred.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), network.restore(blurred), rtol=0, atol=1e-4)

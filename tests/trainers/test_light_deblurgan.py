@@ -190,12 +190,12 @@ def test_a_step_minimises_equations_6_and_7() -> None:
     sharp = pair.sharp_NCHW * 2 - 1
     with torch.no_grad():
         restored = trained.generator(pair.blurred_NCHW * 2 - 1)
-        before = trained.discriminator(sharp), trained.discriminator(restored)
+        before = trained.networks["discriminator"](sharp), trained.networks["discriminator"](restored)
     found = trained.step([pair])
     assert set(found) == {"perceptual", "adversarial", "discriminator"}
     assert float(found["discriminator"]) == pytest.approx(float(losses.relativistic_average(*before)), rel=1e-5)
     with torch.no_grad():
-        after = trained.discriminator(restored), trained.discriminator(sharp)
+        after = trained.networks["discriminator"](restored), trained.networks["discriminator"](sharp)
     assert float(found["adversarial"]) == pytest.approx(float(losses.relativistic_average(*after)), rel=1e-5)
 
 

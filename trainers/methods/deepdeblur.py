@@ -8,23 +8,19 @@ Images are in [-0.5, 0.5] inside (times `peak`), [0, 1] outside.
 Legend of tensor names: N images, C channels, H rows, W columns; a pyramid is a list of images, finest first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import torch
 
-from blursynth import errors, recipe_file
+from blursynth import recipe_file
 from trainers import losses, multiscale, networks
-from trainers.methods import method
+from trainers.methods import adversarial, method
 
-AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
 Pyramid = Sequence[torch.Tensor]
 Pyramids = tuple[Pyramid, Pyramid]
-Positive = Annotated[float, pydantic.Field(gt=0)]
-NotNegative = Annotated[float, pydantic.Field(ge=0)]
-Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-Count = Annotated[int, pydantic.Field(ge=1)]
+"""Of the restored and of the sharp images."""
 
 RELEASE: Mapping[str, Any] = {
     "upconvolution": "shuffle",
@@ -42,9 +38,9 @@ RELEASE: Mapping[str, Any] = {
 class DiscriminatorConfig(recipe_file.Model):
     """The `[method.discriminator]` table: table 1 of the paper."""
 
-    width: Count = 32
+    width: adversarial.Count = 32
     """Channels of the first convolution."""
-    strides: Annotated[tuple[Count, ...], pydantic.Field(min_length=2)] = (2, 2, 4, 4, 4)
+    strides: Annotated[tuple[adversarial.Count, ...], pydantic.Field(min_length=2)] = (2, 2, 4, 4, 4)
     """Table 1's, whose product, 256, is the side of the training patches."""
     front: bool = False
     """(release) Another convolution of stride 1 in front, which table 1 does not have."""
@@ -57,24 +53,24 @@ class DeepDeblurConfig(recipe_file.Model):
     variant: Literal["paper", "release"] = "paper"
     scales: Annotated[int, pydantic.Field(ge=1, le=3)] = 3
     """K, the levels of the pyramid (section 3.1; table 2 has 1, 2 and 3)."""
-    width: Count = 64
+    width: adversarial.Count = 64
     """Channels within every level (section 3.1)."""
     blocks: Annotated[int, pydantic.Field(ge=0)] = 19
     """Residual blocks of every level (section 3.1)."""
     upconvolution: multiscale.Upconvolution = "transposed"
     """From a level's result to the next finer one: Long et al.'s, which section 3.1 cites, or (release) a convolution
     to 12 channels whose fours become 2x2 pixels."""
-    peak: Positive = 1.0
+    peak: adversarial.Positive = 1.0
     """Images are in [-peak/2, peak/2] inside: [-0.5, 0.5] in section 3.2, (release) [-127.5, 127.5]."""
-    learning_rate: Positive = 5e-5
+    learning_rate: adversarial.Positive = 5e-5
     """Of both networks (section 3.2)."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[adversarial.Share, adversarial.Share] = (0.9, 0.999)
     """Of Adam; the paper is silent, these are the public code's and Adam's own."""
     content: losses.Content = "mse"
     """Equation 4, or (release) the mean absolute difference."""
     content_sum: losses.LevelSum = "half-mean"
     """Over the levels: divided by 2K (equation 4), or (release) summed alone."""
-    adversarial_weight: NotNegative = 1e-4
+    adversarial_weight: adversarial.NotNegative = 1e-4
     """Lambda of equation 6. 0 (release) leaves the discriminator out altogether."""
     adversarial: Literal["saturating", "non-saturating"] = "saturating"
     """The generator minimises log(1 - D) as equation 5 is printed, or (both public codes) -log D."""
@@ -88,18 +84,18 @@ class DeepDeblurConfig(recipe_file.Model):
         return values
 
 
-class DeepDeblur(method.Method):
+class DeepDeblur(adversarial.Adversarial[Pyramids]):
     """DeepDeblur's networks, losses and optimisers; see `method.Method` for what each member promises.
 
-    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU. Weights start as torch
-    draws them, which is what the public code leaves them at; the paper is silent.
+    The terms of a step are "content" and "adversarial" as they enter the generator's sum (equation 6), and
+    "discriminator" as it is minimised: equation 5, negated. Weights start as torch draws them, which is what the public
+    code leaves them at; the paper is silent.
     """
 
     Config: ClassVar[type[recipe_file.Model]] = DeepDeblurConfig
     divisor: ClassVar[int] = 4
     """What three scales need; the public code crops on multiples of it for any number."""
     smallest: ClassVar[int] = 4
-    accumulates: ClassVar[bool] = True
 
     @classmethod
     def for_restoring(cls, config: DeepDeblurConfig) -> DeepDeblurConfig:
@@ -107,41 +103,17 @@ class DeepDeblur(method.Method):
 
     def __init__(self, config: DeepDeblurConfig, device: torch.device) -> None:
         self.config = config
-        self.device = device
-        self.memory_format = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self._begin(device)
         self.pyramid = multiscale.GaussianPyramid(config.scales).to(device)
-        self.generator = self._place(
-            multiscale.MultiScaleGenerator(config.scales, config.width, config.blocks, config.upconvolution)
-        )
-        self.networks: dict[str, torch.nn.Module] = {"generator": self.generator}
-        self.discriminator: multiscale.StridedDiscriminator | None = None
+        generator = multiscale.MultiScaleGenerator(config.scales, config.width, config.blocks, config.upconvolution)
+        judge, table = None, config.discriminator
         if config.adversarial_weight > 0:
-            table = config.discriminator
-            self.discriminator = self._place(multiscale.StridedDiscriminator(table.width, table.strides, table.front))
-            self.networks["discriminator"] = self.discriminator
-        self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), config.learning_rate, config.betas, fused=True)
-            for name, network in self.networks.items()
-        }
-        self.batches_per_step = 1
+            judge = multiscale.StridedDiscriminator(table.width, table.strides, table.front)
+        self._take(generator, judge, config.learning_rate, config.betas)
         self.provenance = {"variant": config.variant}
 
-    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
-        """One update of the discriminator and one of the generator on the same batch.
-
-        Terms: "content" and "adversarial" as they enter the generator's sum (equation 6), "discriminator" as it is
-        minimised there: equation 5, negated. Without an adversarial weight there is "content" alone. InputError where
-        the patches are too small for the discriminator.
-        """
-        assert len(batches) == self.batches_per_step, f"{len(batches)} batches, expected {self.batches_per_step}"
-        parts = batches[0].split(self.parts)
-        # A whole batch is restored once for both networks; of one cut into parts, only one graph is kept at a time.
-        shared = [self._restored(parts[0])] if self.parts == 1 else None
-        terms: dict[str, torch.Tensor] = {}
-        if self.discriminator is not None:
-            _require_size(self.discriminator, batches[0].sharp_NCHW)
-            terms |= self._train_discriminator(self.discriminator, shared or (self._fake(part) for part in parts))
-        return terms | self._train_generator(shared or (self._restored(part) for part in parts))
+    def sides_are_multiples_of(self) -> int:
+        return 1 << (self.config.scales - 1)
 
     @torch.no_grad()
     def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -150,7 +122,7 @@ class DeepDeblur(method.Method):
         Sizes that cannot be halved often enough are continued by reflection and cut back. Nothing in it is random.
         """
         height, width = blurred_NCHW.shape[2:]
-        divisor = 2 ** (self.config.scales - 1)
+        divisor = self.sides_are_multiples_of()
         padded_NCHW = networks.pad_to_multiple(blurred_NCHW, divisor, divisor)
         finest_NCHW = self.generator(self.pyramid(self._inside(padded_NCHW)))[0]
         encoded_NCHW: torch.Tensor = finest_NCHW[:, :, :height, :width] / self.config.peak + 0.5
@@ -170,61 +142,25 @@ class DeepDeblur(method.Method):
             lines.append(f"  {config.adversarial_weight:g} x adversarial: {config.adversarial}, on the finest scale")
         return "\n".join(lines)
 
-    def _train_discriminator(
-        self, discriminator: torch.nn.Module, parts: Iterable[Pyramids]
-    ) -> dict[str, torch.Tensor]:
-        def terms(restored_pyramid: Pyramid, sharp_pyramid: Pyramid) -> dict[str, torch.Tensor]:
-            scores = discriminator(sharp_pyramid[0]), discriminator(restored_pyramid[0].detach())
-            # `gan_critic` is half of equation 5.
-            return {"discriminator": 2.0 * losses.gan_critic(*scores)}
+    def _judge_terms(self, judge: torch.nn.Module, seen: Pyramids) -> dict[str, torch.Tensor]:
+        restored_pyramid, sharp_pyramid = seen
+        scores = judge(sharp_pyramid[0]), judge(restored_pyramid[0].detach())
+        return {"discriminator": 2.0 * losses.gan_critic(*scores)}  # which is half of equation 5
 
-        return method.accumulate(self.optimisers["discriminator"], (terms(*part) for part in parts), self.parts)
-
-    def _train_generator(self, parts: Iterable[Pyramids]) -> dict[str, torch.Tensor]:
-        if self.discriminator is not None:
-            # Its own gradients are not needed here, only what flows through it.
-            self.discriminator.requires_grad_(False)
-        each = (self._generator_terms(*part) for part in parts)
-        found = method.accumulate(self.optimisers["generator"], each, self.parts)
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
-        return found
-
-    def _generator_terms(self, restored_pyramid: Pyramid, sharp_pyramid: Pyramid) -> dict[str, torch.Tensor]:
+    def _generator_terms(self, seen: Pyramids) -> dict[str, torch.Tensor]:
         config = self.config
-        terms = {"content": losses.pyramid_content(restored_pyramid, sharp_pyramid, config.content, config.content_sum)}
-        if self.discriminator is not None:
-            scores_NCHW = self.discriminator(restored_pyramid[0])
+        terms = {"content": losses.pyramid_content(*seen, config.content, config.content_sum)}
+        if self.judge is not None:
+            scores_NCHW = self.judge(seen[0][0])
             printed = config.adversarial == "saturating"
             loss = losses.gan_generator_saturating(scores_NCHW) if printed else losses.gan_generator(scores_NCHW)
             terms["adversarial"] = config.adversarial_weight * loss
         return terms
 
     def _restored(self, batch: method.Batch) -> Pyramids:
-        """The pyramids of the restored and of the sharp images."""
         blurred_NCHW, sharp_NCHW = self._inside(batch.blurred_NCHW), self._inside(batch.sharp_NCHW)
         return self.generator(self.pyramid(blurred_NCHW)), self.pyramid(sharp_NCHW)
-
-    @torch.no_grad()
-    def _fake(self, batch: method.Batch) -> Pyramids:
-        """The same for the discriminator alone."""
-        return self._restored(batch)
 
     def _inside(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """[0, 1] to [-peak/2, peak/2], in the layout of the networks."""
         return ((images_NCHW - 0.5) * self.config.peak).contiguous(memory_format=self.memory_format)
-
-    def _place(self, network: AnyModule) -> AnyModule:
-        network.to(self.device)
-        network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
-        return network
-
-
-def _require_size(discriminator: multiscale.StridedDiscriminator, images_NCHW: torch.Tensor) -> None:
-    height, width = images_NCHW.shape[2:]
-    if min(height, width) < discriminator.smallest:
-        raise errors.InputError(
-            f"The discriminator needs patches of {discriminator.smallest} pixels or more on each side, found "
-            f"{width}x{height}: give data.crop a larger side (the paper: 256), method.discriminator.strides smaller "
-            "ones, or method.adversarial_weight = 0."
-        )

@@ -1,4 +1,4 @@
-"""What methods share that train a generator and a discriminator on one batch: terms, updates, restoring.
+"""What methods share that compare images in pixels and features, beside a network that judges them.
 
 A method of this kind gives its two networks, its `[method]` table and its words; the sum that its generator minimises
 is pixel_weight * L1 + content_weight * perceptual + adversarial_weight * adversarial, each left out where its weight
@@ -9,23 +9,23 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeVar
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pydantic
 import torch
 from torch.nn import functional
 
-from blursynth import errors, recipe_file
+from blursynth import recipe_file
 from trainers import losses, networks
 from trainers import perceptual as perceptual_features
-from trainers.methods import method
+from trainers.methods import adversarial, method
 
-AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
-Positive = Annotated[float, pydantic.Field(gt=0)]
-NotNegative = Annotated[float, pydantic.Field(ge=0)]
-Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-Count = Annotated[int, pydantic.Field(ge=1)]
+Positive = adversarial.Positive
+NotNegative = adversarial.NotNegative
+Share = adversarial.Share
+Count = adversarial.Count
 
 
 class Config(recipe_file.Model):
@@ -73,22 +73,20 @@ class Triple:
     restored_NCHW: torch.Tensor
     sharp_NCHW: torch.Tensor
 
-    def detached(self) -> "Triple":
-        return dataclasses.replace(self, restored_NCHW=self.restored_NCHW.detach())
 
-
-class ImageGAN(method.Method):
+class ImageGAN(adversarial.Adversarial[Triple]):
     """Networks, losses and optimisers of such a method; see `method.Method` for what each member promises.
 
-    Memory layout is channels_last on a GPU, where it is the faster one, and plain on a CPU. A relativistic average
-    is taken over all processes' images.
+    The terms of a step are "pixel", "perceptual" and "adversarial" as they enter the generator's sum, and
+    "discriminator" as it is minimised. A relativistic average is taken over all processes' images.
     """
 
-    accumulates: ClassVar[bool] = True
     title: ClassVar[str]
     """Who published it, for `describe`."""
     relativistic: ClassVar[bool] = False
     """The adversarial term compares each kind of image with the mean of the other, rather than being -log D."""
+    halved: ClassVar[bool] = False
+    """The discriminator minimises half of its cross-entropy."""
 
     @classmethod
     def for_restoring(cls, config: Any) -> Any:
@@ -104,69 +102,23 @@ class ImageGAN(method.Method):
     def make_discriminator(config: Any, channels: int) -> torch.nn.Module:
         """The judging network with its initial weights, for 3 channels, or 6 where it is conditional."""
 
-    @staticmethod
-    def generator_divisor(config: Any) -> int:  # noqa: ARG004
-        """What the sides of the generator's images must be multiples of."""
-        return 1
-
-    def sides_are_multiples_of(self) -> int:
-        return self.generator_divisor(self.config)
-
     def __init__(self, config: Any, device: torch.device) -> None:
         self.config = config
-        self.device = device
-        self.memory_format = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self.generator = self._place(self.make_generator(config))
-        self.networks = {"generator": self.generator}
-        self.discriminator: torch.nn.Module | None = None
+        self._begin(device)
+        generator, judge = self.make_generator(config), None
         if config.adversarial_weight > 0:
-            self.discriminator = self._place(self.make_discriminator(config, 6 if config.conditional else 3))
-            self.networks["discriminator"] = self.discriminator
+            judge = self.make_discriminator(config, 6 if config.conditional else 3)
+        self._take(generator, judge, config.learning_rate, config.betas)
         self.features: perceptual_features.Features | None = None
         self.provenance = {"variant": config.variant}
         if config.content_weight > 0:
             loaded = perceptual_features.load(config.perceptual)
             self.features = self._place(loaded.features)
             self.provenance["perceptual weights"] = loaded.weights
-        self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), config.learning_rate, config.betas, fused=True)
-            for name, network in self.networks.items()
-        }
-        self.batches_per_step = 1
 
     @property
     def differentiated_once(self) -> dict[str, torch.nn.Module]:
-        modules: dict[str, torch.nn.Module] = dict(self.networks)
-        if self.features is not None:
-            modules["perceptual"] = self.features
-        return modules
-
-    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
-        """One update of the discriminator and one of the generator on the same batch.
-
-        Terms: "pixel", "perceptual" and "adversarial" as they enter the generator's sum, "discriminator" as it is
-        minimised. A term whose weight is 0 is neither computed nor listed. InputError where the patches do not fit.
-        """
-        assert len(batches) == self.batches_per_step, f"{len(batches)} batches, expected {self.batches_per_step}"
-        self._require_size(batches[0])
-        self.generator.train()
-        parts = batches[0].split(self.parts)
-        # A whole batch is restored once for both networks; of one cut into parts, only one graph is kept at a time.
-        shared = [self._restored(parts[0])] if self.parts == 1 else None
-        terms: dict[str, torch.Tensor] = {}
-        if self.discriminator is not None:
-            discriminator = self.discriminator
-            judged = (
-                self._discriminator_terms(discriminator, triple.detached())
-                for triple in shared or (self._restored_apart(part) for part in parts)
-            )
-            terms |= method.accumulate(self.optimisers["discriminator"], judged, self.parts)
-            discriminator.requires_grad_(False)  # its own gradients are not needed now, only what flows through it
-        each = (self._generator_terms(triple) for triple in shared or (self._restored(part) for part in parts))
-        terms |= method.accumulate(self.optimisers["generator"], each, self.parts)
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
-        return terms
+        return self.networks | ({} if self.features is None else {"perceptual features": self.features})
 
     @torch.no_grad()
     def restore(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -176,7 +128,7 @@ class ImageGAN(method.Method):
         normalised by its own statistics. Sizes that the network cannot take are continued by reflection and cut back.
         """
         height, width = blurred_NCHW.shape[2:]
-        divisor = self.generator_divisor(self.config)
+        divisor = self.sides_are_multiples_of()
         padded_NCHW = networks.pad_to_multiple(blurred_NCHW, divisor, max(divisor, self.smallest))
         was_training = self.generator.training
         self.generator.train(self.config.test_time_dropout)
@@ -200,18 +152,22 @@ class ImageGAN(method.Method):
             lines.append(f"  {config.content_weight:g} x perceptual: {words}, weights {weights}")
         if config.adversarial_weight > 0:
             seen = "with the blurred image" if config.conditional else "by themselves"
-            kind = "relativistic average" if self.relativistic else "cross-entropy, non-saturating"
-            lines.append(f"  {config.adversarial_weight:g} x adversarial: {kind}, images judged {seen}")
+            lines.append(f"  {config.adversarial_weight:g} x adversarial: {self._kind()}, images judged {seen}")
         return "\n".join(lines)
 
-    def _discriminator_terms(self, discriminator: torch.nn.Module, seen: "Triple") -> dict[str, torch.Tensor]:
-        sharp_scores = self._scores(discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
-        restored_scores = self._scores(discriminator, seen.blurred_NCHW, seen.restored_NCHW)
-        if self.relativistic:
-            return {"discriminator": losses.relativistic_average(sharp_scores, restored_scores)}
-        return {"discriminator": 2.0 * losses.gan_critic(sharp_scores, restored_scores)}  # half of the published sum
+    def _kind(self) -> str:
+        """Of the adversarial term, in words."""
+        return "relativistic average" if self.relativistic else "cross-entropy, non-saturating"
 
-    def _generator_terms(self, seen: "Triple") -> dict[str, torch.Tensor]:
+    def _judge_terms(self, judge: torch.nn.Module, seen: Triple) -> dict[str, torch.Tensor]:
+        score = functools.partial(self._score, judge, seen.blurred_NCHW)
+        scores = score(seen.sharp_NCHW), score(seen.restored_NCHW.detach())
+        if self.relativistic:
+            return {self.judge_name: losses.relativistic_average(*scores)}
+        # `gan_critic` is half of the published sum.
+        return {self.judge_name: losses.gan_critic(*scores) * (1.0 if self.halved else 2.0)}
+
+    def _generator_terms(self, seen: Triple) -> dict[str, torch.Tensor]:
         config = self.config
         terms: dict[str, torch.Tensor] = {}
         if config.pixel_weight > 0:
@@ -222,52 +178,29 @@ class ImageGAN(method.Method):
             found_NCHW = self.features(seen.restored_NCHW)
             distance = perceptual_features.distance(found_NCHW, wanted_NCHW, config.perceptual.reduction)
             terms["perceptual"] = config.content_weight * distance
-        if self.discriminator is not None:
-            scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.restored_NCHW)
-            if self.relativistic:
-                with torch.no_grad():
-                    sharp_scores_NCHW = self._scores(self.discriminator, seen.blurred_NCHW, seen.sharp_NCHW)
-                loss = losses.relativistic_average(scores_NCHW, sharp_scores_NCHW)
-            else:
-                loss = losses.gan_generator(scores_NCHW)
-            terms["adversarial"] = config.adversarial_weight * loss
+        if self.judge is not None:
+            terms["adversarial"] = config.adversarial_weight * self._adversarial(self.judge, seen)
         return terms
 
-    def _restored(self, batch: method.Batch) -> "Triple":
+    def _adversarial(self, judge: torch.nn.Module, seen: Triple) -> torch.Tensor:
+        """The generator's part of the game, before its weight."""
+        score = functools.partial(self._score, judge, seen.blurred_NCHW)
+        restored_scores_NCHW = score(seen.restored_NCHW)
+        if not self.relativistic:
+            return losses.gan_generator(restored_scores_NCHW)
+        with torch.no_grad():
+            sharp_scores_NCHW = score(seen.sharp_NCHW)
+        return losses.relativistic_average(restored_scores_NCHW, sharp_scores_NCHW)
+
+    def _restored(self, batch: method.Batch) -> Triple:
         blurred_NCHW, sharp_NCHW = self._inside(batch.blurred_NCHW), self._inside(batch.sharp_NCHW)
         return Triple(blurred_NCHW, self.generator(blurred_NCHW), sharp_NCHW)
 
-    @torch.no_grad()
-    def _restored_apart(self, batch: method.Batch) -> "Triple":
-        return self._restored(batch)
-
-    def _scores(
-        self, discriminator: torch.nn.Module, blurred_NCHW: torch.Tensor, images_NCHW: torch.Tensor
-    ) -> torch.Tensor:
+    def _score(self, judge: torch.nn.Module, blurred_NCHW: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
         judged_NCHW = torch.cat([blurred_NCHW, images_NCHW], dim=1) if self.config.conditional else images_NCHW
-        scores_NCHW: torch.Tensor = discriminator(judged_NCHW)
+        scores_NCHW: torch.Tensor = judge(judged_NCHW)
         return scores_NCHW
-
-    def _require_size(self, batch: method.Batch) -> None:
-        height, width = batch.blurred_NCHW.shape[2:]
-        divisor = self.generator_divisor(self.config)
-        if height % divisor or width % divisor:
-            raise errors.InputError(
-                f"The generator needs patches whose sides are multiples of {divisor}, found {width}x{height}: give "
-                "data.crop such a side."
-            )
-        smallest = getattr(self.discriminator, "smallest", 1)
-        if min(height, width) < smallest:
-            raise errors.InputError(
-                f"The discriminator needs patches of {smallest} pixels or more on each side, found {width}x{height}: "
-                "give data.crop a larger side, or method.discriminator.strides fewer twos."
-            )
 
     def _inside(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """[0, 1] to [-1, 1], in the layout of the networks."""
         return (images_NCHW * 2.0 - 1.0).contiguous(memory_format=self.memory_format)
-
-    def _place(self, network: AnyModule) -> AnyModule:
-        network.to(self.device)
-        network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
-        return network

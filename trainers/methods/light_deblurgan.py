@@ -7,8 +7,7 @@ text is the only reading, `variant` is "paper", and what it leaves open is said 
 Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -29,8 +28,6 @@ class DiscriminatorConfig(recipe_file.Model):
 
 class LightDeblurGANConfig(image_gan.Config):
     """The `[method]` table of a recipe of the light model."""
-
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {}
 
     name: Literal["light-deblurgan"] = "light-deblurgan"
     variant: Literal["paper"] = "paper"
@@ -82,10 +79,6 @@ class LightDeblurGAN(image_gan.ImageGAN):
         network = networks.PatchCritic(config.discriminator.width, "instance", norm_first=False, channels=channels)
         networks.initialise(network)
         return network
-
-    @staticmethod
-    def generator_divisor(config: LightDeblurGANConfig) -> int:  # noqa: ARG004
-        return 4
 
 
 class LightGenerator(nn.Module):

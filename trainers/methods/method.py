@@ -84,8 +84,7 @@ class Method(abc.ABC):
         A method whose critic is under a gradient penalty leaves that one out: the second derivative needs float32, and
         a compiled module has none.
         """
-        features = getattr(self, "features", None)
-        return self.networks | ({"features": features} if isinstance(features, torch.nn.Module) else {})
+        return dict(self.networks)
 
     @property
     def modules(self) -> list[torch.nn.Module]:

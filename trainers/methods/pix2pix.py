@@ -54,6 +54,8 @@ class Pix2Pix(image_gan.ImageGAN):
     divisor: ClassVar[int] = 4
     """Of every configuration; a step wants multiples of 2^levels."""
     smallest: ClassVar[int] = 8
+    halved: ClassVar[bool] = True
+    """Section 3.3: "divide the objective by 2 while optimizing D"."""
     tileable: ClassVar[bool] = False
     """Its narrowest place sees the whole image."""
 
@@ -69,9 +71,8 @@ class Pix2Pix(image_gan.ImageGAN):
         networks.initialise(network)
         return network
 
-    @staticmethod
-    def generator_divisor(config: Pix2PixConfig) -> int:
-        return 1 << config.levels
+    def sides_are_multiples_of(self) -> int:
+        return 1 << int(self.config.levels)
 
 
 class UNetGenerator(nn.Module):
