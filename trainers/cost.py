@@ -78,7 +78,7 @@ def room(device: torch.device) -> int:
 
 def ran_out(error: BaseException) -> bool:
     """Whether this is what torch raises where memory is not enough."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def explanation(wanted: recipe.Recipe, patch: tuple[int, int], device: torch.device) -> errors.InputError:

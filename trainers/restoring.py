@@ -1,6 +1,7 @@
 """What restoring needs beside the network itself: which file becomes which, a network from a checkpoint, and memory."""
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -8,8 +9,10 @@ import torch
 
 from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint, clips, methods, recipe, tiles
+from trainers import checkpoint, clips, cost, methods, recipe, tiles
 from trainers.methods import method
+
+_log = logging.getLogger(__name__)
 
 CPU_MEMORY = 4 * 2**30
 """Bytes that restoring on a CPU may need for the network's work, unless said otherwise."""
@@ -113,6 +116,8 @@ class Restorer:
         self._device = device
         self._limits = limits
         self._per_pixel: float | None = None
+        self._reach: int | None = None
+        self._warned: set[int] = set()
 
     def __call__(self, blurred_NCHW: torch.Tensor, progress: tiles.Progress | None = None) -> torch.Tensor:
         """float32 (1, 3, H, W) in [0, 1], on the host, from the same; InputError where no tile is small enough."""
@@ -153,11 +158,30 @@ class Restorer:
         while True:
             try:
                 torch.set_rng_state(state)
-                return tiles.restore(self._trained, blurred_NCHW, side, self._device, progress=progress)
+                overlap = self._overlap(side) if 0 < side < max(height, width) else 0
+                return tiles.restore(self._trained, blurred_NCHW, side, self._device, overlap, progress=progress)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _is_lack_of_memory(error):
+                if not cost.ran_out(error):
                     raise
             side = self._smaller(side or max(height, width))
+
+    def _overlap(self, side: int) -> int:
+        """Of tiles of a side: as far as the network sees, or as there is room for beside a tile's own part."""
+        if self._reach is None:
+            self._reach = tiles.reach(self._trained, self._device)
+        wanted = self._reach + tiles.FADE
+        room = max((side - tiles.SMALLEST) // 2, tiles.FADE)
+        if wanted > room and side not in self._warned:
+            self._warned.add(side)
+            _log.warning(
+                "Tiles of %d pixels overlap by %d, but this network sees as far as %d: seams may show. A --tile of %d "
+                "or more (or more --memory) avoids them.",
+                side,
+                room,
+                self._reach,
+                2 * wanted + tiles.SMALLEST,
+            )
+        return min(wanted, room)
 
     def _smaller(self, side: int) -> int:
         half = side // 2
@@ -176,11 +200,6 @@ class Restorer:
         if self._device.type == "cuda":
             return int(GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
         return CPU_MEMORY
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    """On a CPU PyTorch says so in a RuntimeError's words alone."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _jobs(path: pathlib.Path, out: pathlib.Path) -> list[Job]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from blursynth import errors, recipe_file
-from trainers import methods, networks, restoring, tiles
+from trainers import methods, networks, restoring, tiles, whole_image
 from trainers.methods import method
 
 CPU = torch.device("cpu")
@@ -48,10 +48,66 @@ def test_tiles_agree_with_the_whole(name: str) -> None:
     image = texture(301, 374)  # multiples of nothing
     whole = trained.restore(image)
     seen: list[tuple[int, int]] = []
-    tiled = tiles.restore(trained, image, 272, CPU, progress=lambda done, total: seen.append((done, total)))
+    overlap = tiles.reach(trained, CPU) + tiles.FADE
+    side = 2 * overlap + 80
+    assert side < 301
+    tiled = tiles.restore(trained, image, side, CPU, overlap, progress=lambda done, total: seen.append((done, total)))
     assert float(whole.std()) > 0.005
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)
     assert seen[-1][0] == seen[-1][1] == len(seen)
+
+
+def strengthened(name: str, factor: float, **values: Any) -> method.Method:
+    """With larger corrections in its residual blocks, as training may leave them."""
+    trained = made(name, **values)
+    for block in trained.networks["generator"].modules():
+        if isinstance(block, networks.Residual):
+            block.last.weight.data.mul_(factor)
+    return trained
+
+
+def test_tiles_overlap_as_far_as_the_weights_make_the_network_see() -> None:
+    image = texture(96, 640)
+    reaches = []
+    for factor in (1.0, 2.5):
+        trained = strengthened("deepdeblur", factor, blocks=12)
+        reaches.append(tiles.reach(trained, CPU))
+        overlap = reaches[-1] + tiles.FADE
+        tiled = tiles.restore(trained, image, 2 * overlap + 80, CPU, overlap)
+        torch.testing.assert_close(tiled, trained.restore(image), rtol=0, atol=1e-4)
+    assert reaches[1] > 1.5 * reaches[0]
+
+
+def test_a_reach_is_that_of_the_layers() -> None:
+    """Deep Generative Filter's 43 pixels cannot be passed; one convolution of 5x5 sees two."""
+    assert 8 <= tiles.reach(strengthened("deep-generative-filter", 1.0), CPU) <= 43
+    shallow: Any = made("deepdeblur", scales=1, blocks=0)
+    with torch.no_grad():
+        for layer in shallow.generator.levels[0]:
+            layer.weight.fill_(0.01)
+    assert tiles.reach(shallow, CPU) == 4  # two of them
+
+
+def test_reach_leaves_the_generator_and_dropout_as_they_were() -> None:
+    trained = made("deblurgan", test_time_dropout=True)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assert tiles.reach(trained, CPU) > 0
+    assert torch.equal(torch.rand(3), expected)
+    assert all("forward" not in vars(layer) for layer in trained.networks["generator"].modules())
+
+
+def test_tiles_too_small_for_what_the_network_sees_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    trained = strengthened("deepdeblur", 2.0)
+    restorer = restoring.Restorer(trained, CPU, restoring.Limits(side=96))
+    for _ in range(2):
+        restorer(texture(64, 150))
+    (record,) = caplog.records
+    assert "Tiles of 96 pixels overlap by 16, but this network sees as far as" in record.message
+    caplog.clear()
+    restoring.Restorer(trained, CPU, restoring.Limits(side=160))(texture(64, 150))  # one tile
+    assert not caplog.records
 
 
 def test_without_the_statistics_of_the_whole_they_would_not() -> None:
@@ -65,9 +121,9 @@ def test_dropout_that_stays_on_keeps_its_strength_in_tiles() -> None:
     trained = made("deblurgan", test_time_dropout=True)
     image = texture(200, 310)
     torch.manual_seed(3)
-    first = tiles.restore(trained, image, 260, CPU)
+    first = tiles.restore(trained, image, 260, CPU, 96)
     torch.manual_seed(3)
-    assert torch.equal(first, tiles.restore(trained, image, 260, CPU))
+    assert torch.equal(first, tiles.restore(trained, image, 260, CPU, 96))
     whole = trained.restore(image)
     assert 0.5 < float((first - whole).std() / (trained.restore(image) - whole).std()) < 2
 
@@ -76,7 +132,7 @@ def test_layers_are_as_before_afterwards() -> None:
     trained = made("light-deblurgan")
     image = texture(64, 64)
     before = trained.restore(image)
-    tiles.restore(trained, texture(220, 220), 200, CPU)
+    tiles.restore(trained, texture(220, 220), 200, CPU, 64)
     assert torch.equal(trained.restore(image), before)
     assert all("forward" not in vars(layer) for layer in trained.networks["generator"].modules())
 
@@ -105,7 +161,7 @@ def test_weights_of_all_tiles_sum_to_one(length: int, side: int) -> None:
 
 def test_gathered_statistics_are_those_of_the_whole() -> None:
     numbers = torch.randn(1, 5, 40, 30, generator=torch.Generator().manual_seed(0)) * 3 + 100
-    gathered = tiles._Gathered()
+    gathered = whole_image.Gathered()
     for part in numbers.split((7, 20, 13), dim=2):
         gathered.add(part)
     exact = numbers.double()
