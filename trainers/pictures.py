@@ -6,18 +6,22 @@ have an ICC profile other than sRGB, which is applied to 8 bits alone).
 
 import dataclasses
 import fractions
+import logging
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import av
-import av.error
 import numpy as np
 import torch
 from numpy import typing as npt
 from PIL import Image
 
+from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint
+from trainers import checkpoint, opencv
+
+_log = logging.getLogger(__name__)
 
 Bits = Literal[8, 16]
 Samples = npt.NDArray[Any]  # uint8 or uint16
@@ -25,6 +29,19 @@ Samples = npt.NDArray[Any]  # uint8 or uint16
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _LUMA = (0.299, 0.587, 0.114)
 _DEEP_FORMATS = ("PNG", "TIFF")
+_ORIENTATION = 0x0112
+_UPRIGHT: Mapping[int, Callable[[Samples], Samples]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+"""What each EXIF orientation asks for."""
+_AGREEING = 2
+"""Codes of 8 bits by which two readers of one file may differ in how they round 16."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +59,15 @@ def read(path: pathlib.Path) -> Picture:
     pixels, alpha = photos.read_apart(path)
     with Image.open(path, formats=photos.FORMATS) as image:
         grey = image.mode in _GREY_MODES
-        deep = image.format in _DEEP_FORMATS and _has_sixteen_bits(image) and _is_upright_srgb(image)
+        deep = image.format in _DEEP_FORMATS and _has_sixteen_bits(image) and _is_srgb(image)
+        orientation = image.getexif().get(_ORIENTATION, 1)
     stored: Samples = pixels
     if deep:
-        found = _read_deep(path)
-        # Anything unexpected leaves what Pillow read.
-        if found is not None and found.shape[:2] == pixels.shape[:2]:
+        found = _read_deep(path, orientation)
+        if found is not None and _agree(found, pixels):
             stored, alpha = found[:, :, :3], found[:, :, 3] if found.shape[2] == 4 else alpha
+        else:
+            _log.warning("%s: its 16 bits a sample cannot be read here, the upper 8 are taken.", path)
     whole = float(np.iinfo(stored.dtype).max)
     blurred = torch.from_numpy(stored.astype(np.float32) / whole)
     return Picture(blurred.permute(2, 0, 1)[None].contiguous(), alpha, grey)
@@ -83,24 +102,32 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
-def _is_upright_srgb(image: Image.Image) -> bool:
-    turned = Image.Image.getexif(image).get(0x0112, 1) != 1
+def _is_srgb(image: Image.Image) -> bool:
     profile = image.info.get("icc_profile")
-    return not turned and not (profile and b"sRGB" not in profile)
+    return not (profile and b"sRGB" not in profile)
 
 
-def _read_deep(path: pathlib.Path) -> Samples | None:
-    """uint16 (H, W, 3 or 4), or None where FFmpeg finds something else in it."""
+def _read_deep(path: pathlib.Path, orientation: int = 1) -> Samples | None:
+    """uint16 (H, W, 3 or 4), RGB, upright, or None where OpenCV is not there or finds something else in the file."""
     try:
-        with av.open(str(path)) as container:
-            frame = next(container.decode(video=0))
-    except (av.error.FFmpegError, StopIteration, OSError):
+        cv2 = opencv.load()
+    except errors.MissingPackageError:
         return None
-    name = frame.format.name.removesuffix("le").removesuffix("be")
-    if name == "gray16":
-        return np.repeat(frame.to_ndarray()[:, :, None], 3, axis=2)
-    found: Samples | None = frame.to_ndarray() if name in ("rgb48", "rgba64") else None
-    return found
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:
+        return None
+    if found.ndim == 2:
+        found = np.repeat(found[:, :, None], 3, axis=2)
+    ordered: Samples = found[:, :, [2, 1, 0, 3][: found.shape[2]]]
+    return _UPRIGHT[orientation](ordered) if orientation in _UPRIGHT else ordered
+
+
+def _agree(deep: Samples, pixels: Samples) -> bool:
+    """Whether the upper 8 bits are what `photos` reads: no reader knows every kind of TIFF, and some give black."""
+    if deep.shape[:2] != pixels.shape[:2]:
+        return False
+    upper = (deep[::8, :, :3] >> 8).astype(np.int16)
+    return bool(np.abs(upper - pixels[::8]).max() <= _AGREEING)
 
 
 def _deep_png(samples: Samples) -> bytes:

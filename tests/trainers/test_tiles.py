@@ -15,7 +15,7 @@ from trainers.methods import method
 
 CPU = torch.device("cpu")
 SMALL: dict[str, dict[str, Any]] = {
-    "deblurgan": {"width": 4, "blocks": 9, "test_time_dropout": False},
+    "deblurgan": {"width": 4, "blocks": 4, "test_time_dropout": False},
     "deep-generative-filter": {"rate": 2},
     "light-deblurgan": {"width": 4, "blocks": 9},
     "deepdeblur": {"width": 4},
