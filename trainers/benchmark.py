@@ -64,7 +64,10 @@ def _applies(name: str, change: str) -> bool:
 def _size(text: str) -> tuple[int, int]:
     """ "1280x720" as height and width."""
     width, _, height = text.partition("x")
-    return terminal.positive(height), terminal.positive(width)
+    try:
+        return terminal.positive(height), terminal.positive(width)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1280x720") from None
 
 
 def _parser() -> argparse.ArgumentParser:

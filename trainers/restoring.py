@@ -198,7 +198,9 @@ class Restorer:
         if self._limits.memory is not None:
             return self._limits.memory
         if self._device.type == "cuda":
-            return int(GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
+            # What torch keeps from the image before is free for the next one.
+            kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+            return int(GPU_SHARE * (torch.cuda.mem_get_info(self._device)[0] + kept))
         return CPU_MEMORY
 
 

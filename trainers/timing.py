@@ -1,7 +1,6 @@
 """How fast a recipe trains and restores here, measured: the same data path, step and engine as a run has."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -164,10 +163,13 @@ def _restore(run: session.Session, size: tuple[int, int], repeats: int) -> float
         _finish(run.device)
         return time.perf_counter() - begun
 
-    with contextlib.suppress(torch.OutOfMemoryError):
+    try:
         once()
         return statistics.median(once() for _ in range(repeats))
-    return None
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not cost.ran_out(error):
+            raise
+        return None
 
 
 def _finish(device: torch.device) -> None:

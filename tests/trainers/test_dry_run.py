@@ -10,7 +10,12 @@ from blursynth import recipe_file
 from trainers import cost, dry_run, recipe
 
 CPU = torch.device("cpu")
-TRAINING = sorted((recipe_file.shipped_folder() / "training").glob("*.toml"))
+SHIPPED = [
+    path
+    for folder in ("training", "smoke")
+    for path in sorted((recipe_file.shipped_folder() / folder).glob("*.toml"))
+    if not path.stem.endswith("-data")
+]
 
 
 def test_equal_layers_are_counted() -> None:
@@ -27,14 +32,15 @@ def test_equal_layers_are_counted() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
-def test_every_published_setting_is_described_whole(path: pathlib.Path) -> None:
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_shipped_recipe_is_described_whole(path: pathlib.Path) -> None:
     wanted = recipe.load(path)
     said = dry_run.describe(wanted, CPU).text
     assert recipe_file.to_toml(wanted) in said
     for words in ("Layers:", "generator, ", "Multiply-adds of a step", "Estimated memory of a step", "1280x720"):
         assert words in said, words
     assert "differ, and this recipe:" in said or "one reading" in said
+    assert re.search(r"generator: [\d,]+ convolutions, [\d,]+ parameters", said)
 
 
 def test_the_other_reading_is_set_beside_this_recipe() -> None:

@@ -1,14 +1,12 @@
 """Training recipes: strict, changed by flags, and every shipped one loads."""
 
 import pathlib
-import re
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from blursynth import errors, recipe_file
-from trainers import dry_run, methods, recipe
+from trainers import methods, recipe
 
 SHIPPED = sorted(
     path
@@ -149,12 +147,6 @@ def test_published_settings_spell_out_what_their_variant_is(name: str, differs: 
     section = recipe.load(name).method.model_dump()
     kind = methods.find(str(section["name"]))
     assert section == recipe_file.build(differs, kind.Config).model_dump()
-
-
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_shipped_recipe_can_be_described(path: pathlib.Path) -> None:
-    said = dry_run.describe(recipe.load(path), torch.device("cpu"))
-    assert re.search(r"generator: [\d,]+ convolutions, [\d,]+ parameters", said)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -243,6 +243,13 @@ def test_memory_decides_the_side() -> None:
     assert restoring.Restorer(trained, CPU, restoring.Limits(side=333)).side(10, 10) == 333
 
 
+def test_what_torch_keeps_of_a_gpu_is_free_for_the_next_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, found in (("mem_get_info", (300, 1000)), ("memory_reserved", 500), ("memory_allocated", 100)):
+        monkeypatch.setattr(torch.cuda, name, lambda _, found=found: found)
+    restorer = restoring.Restorer(made("deblurgan"), torch.device("cuda"), restoring.Limits())
+    assert restorer._memory() == int(0.7 * 700)
+
+
 def test_the_u_net_is_not_cut() -> None:
     with pytest.raises(errors.InputError, match="leave --tile out"):
         restoring.Restorer(made("pix2pix"), CPU, restoring.Limits(side=256))
