@@ -12,6 +12,7 @@ import pydantic
 import torch
 
 from blursynth import errors
+from trainers import networks
 from trainers.methods import method
 
 AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
@@ -57,6 +58,14 @@ class Adversarial(method.Method, Generic[Seen]):
             for name, network in self.networks.items()
         }
         self.batches_per_step = self.judge_updates + 1 if self.fresh and judge is not None else 1
+
+    def _sizes(self) -> list[str]:
+        """A line for each network, for `describe`."""
+        found = {name: networks.size(network) for name, network in self.networks.items()}
+        return [
+            f"  {name}: {size.convolutions} convolutions, {size.parameters:,} parameters"
+            for name, size in found.items()
+        ]
 
     def _place(self, network: AnyModule) -> AnyModule:
         network.to(self.device)

@@ -130,11 +130,12 @@ class DeepDeblur(adversarial.Adversarial[Pyramids]):
 
     def describe(self) -> str:
         config = self.config
-        lines = [f"DeepDeblur (Nah et al. 2017), variant {config.variant}, K = {config.scales}"]
-        for name, network in self.networks.items():
-            size = networks.size(network)
-            lines.append(f"  {name}: {size.convolutions} convolutions, {size.parameters:,} parameters")
-        lines[1] += f", upconvolutions among them: {config.scales - 1} ({config.upconvolution})"
+        generator, *judges = self._sizes()
+        lines = [
+            f"DeepDeblur (Nah et al. 2017), variant {config.variant}, K = {config.scales}",
+            f"{generator}, upconvolutions among them: {config.scales - 1} ({config.upconvolution})",
+            *judges,
+        ]
         half = f"{config.peak / 2:g}"
         divided = f", divided by {2 * config.scales}" if config.content_sum == "half-mean" else ""
         lines.append(f"  content: {config.content} in [-{half}, {half}] summed over the scales{divided}")

@@ -141,10 +141,7 @@ class ImageGAN(adversarial.Adversarial[Triple]):
 
     def describe(self) -> str:
         config = self.config
-        lines = [f"{self.title}, variant {config.variant}"]
-        for name, network in self.networks.items():
-            size = networks.size(network)
-            lines.append(f"  {name}: {size.convolutions} convolutions, {size.parameters:,} parameters")
+        lines = [f"{self.title}, variant {config.variant}", *self._sizes()]
         if config.pixel_weight > 0:
             lines.append(f"  {config.pixel_weight:g} x pixel: mean absolute difference in [-1, 1]")
         if config.content_weight > 0:
