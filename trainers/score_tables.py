@@ -63,7 +63,7 @@ def per_image(entries: Sequence[evaluation.Entry], metrics: Sequence[str], label
 
 
 def label(found: Mapping[str, Any]) -> str:
-    """ "gopro-rgb v1"."""
+    """ "gopro-rgb v2"."""
     return f"{found['protocol']['name']} v{found['protocol']['version']}"
 
 

@@ -72,7 +72,7 @@ def test_a_table_is_made_of_its_images(
     printed = capsys.readouterr().out
     lines = list(csv.DictReader(io.StringIO((out / "per-image.csv").read_text())))
     assert [line["row"] for line in lines] == [evaluation.INPUT] * 12 + ["first"] * 12
-    assert {line["protocol"] for line in lines} == {"gopro-rgb v1"}
+    assert {line["protocol"] for line in lines} == {"gopro-rgb v2"}
     found = json.loads((out / "table.json").read_text())
     by_row = {row["name"]: row for row in found["rows"]}
     network = restoring.load(model, torch.device("cpu"), dropout=False)
@@ -98,7 +98,7 @@ def test_a_table_is_made_of_its_images(
     assert by_row["first"]["parameters_mb"] == pytest.approx(count * 4e-6)
     assert by_row["first"]["median_seconds"] > 0
     for text in (printed, (out / "table.txt").read_text(), (out / "table.md").read_text()):
-        assert "gopro-rgb v1" in text
+        assert "gopro-rgb v2" in text
         assert f"{by_row['first']['scores']['psnr']['mean']:.2f} [" in text
     sheet = photos.read(out / "sheet-first.png")
     assert sheet.shape[1] > 3 * 32
@@ -364,6 +364,6 @@ def test_kohler_images_are_scored_against_their_best_frame(
     lines = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))
     assert [json.loads(line["notes"])["frame"] for line in lines[:2]] == [1, 1]
     assert [float(line["psnr"]) for line in lines[:2]] == [math.inf, math.inf]
-    assert {line["protocol"] for line in lines} == {"kohler-2012 v1"}
+    assert {line["protocol"] for line in lines} == {"kohler-2012 v2"}
     table = json.loads((tmp_path / "scores" / "table.json").read_text(), parse_constant=pytest.fail)
     assert table["rows"][0]["scores"]["psnr"] == {"mean": "infinite", "low": None, "high": None, "count": 2}

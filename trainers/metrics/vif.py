@@ -7,15 +7,10 @@ from collections.abc import Iterator
 
 import torch
 
-from trainers.metrics import steerable, windows
+from trainers.metrics import mixture, windows
 
 NOISE = 0.4
 """Variance of the eye's noise in every band, for images that span 255."""
-
-LEVELS = 4
-ORIENTATIONS = 6
-CHOSEN = (0, 3)
-"""Horizontal and vertical of six orientations."""
 
 SMALLEST = 80
 
@@ -28,9 +23,9 @@ def vif(
     Information that the restored image has of the sharp one, over what the sharp one has of itself, both seen through
     the eye's noise of variance 0.4: vectors of 3x3 coefficients of the horizontal and vertical bands of a steerable
     pyramid with four levels and six orientations. The distortion channel is estimated in windows of 17, 9, 5 and 3
-    coefficients a side, from the finest level to the coarsest, as the authors' own program does; blocks whose window
-    leaves the band are left out. The filters are the pyramid's ideal ones; the authors' program has short spatial
-    filters in their place, so that its values are near ours and not the same.
+    coefficients a side, from the finest level to the coarsest; blocks whose window leaves the band are left out. Bands,
+    windows and blocks are those of the authors' own program (`vifvec`), whose values these are. Implementations with
+    another pyramid, such as one cut out of the Fourier plane, give other values (0.43 where this gives 0.50).
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
     computes in `dtype`. Gives float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised.
@@ -48,11 +43,11 @@ def vif(
 
 def mixtures(
     restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, data_range: float, dtype: torch.dtype
-) -> Iterator[steerable.Mixture]:
+) -> Iterator[mixture.Mixture]:
     """The eight bands that VIF and IFC look at, each as a Gaussian scale mixture, for luma that spans 255."""
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     y_NHW, x_NHW = (windows.luma(image)[:, 0] for image in pair)
     both = torch.cat([x_NHW, y_NHW])
-    for level, band in steerable.bands(both, levels=LEVELS, orientations=ORIENTATIONS, chosen=CHOSEN):
+    for level, band in mixture.bands(both):
         sharp, restored = band.chunk(2)
-        yield steerable.mixture(sharp, restored, 2 ** (LEVELS - level) + 1)
+        yield mixture.fit(sharp, restored, 2 ** (mixture.LEVELS - level) + 1)

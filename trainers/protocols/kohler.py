@@ -100,7 +100,7 @@ def _structure(found: Aligned) -> float:
 PROTOCOLS = (
     protocol.Protocol(
         "kohler-2012",
-        1,
+        2,
         "best of all ground truths after one intensity scale and a whole-pixel shift; luma, zeroed border counted "
         "(the benchmark's own evaluation)",
         kohler_2012,

@@ -62,12 +62,12 @@ def halved(image: protocol.Image) -> protocol.Image:
 
 PROTOCOLS = (
     protocol.Protocol(
-        "gopro-rgb", 1, "8-bit RGB at full size, mean of the images' values (Nah et al. 2017)", gopro_rgb
+        "gopro-rgb", 2, "8-bit RGB at full size, mean of the images' values (Nah et al. 2017)", gopro_rgb
     ),
-    protocol.Protocol("gopro-y", 1, "luma (BT.601, full range, not rounded) at full size", gopro_y),
+    protocol.Protocol("gopro-y", 2, "luma (BT.601, full range, not rounded) at full size", gopro_y),
     protocol.Protocol(
         "deblurgan-half",
-        1,
+        2,
         "blurred and sharp images halved (bicubic) before restoring, then as gopro-rgb; DeblurGAN's published SSIM "
         "agrees with cw-ssim-pyssim",
         gopro_rgb,
@@ -76,7 +76,7 @@ PROTOCOLS = (
     ),
     protocol.Protocol(
         "places-synthetic",
-        1,
+        2,
         "256x256 photos with non-uniform blur, as gopro-rgb (Ramakrishnan et al. 2017, Table 3)",
         places_synthetic,
         ("psnr", "ssim", "ms-ssim", "fsim", "uiqi", "ifc", "vif"),

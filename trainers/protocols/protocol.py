@@ -48,7 +48,7 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """What stands beside every number: "gopro-rgb v1"."""
+        """What stands beside every number: "gopro-rgb v2"."""
         return f"{self.name} v{self.version}"
 
     def prepared(self, image: Image) -> Image:
