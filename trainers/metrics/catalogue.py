@@ -50,8 +50,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 MISSING: Mapping[str, str] = MappingProxyType(
     {
-        "norm-nr": "The no-reference measure of Liu et al. 2013 is a weighted sum of features whose weights were "
-        "learnt from a study of viewers; we have no published source of these constants, so its cells stay empty."
+        "norm-nr": "The no-reference measure of Liu et al. 2013 is an unbounded sum of eight features; the table "
+        "has it scaled to values below 1, in a way that the paper does not state, so its cells stay empty."
     }
 )
 """Metrics of the papers' tables that are not computed, and why."""

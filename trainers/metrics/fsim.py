@@ -131,7 +131,8 @@ def _filters(height: int, width: int, device: torch.device, dtype: torch.dtype) 
 
 def _frequencies(side: int) -> torch.Tensor:
     """Cycles a pixel in FFT order; for odd sides the program divides by one pixel less, and so do we."""
-    return torch.fft.fftfreq(side, 1 / side, dtype=torch.float64) / (side - side % 2)
+    cycles: torch.Tensor = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64) / (side - side % 2)
+    return cycles
 
 
 def _gradient(images_NHW: torch.Tensor) -> torch.Tensor:

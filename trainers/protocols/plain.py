@@ -28,7 +28,11 @@ def gopro_rgb(
 def gopro_y(
     restored: protocol.Image, truths: Iterable[protocol.Image], names: Sequence[str], device: torch.device
 ) -> protocol.Scored:
-    """The same on luma alone: 0.299 R + 0.587 G + 0.114 B of the 8-bit values, full range (0 to 255), not rounded."""
+    """The same on luma alone: 0.299 R + 0.587 G + 0.114 B of the 8-bit values, full range (0 to 255), not rounded.
+
+    Papers that take Y of MATLAB's `rgb2ycbcr` score the same luma squeezed into 16 to 235 under a peak of 255: their
+    PSNR is 20 log10(255 / 219) = 1.32 dB higher.
+    """
     sharp = protocol.only(truths, restored)
     x_NCHW, y_NCHW = (windows.luma(protocol.tensor(image, device).float()) for image in (restored, sharp))
     return protocol.measure(x_NCHW, y_NCHW, names)
