@@ -234,6 +234,7 @@ def test_a_detection_table_with_a_small_onnx_detector(
     assert blurred["classes"]["green"]["precision"]["mean"] == pytest.approx(2 / 3)
     assert table["differences"][0]["scores"]["recall"]["mean"] == 0
     assert "detection-yolo v1" in printed
+    assert "Ratios of the counts of all images together with 95% bootstrap intervals" in printed
     assert "overlap of at least 0.5, score of at least 0.5" in printed
     labels = json.loads((out / "labels.json").read_text())
     assert labels["sha256"] == table["truth"]["sha256"]

@@ -329,6 +329,30 @@ def test_infinite_scores_stay_infinite_and_have_no_interval() -> None:
     assert intervals.mean([], []).count == 0
 
 
+def test_intervals_of_many_groups_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(30, 2, 50).tolist()
+    names = [str(index) for index in range(50)]
+    whole = intervals.mean(values, names)
+    monkeypatch.setattr(intervals, "_NUMBERS", 1000)
+    assert intervals.mean(values, names) == whole
+
+
+def test_tables_say_when_groups_are_too_few_and_images_perfect(
+    model: pathlib.Path, make_pairs: Make, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = make_pairs(tmp_path / "few.zarr", items=4, size=(24, 32))
+    assert run(*arguments(model, pairs, tmp_path / "few")) == 0
+    printed = capsys.readouterr().out
+    assert "The images are of 4 groups (photo, clip or scene), so few that intervals come out too narrow." in printed
+    folder = folder_of_pairs(tmp_path / "perfect")
+    for path in (folder / "sharp").iterdir():
+        path.write_bytes((folder / "blurred" / path.name).read_bytes())
+    assert run(*arguments(model, folder, tmp_path / "out")) == 0
+    printed = capsys.readouterr().out
+    assert f"{evaluation.INPUT}: PSNR (dB) is infinite, because some images equal the sharp ones exactly." in printed
+    assert f"{evaluation.INPUT}: SSIM" not in printed
+
+
 def test_photos_without_ground_truth_become_sheets_alone(
     model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

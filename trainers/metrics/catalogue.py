@@ -11,7 +11,10 @@ from trainers.metrics import cw_ssim, fidelity, fsim, ifc, ms_ssim, uiqi, vif, v
 
 
 class Function(Protocol):
-    """A metric of N images of the restored and the sharp: float64 (N,), on their device."""
+    """A metric of N images of the restored and the sharp: float64 (N,), on their device.
+
+    `dtype` is what to compute in; metrics that float32 does not carry take float64 whatever it says.
+    """
 
     def __call__(
         self, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, *, data_range: float, dtype: torch.dtype = ...
