@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.ndimage
+
+from trainers.metrics import mixture
 
 Image = npt.NDArray[np.float64]
 
@@ -27,7 +30,9 @@ def uiqi(x: Image, y: Image) -> float:
 
 
 def fsim(x: Image, y: Image) -> float:
-    """Images that need no reduction (sides of at most 383)."""
+    """The authors' program: every F-th pixel of images smoothed by a square, zeros beyond all borders."""
+    factor = max(1, math.floor(min(x.shape) / 256 + 0.5))
+    x, y = (reduced(image, factor) for image in (x, y))
     congruencies = [phase_congruency(image) for image in (x, y)]
     gradients = [gradient(image) for image in (x, y)]
     similarity = np.ones_like(x)
@@ -37,10 +42,21 @@ def fsim(x: Image, y: Image) -> float:
     return float((similarity * weight).sum() / weight.sum())
 
 
+def reduced(image: Image, factor: int) -> Image:
+    """MATLAB's conv2(image, ones(factor) / factor^2, "same"), of which every `factor`-th pixel from the first."""
+    before, after = (factor - 1) // 2, factor // 2
+    padded = np.pad(image, ((before, after), (before, after)))
+    found = np.zeros_like(image)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            found[row, column] = padded[row : row + factor, column : column + factor].mean()
+    return found[::factor, ::factor]
+
+
 def gradient(image: Image) -> Image:
     """Scharr's operator, pixel by pixel."""
     kernel = np.array([[3, 0, -3], [10, 0, -10], [3, 0, -3]]) / 16
-    padded = np.pad(image, 1, mode="edge")
+    padded = np.pad(image, 1)
     found = np.zeros_like(image)
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
@@ -52,7 +68,8 @@ def gradient(image: Image) -> Image:
 def phase_congruency(image: Image) -> Image:
     """Kovesi's measure with the noise of each orientation estimated from the impulse responses of its filters."""
     height, width = image.shape
-    v, u = np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij")
+    grids = [np.fft.ifftshift(np.arange(side) - side // 2) / (side - side % 2) for side in (height, width)]
+    v, u = np.meshgrid(*grids, indexing="ij")
     radius, angle = np.hypot(u, v), np.arctan2(-v, u)
     radius[0, 0] = 1
     spectrum = np.fft.fft2(image)
@@ -89,8 +106,8 @@ def vif_and_ifc(x: Image, y: Image) -> tuple[float, float]:
     kept, whole, shared = 0.0, 0.0, 0.0
     for level in range(4):
         side = 2 ** (4 - level) + 1
-        for orientation in (0, 3):
-            a, b = (band(image, level, orientation) for image in (x, y))
+        for turned in (False, True):
+            a, b = (band(image, level, turned) for image in (x, y))
             blocks, eigenvalues, gains, rests = fit(a, b, side)
             for strength, gain, rest in zip(blocks, gains, rests, strict=True):
                 for eigenvalue in eigenvalues:
@@ -100,26 +117,28 @@ def vif_and_ifc(x: Image, y: Image) -> tuple[float, float]:
     return kept / whole, shared / x.size
 
 
-def band(image: Image, level: int, orientation: int) -> Image:
-    """One band of the steerable pyramid: filtered at full size with all filters multiplied, then every 2^level-th."""
-    height, width = image.shape
-    bottom, right = (32 + -side % 16 for side in (height, width))
-    padded = np.pad(image, ((32, bottom), (32, right)), mode="reflect")
-    v, u = np.meshgrid(np.fft.fftfreq(padded.shape[0], 0.5), np.fft.fftfreq(padded.shape[1], 0.5), indexing="ij")
-    radius, angle = np.maximum(np.hypot(u, v), 1e-9), np.arctan2(-v, u)
+def band(image: Image, level: int, turned: bool) -> Image:
+    """One band of the pyramid, correlated tap by tap, with the table of filters written out."""
+    corner = {"low": mixture._LOW, "first": mixture._FIRST_LOW}
+    low, first = (
+        np.array([[table[max(r, c)][min(r, c)] for c in mirror(len(table))] for r in mirror(len(table))])
+        for table in corner.values()
+    )
+    upper = np.array([[*row, *row[2::-1]] for row in mixture._ORIENTED])
+    oriented = np.concatenate([upper, np.zeros((1, 7)), -upper[::-1]])
+    image = correlated(image, first)
+    for _ in range(level):
+        image = 2 * correlated(image, low)[::2, ::2]
+    return correlated(image, oriented.T if turned else oriented)
 
-    def low(cutoff: float) -> Image:
-        return np.cos(np.pi / 2 * np.clip(np.log2(radius / cutoff) + 1, 0, 1))
 
-    transfer = low(1.0)
-    for below in range(1, level + 1):
-        transfer = transfer * low(2.0**-below)
-    transfer = transfer * np.sqrt(np.maximum(0, 1 - low(2.0 ** -(level + 1)) ** 2))
-    scale = math.sqrt(1 / sum(math.cos(math.pi * k / 6) ** 10 for k in range(6)))
-    transfer = 1j * scale * np.cos(angle - math.pi * orientation / 6) ** 5 * transfer
-    filtered = np.fft.ifft2(np.fft.fft2(padded) * transfer).real[:: 2**level, :: 2**level]
-    top = 32 >> level
-    return filtered[top : top + -(-height // 2**level), top : top + -(-width // 2**level)]
+def mirror(size: int) -> list[int]:
+    return [*range(size), *range(size - 2, -1, -1)]
+
+
+def correlated(image: Image, kernel: Image) -> Image:
+    """Borders mirrored about the outermost pixel."""
+    return scipy.ndimage.correlate(image, kernel, mode="mirror")
 
 
 def fit(x: Image, y: Image, side: int) -> tuple[list[float], npt.NDArray[np.float64], list[float], list[float]]:

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--iou", type=float, default=0.5, help="overlap from which a box is found (default: 0.5)")
     parser.add_argument("--threshold", type=float, default=0.25, help="lowest score of a box (default: 0.25)")
     parser.add_argument("--size", type=terminal.positive, default=640, help="side an ONNX file takes (default: 640)")
-    parser.add_argument("--head", choices=("auto", "v5", "v8"), default="auto", help="of an ONNX file")
+    parser.add_argument("--head", choices=("auto", "v5", "v8", "v10"), default="auto", help="of an ONNX file")
     parser.add_argument("--names", type=pathlib.Path, metavar="FILE", help="names of its classes, a line each")
     parser.add_argument("--runtime", choices=("opencv", "onnxruntime"), default="opencv", help="what runs it")
     parser.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="labels of an earlier run, checked by eye")

@@ -3,7 +3,8 @@ the sharp ones?
 
 Truth is the detector's own output on the sharp image. An object counts as found where a box of its class overlaps its
 box by at least a stated intersection over union; boxes are taken from the highest score down, each true box once.
-Precision and recall are of all images' boxes together, F1 is made of these two, as the paper's three columns are.
+Precision and recall are of all images' boxes together, and F1 is made of these two, as the paper's three columns are.
+Its "average" may also mean one value an image, then the mean; but where nothing is found there is no precision.
 """
 
 import dataclasses
@@ -160,6 +161,7 @@ def summary(
         row["missing"] = {}
     for each in head["differences"]:
         each["scores"] = _differences(entries[each["row"]], entries[each["against"]])
+    head["statistic"] = "Ratios of the counts of all images together"
     return head | {"metrics": {name: {"title": title, "places": 3, "light": ""} for name, title in _TITLES.items()}}
 
 

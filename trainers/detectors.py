@@ -20,6 +20,7 @@ QRCODE = "qrcode"
 
 _GREY = 114  # what YOLO networks are trained to see beside a picture of another shape
 _OVERLAP = 0.45
+_MOST_SUPPRESSED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +77,12 @@ class QrCodes:
 
 
 class Yolo:
-    """An ONNX file of the YOLO family, run by OpenCV's DNN module (or onnxruntime): heads of v5 and v8 type.
+    """An ONNX file of the YOLO family, run by OpenCV's DNN module (or onnxruntime): heads of v5, v8 and v10 type.
 
     v5: (1, N, 5 + C), centre x, centre y, width, height, objectness, classes; score = objectness x class. v8:
-    (1, 4 + C, N), without objectness. Which of the two is told by the longer dimension, N, unless `head` says it.
+    (1, 4 + C, N), without objectness. v10, and files exported with suppression inside: (1, N, 6), left, top, right,
+    bottom, score, number of the class. Which it is, is told by the longer dimension, N, and by N itself where it could
+    be v5 with one class or v10 (some 300 boxes; heads of v5 have thousands), unless `head` says it.
     Images are scaled into a square of `size` px with grey beside them; boxes of one class that overlap by more than
     0.45 are reduced to the best. InputError where the file is none or its output is not a detector's.
     """
@@ -174,23 +177,39 @@ def decode(outputs: Sequence[npt.NDArray[Any]], head: str, source: str) -> npt.N
     """Rows of centre x, centre y, width, height and one score a class: float64 (N, 4 + C); InputError otherwise."""
     shapes = ", ".join("x".join(str(side) for side in each.shape) for each in outputs)
     refusal = errors.InputError(
-        f"{source} is not a detector of the YOLO family: its output is {shapes}, and (1, N, 5 + classes) or "
-        "(1, 4 + classes, N) was expected."
+        f"{source} is not a detector of the YOLO family: its output is {shapes}, and (1, N, 5 + classes), "
+        "(1, 4 + classes, N) or (1, N, 6) was expected."
     )
     if len(outputs) != 1 or outputs[0].ndim != 3 or outputs[0].shape[0] != 1:
         raise refusal
     values: npt.NDArray[np.float64] = outputs[0][0].astype(np.float64)
-    is_v8 = values.shape[0] < values.shape[1] if head == "auto" else head == "v8"
-    rows: npt.NDArray[np.float64]
-    if is_v8:
+    kind = _head(*values.shape) if head == "auto" else head
+    if kind == "v8":
         rows = values.T
-    elif values.shape[1] >= 6:
+    elif kind == "v10" and values.shape[1] == 6:
+        rows = _with_a_column_for_each_class(values)
+    elif kind == "v5" and values.shape[1] >= 6:
         rows = np.concatenate([values[:, :4], values[:, 4:5] * values[:, 5:]], axis=1)
     else:
         raise refusal
     if rows.shape[1] < 5:
         raise refusal
     return rows
+
+
+def _head(rows: int, columns: int) -> str:
+    if rows < columns:
+        return "v8"
+    return "v10" if columns == 6 and rows <= _MOST_SUPPRESSED else "v5"
+
+
+def _with_a_column_for_each_class(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of left, top, right, bottom, score, class: the rows that `decode` gives."""
+    corners, opposite = values[:, :2], values[:, 2:4]
+    classes = values[:, 5].astype(np.int64)
+    scores = np.zeros((len(values), int(classes.max(initial=0)) + 1))
+    scores[np.arange(len(values)), classes] = values[:, 4]
+    return np.concatenate([(corners + opposite) / 2, opposite - corners, scores], axis=1)
 
 
 def suppress(

@@ -14,7 +14,8 @@ from numpy import typing as npt
 DRAWS = 10_000
 LEVEL = 0.95
 _SEED = 20120612
-_ROWS = 500
+_NUMBERS = 2**22
+"""Random numbers at a time: what memory is taken does not grow with the number of groups."""
 
 Values = npt.NDArray[np.float64]
 Function = Callable[[list[Values]], Values]
@@ -64,8 +65,9 @@ def statistic(columns: Sequence[Values], groups: Sequence[str], function: Functi
         return Interval(whole, math.nan, math.nan, count)
     generator = np.random.Generator(np.random.PCG64(_SEED))
     found = []
-    for _ in range(DRAWS // _ROWS):
-        drawn = generator.integers(0, sums.shape[1], (_ROWS, sums.shape[1]))
+    at_once = max(1, _NUMBERS // sums.shape[1])
+    for start in range(0, DRAWS, at_once):
+        drawn = generator.integers(0, sums.shape[1], (min(at_once, DRAWS - start), sums.shape[1]))
         with np.errstate(invalid="ignore", divide="ignore"):
             found.append(function([row[drawn].sum(axis=1) for row in sums]))
     low, high = np.nanquantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -12,6 +12,9 @@ from trainers import checkpoint, evaluation, summary
 _BLOCK = 4
 """Metrics beside each other in a text table."""
 
+_FEW = 10
+"""Groups, below which the table warns of its bootstrap intervals."""
+
 
 def write(
     folder: pathlib.Path, found: Mapping[str, Any], entries: Sequence[evaluation.Entry], columns: Sequence[str]
@@ -63,7 +66,7 @@ def per_image(entries: Sequence[evaluation.Entry], metrics: Sequence[str], label
 
 
 def label(found: Mapping[str, Any]) -> str:
-    """ "gopro-rgb v1"."""
+    """ "gopro-rgb v2"."""
     return f"{found['protocol']['name']} v{found['protocol']['version']}"
 
 
@@ -76,7 +79,7 @@ def _heading(found: Mapping[str, Any]) -> list[str]:
         f"Protocol {label(found)}: {found['protocol']['about']}",
         f"Test set: {tests['name']}, {tests['images']} images of {sizes} in {tests['groups']} groups; {tests['about']};"
         f" transfer function {tests['transfer_function']}",
-        f"Means with {found['intervals']}; {found['precision']} on {found['device']}",
+        f"{found['statistic']} with {found['intervals']}; {found['precision']} on {found['device']}",
         *objects,
     ]
 
@@ -138,6 +141,10 @@ def _costs(found: Mapping[str, Any]) -> list[list[str]]:
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     notes = []
+    groups = found["test_set"]["groups"]
+    if groups < _FEW:
+        what = "too few for an interval" if groups < 2 else "so few that intervals come out too narrow"
+        notes.append(f"The images are of {groups} group{'s' * (groups > 1)} (photo, clip or scene), {what}.")
     reasons: dict[str, list[str]] = {}
     for row in found["rows"]:
         for name, why in row["missing"].items():
@@ -146,6 +153,10 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         where = "" if len(rows) == len(found["rows"]) else f"{', '.join(rows)}: "
         notes.append(f"{where}{why}")
     for row in found["rows"]:
+        for name, score in row["scores"].items():
+            if math.isinf(score["mean"]):
+                title = found["metrics"][name]["title"]
+                notes.append(f"{row['name']}: {title} is infinite, because some images equal the sharp ones exactly.")
         spoiled = row["non_finite"]["images"]
         if spoiled:
             named = ", ".join(spoiled[:5]) + (" ..." if len(spoiled) > 5 else "")

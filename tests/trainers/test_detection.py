@@ -145,6 +145,20 @@ def test_outputs_are_told_apart_by_their_shape() -> None:
             detectors.decode(outputs, "auto", "x")
 
 
+def test_files_with_suppression_inside_hold_corners_and_one_score() -> None:
+    values = np.zeros((1, 300, 6), np.float32)
+    values[0, 0] = (10, 20, 30, 60, 0.9, 2)
+    values[0, 1] = (0, 0, 8, 8, 0.5, 0)
+    rows = detectors.decode([values], "auto", "v10")
+    np.testing.assert_allclose(rows[:2], [[20, 40, 20, 40, 0, 0, 0.9], [4, 4, 8, 8, 0.5, 0, 0]], rtol=1e-6)
+    assert not rows[2:, 4:].any()
+    # The same numbers of columns mean one class where there are as many boxes as a head of v5 has.
+    assert detectors.decode([np.ones((1, 25200, 6), np.float32)], "auto", "v5").shape == (25200, 5)
+    assert detectors.decode([values], "v5", "v5").shape == (300, 5)
+    with pytest.raises(errors.InputError, match="not a detector"):
+        detectors.decode([np.ones((1, 300, 85), np.float32)], "v10", "x")
+
+
 def test_codes_are_placed_read_and_repeatable() -> None:
     photo = np.ascontiguousarray(skimage.data.astronaut()[:384, :400])
     placed = codes.place(photo, 3, 7)
@@ -220,6 +234,7 @@ def test_a_detection_table_with_a_small_onnx_detector(
     assert blurred["classes"]["green"]["precision"]["mean"] == pytest.approx(2 / 3)
     assert table["differences"][0]["scores"]["recall"]["mean"] == 0
     assert "detection-yolo v1" in printed
+    assert "Ratios of the counts of all images together with 95% bootstrap intervals" in printed
     assert "overlap of at least 0.5, score of at least 0.5" in printed
     labels = json.loads((out / "labels.json").read_text())
     assert labels["sha256"] == table["truth"]["sha256"]

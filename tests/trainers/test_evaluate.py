@@ -72,7 +72,7 @@ def test_a_table_is_made_of_its_images(
     printed = capsys.readouterr().out
     lines = list(csv.DictReader(io.StringIO((out / "per-image.csv").read_text())))
     assert [line["row"] for line in lines] == [evaluation.INPUT] * 12 + ["first"] * 12
-    assert {line["protocol"] for line in lines} == {"gopro-rgb v1"}
+    assert {line["protocol"] for line in lines} == {"gopro-rgb v2"}
     found = json.loads((out / "table.json").read_text())
     by_row = {row["name"]: row for row in found["rows"]}
     network = restoring.load(model, torch.device("cpu"), dropout=False)
@@ -98,7 +98,7 @@ def test_a_table_is_made_of_its_images(
     assert by_row["first"]["parameters_mb"] == pytest.approx(count * 4e-6)
     assert by_row["first"]["median_seconds"] > 0
     for text in (printed, (out / "table.txt").read_text(), (out / "table.md").read_text()):
-        assert "gopro-rgb v1" in text
+        assert "gopro-rgb v2" in text
         assert f"{by_row['first']['scores']['psnr']['mean']:.2f} [" in text
     sheet = photos.read(out / "sheet-first.png")
     assert sheet.shape[1] > 3 * 32
@@ -329,6 +329,30 @@ def test_infinite_scores_stay_infinite_and_have_no_interval() -> None:
     assert intervals.mean([], []).count == 0
 
 
+def test_intervals_of_many_groups_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(30, 2, 50).tolist()
+    names = [str(index) for index in range(50)]
+    whole = intervals.mean(values, names)
+    monkeypatch.setattr(intervals, "_NUMBERS", 1000)
+    assert intervals.mean(values, names) == whole
+
+
+def test_tables_say_when_groups_are_too_few_and_images_perfect(
+    model: pathlib.Path, make_pairs: Make, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = make_pairs(tmp_path / "few.zarr", items=4, size=(24, 32))
+    assert run(*arguments(model, pairs, tmp_path / "few")) == 0
+    printed = capsys.readouterr().out
+    assert "The images are of 4 groups (photo, clip or scene), so few that intervals come out too narrow." in printed
+    folder = folder_of_pairs(tmp_path / "perfect")
+    for path in (folder / "sharp").iterdir():
+        path.write_bytes((folder / "blurred" / path.name).read_bytes())
+    assert run(*arguments(model, folder, tmp_path / "out")) == 0
+    printed = capsys.readouterr().out
+    assert f"{evaluation.INPUT}: PSNR (dB) is infinite, because some images equal the sharp ones exactly." in printed
+    assert f"{evaluation.INPUT}: SSIM" not in printed
+
+
 def test_photos_without_ground_truth_become_sheets_alone(
     model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -364,6 +388,6 @@ def test_kohler_images_are_scored_against_their_best_frame(
     lines = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))
     assert [json.loads(line["notes"])["frame"] for line in lines[:2]] == [1, 1]
     assert [float(line["psnr"]) for line in lines[:2]] == [math.inf, math.inf]
-    assert {line["protocol"] for line in lines} == {"kohler-2012 v1"}
+    assert {line["protocol"] for line in lines} == {"kohler-2012 v2"}
     table = json.loads((tmp_path / "scores" / "table.json").read_text(), parse_constant=pytest.fail)
     assert table["rows"][0]["scores"]["psnr"] == {"mean": "infinite", "low": None, "high": None, "count": 2}

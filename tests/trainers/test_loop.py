@@ -71,7 +71,7 @@ def test_a_run_logs_validates_and_keeps_its_best(start: Callable[..., session.Se
     scores = [line["psnr"] for line in lines if line["kind"] == "validation"]
     assert outcome.best == max(scores)
     assert checkpoint.about(run.recipe.folder / checkpoint.BEST).metrics["psnr"] == max(scores)
-    assert {line["protocol"] for line in lines if line["kind"] == "validation"} == {"gopro-rgb v1"}
+    assert {line["protocol"] for line in lines if line["kind"] == "validation"} == {"gopro-rgb v2"}
     assert lines[0].keys() >= {"step", "epoch", "loss", "rate", "provenance"}
     assert lines[0]["loss"].keys() == {"content", "critic"}
     about = checkpoint.about(run.recipe.folder / checkpoint.LAST)

@@ -142,6 +142,7 @@ def test_kohler_takes_the_best_of_all_frames() -> None:
     assert (found.notes["down"], found.notes["right"]) == (0, 0)
     assert found.values["psnr"] == pytest.approx(expected[0], abs=1e-9)
     assert set(found.values) == {"psnr", "ssim", "ms-ssim"}
+    assert set(kohler.kohler_2012(restored, frames, ("psnr",), CPU).values) == {"psnr"}
     worse = [kohler.kohler_2012(restored, [frame], ("ms-ssim",), CPU).values["ms-ssim"] for frame in frames]
     assert found.values["ms-ssim"] == max(worse)
     with pytest.raises(errors.InputError, match="no ground truth"):
@@ -210,6 +211,31 @@ def test_ecc_undoes_a_small_homography_and_masks_what_left() -> None:
     assert found.values["psnr"] > plainly.values["psnr"] + 10
     assert found.values["ssim"] > 0.9 > plainly.values["ssim"]
     assert "PSNR and SSIM alone" in found.missing["vif"]
+
+
+def test_ecc_finds_the_homography_to_a_tenth_of_a_pixel_and_scores_as_published() -> None:
+    """The alignment by its corners; then scores restated with scikit-image's map of SSIM."""
+    matrix = np.array([[1.01, 0.004, 3.0], [-0.006, 0.995, -4.0], [1e-6, 2e-6, 1.0]], np.float64)
+    sharp, size = PHOTO, PHOTO.shape[1::-1]
+    restored = cv2.warpPerspective(sharp, matrix, size, flags=cv2.INTER_CUBIC)
+    x, z = (image.astype(np.float32) / 255 for image in (sharp, restored))
+    warped, inside, found = ecc.align(z, x)
+    assert found
+    undone = cv2.warpPerspective(z, np.linalg.inv(matrix), size, flags=cv2.INTER_CUBIC)
+    inner = np.s_[20:-20, 20:-20]
+    # A misplacement of a tenth of a pixel would differ by more: gradients have a root mean square of some 0.06 a pixel.
+    scale = (x * z).sum() / (z * z).sum()
+    assert np.sqrt(np.square(warped - scale * undone)[inner].mean()) < 0.006
+    mask = np.repeat(inside[..., None], 3, axis=2)
+    error = np.square((x - warped) * mask, dtype=np.float64).sum() / mask.sum()
+    _, similarity = skimage.metrics.structural_similarity(
+        x * mask, warped * mask, data_range=1.0, channel_axis=2, gaussian_weights=True, use_sample_covariance=False,
+        full=True,
+    )  # fmt: skip
+    expected = (similarity * mask)[5:-5, 5:-5].sum() / mask[5:-5, 5:-5].sum()
+    scored = ecc.realblur_ecc(restored, [sharp], ("psnr", "ssim"), CPU)
+    assert scored.values["psnr"] == pytest.approx(10 * math.log10(1 / error), abs=1e-6)
+    assert scored.values["ssim"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_ecc_leaves_an_aligned_image_alone() -> None:

@@ -36,10 +36,16 @@ def test_every_figure_stands_in_its_paper(shared_data: pathlib.Path) -> None:
         for row in table.rows:
             for figure in row[1:]:
                 assert figure in text, f"{table.paper}, Table {table.number}: {figure}"
-        # A row's figures stand side by side, but where a paper prints its table the other way round.
-        if table.paper.startswith("Ramakrishnan") and table.number != "2":
-            for row in table.rows:
-                assert "\t".join(row[1:]) in text, row
+        # Side by side, along the rows or, where a paper prints its table the other way round, along the columns.
+        figures = [[figure for figure in row[1:] if figure] for row in table.rows]
+        columns = [list(column) for column, name in zip(zip(*figures, strict=True), _given(table), strict=True) if name]
+        assert any(all("\t".join(line) in text for line in lines) for lines in (figures, columns)), table.number
+
+
+def _given(table: tables.Table) -> list[bool]:
+    """For each printed column whether its cells stand as they are: not times, which are printed with their units."""
+    printed = [name for name, cell in zip(table.columns, table.rows[0][1:], strict=True) if cell]
+    return [name != "seconds" for name in printed]
 
 
 def test_tables_are_printed_with_an_empty_row_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +55,16 @@ def test_tables_are_printed_with_an_empty_row_of_ours(capsys: pytest.CaptureFixt
     assert "here: deep-generative-filter (not measured)" in printed
     assert "28.9423" in printed
     assert "Norm-NR" not in printed.split("Table 2")[0]
+
+
+def _with_a_row(printed: str) -> list[tuple[str, str]]:
+    """Paper and number of the tables in which "mine" has a row."""
+    parts = [part.split("\n") for part in printed.split("\n\n")]
+    return [
+        (lines[0].split()[0], lines[0].split()[-1])
+        for lines in parts
+        if any(line.startswith("  here: mine") for line in lines)
+    ]
 
 
 def test_a_measurement_stands_beside_the_published_ones(
@@ -72,10 +88,27 @@ def test_a_measurement_stands_beside_the_published_ones(
     (tmp_path / "table.json").write_text(json.dumps(found))
     assert terminal.exit_code(evaluate.main, ["--tables", "--measured", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    line = next(line for line in printed.split("\n") if "here: mine" in line)
-    assert "gopro-rgb v1; GOPRO_Large, 1111 images" in line
+    # In every table of GOPRO under this protocol, whoever made it; not in Köhler's, whose protocol is another.
+    assert _with_a_row(printed) == [
+        ("Ramakrishnan", "1"),
+        ("Ramakrishnan", "4"),
+        ("Nah", "2"),
+        ("Li", "I"),
+        ("Li", "III"),
+    ]
+    line = next(line for line in printed.split("Table 2\n")[2].split("\n") if "here: mine" in line)
+    assert "gopro-rgb v1; GOPRO_Large, 1111 images; GOPRO test set, blur_gamma" in line
     assert line.split()[-3:] == ["29.88", "0.9123", "0.250"]
-    assert printed.count("here: mine") == 1  # not in Köhler's, whose protocol is another
+    found["protocol"]["name"] = "deblurgan-half"
+    for part, tables_of in (
+        ("blur", [("Kupyn", "1")]),
+        ("blur_gamma", []),
+        ("blur (7 of the 1,111)", [("Kupyn", "1")]),
+    ):
+        found["test_set"]["about"] = f"GOPRO test set, {part}"
+        (tmp_path / "table.json").write_text(json.dumps(found))
+        assert _with_a_row(tables.text(tables.measured([tmp_path]))) == tables_of
+    found["protocol"]["name"] = "gopro-rgb"
     found["test_set"] = {"name": "mine.zarr", "images": 24, "about": "split test"}
     (tmp_path / "table.json").write_text(json.dumps(found))
     assert terminal.exit_code(evaluate.main, ["--tables", "--measured", str(tmp_path)]) == 0

@@ -11,7 +11,10 @@ from trainers.metrics import cw_ssim, fidelity, fsim, ifc, ms_ssim, uiqi, vif, v
 
 
 class Function(Protocol):
-    """A metric of N images of the restored and the sharp: float64 (N,), on their device."""
+    """A metric of N images of the restored and the sharp: float64 (N,), on their device.
+
+    `dtype` is what to compute in; metrics that float32 does not carry take float64 whatever it says.
+    """
 
     def __call__(
         self, restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, *, data_range: float, dtype: torch.dtype = ...
@@ -50,8 +53,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 MISSING: Mapping[str, str] = MappingProxyType(
     {
-        "norm-nr": "The no-reference measure of Liu et al. 2013 is a weighted sum of features whose weights were "
-        "learnt from a study of viewers; we have no published source of these constants, so its cells stay empty."
+        "norm-nr": "The no-reference measure of Liu et al. 2013 is an unbounded sum of eight features; the table "
+        "has it scaled to values below 1, in a way that the paper does not state, so its cells stay empty."
     }
 )
 """Metrics of the papers' tables that are not computed, and why."""

@@ -35,11 +35,8 @@ def cw_ssim(
     windows.require("CW-SSIM", sharp_NCHW, SMALLEST)
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     both = torch.cat([windows.luma(image)[:, 0] for image in pair])
-    chosen = range(ORIENTATIONS)
-    found = [
-        _similarity(*band.chunk(2))
-        for _, band in steerable.bands(both, levels=LEVELS, orientations=ORIENTATIONS, chosen=chosen, analytic=True)
-    ]
+    made = steerable.bands(both, levels=LEVELS, orientations=ORIENTATIONS)
+    found = [_similarity(*band.chunk(2)) for band in made]
     return torch.stack(found).mean(dim=0)
 
 

@@ -33,8 +33,8 @@ def fsim(
 
     Similarities of phase congruency (T1 = 0.85) and of gradient magnitude (Scharr, T2 = 160 for a span of 255),
     multiplied, and meaned with the larger of the two congruencies as weight. Images are first reduced to about 256
-    pixels on the shorter side, by means of whole blocks of pixels (the published program samples a smoothed image
-    from its corner on; blocks have no half-dark border).
+    pixels on the shorter side. How they are reduced, and what lies beyond their borders (black, for gradients too), is
+    as in the authors' own program (`FeatureSIM`), whose values these are.
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
     computes in `dtype`. Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 16 pixels.
@@ -42,7 +42,7 @@ def fsim(
     windows.require("FSIM", sharp_NCHW, SMALLEST)
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     factor = max(1, math.floor(min(sharp_NCHW.shape[2:]) / 256 + 0.5))
-    both_NHW = torch.cat([functional.avg_pool2d(windows.luma(image), factor)[:, 0] for image in pair])
+    both_NHW = _reduced(torch.cat([windows.luma(image)[:, 0] for image in pair]), factor)
     congruency_x, congruency_y = phase_congruency(both_NHW).chunk(2)
     gradient_x, gradient_y = _gradient(both_NHW).chunk(2)
     similarity = _similarity(congruency_x, congruency_y, T1) * _similarity(gradient_x, gradient_y, T2)
@@ -51,6 +51,15 @@ def fsim(
     found = (similarity * weight).flatten(1).sum(dim=1).double() / total.clamp(min=1e-12)
     # Without any feature there is nothing to weigh with.
     return torch.where(total > 0, found, similarity.flatten(1).mean(dim=1).double())
+
+
+def _reduced(images_NHW: torch.Tensor, factor: int) -> torch.Tensor:
+    """Every `factor`-th pixel, from the first on, of images smoothed by a square of that side, black beyond them."""
+    before = (factor - 1) // 2
+    after = [-(side + before) % factor for side in images_NHW.shape[1:]]
+    padded = functional.pad(images_NHW, (before, after[1], before, after[0]))
+    sides = [-(-side // factor) for side in images_NHW.shape[1:]]
+    return functional.avg_pool2d(padded[:, None], factor)[:, 0, : sides[0], : sides[1]]
 
 
 def phase_congruency(images_NHW: torch.Tensor) -> torch.Tensor:
@@ -100,8 +109,7 @@ def _noise_share(height: int, width: int) -> tuple[float, ...]:
 @functools.lru_cache(maxsize=4)
 def _filters(height: int, width: int, device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
     """Log-Gabor filters in FFT order, (S, H, W) for each orientation."""
-    rows = torch.fft.fftfreq(height, dtype=torch.float64).view(-1, 1)
-    columns = torch.fft.fftfreq(width, dtype=torch.float64).view(1, -1)
+    rows, columns = _frequencies(height).view(-1, 1), _frequencies(width).view(1, -1)
     radius, angle = torch.hypot(rows, columns), torch.atan2(-rows, columns)
     low = 1 / (1 + (radius / 0.45) ** 30)
     radius[0, 0] = 1.0
@@ -121,9 +129,15 @@ def _filters(height: int, width: int, device: torch.device, dtype: torch.dtype) 
     return tuple(filters)
 
 
+def _frequencies(side: int) -> torch.Tensor:
+    """Cycles a pixel in FFT order; for odd sides the program divides by one pixel less, and so do we."""
+    cycles: torch.Tensor = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64) / (side - side % 2)
+    return cycles
+
+
 def _gradient(images_NHW: torch.Tensor) -> torch.Tensor:
-    """Magnitude of Scharr's 3x3 gradient, borders repeated: (N, H, W)."""
-    padded = functional.pad(images_NHW[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    """Magnitude of Scharr's 3x3 gradient, black beyond the borders: (N, H, W)."""
+    padded = functional.pad(images_NHW, (1, 1, 1, 1))
     rows = (3 * (padded[:, :-2] + padded[:, 2:]) + 10 * padded[:, 1:-1]) / 16
     columns = (3 * (padded[:, :, :-2] + padded[:, :, 2:]) + 10 * padded[:, :, 1:-1]) / 16
     return torch.hypot(rows[:, :, 2:] - rows[:, :, :-2], columns[:, 2:] - columns[:, :-2])

@@ -18,8 +18,9 @@ def ms_ssim(
     """Multi-scale SSIM (Wang, Simoncelli and Bovik 2003, equation 7).
 
     The contrast and structure terms, meaned over windows and channels, of five scales, each half the size of the one
-    before (means of 2x2 pixels), and the luminance term of the coarsest, each to the power of its weight. Window and
-    constants are SSIM's. A scale whose mean is negative counts as 0, because its power is not defined.
+    before (means of 2x2 pixels; an odd last row or column is left out), and the luminance term of the coarsest, each to
+    the power of its weight. Window and constants are SSIM's. A scale whose mean is negative counts as 0, because its
+    power is not defined.
 
     Takes (N, C, H, W) of any dtype, in encoded light, which spans `data_range` (never guessed); computes in `dtype`.
     Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 176 pixels: the coarsest scale has

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 
 import torch
 
-from trainers.metrics import steerable, windows
+from trainers.metrics import mixture, windows
 
 NOISE = 0.4
 """Variance of the eye's noise in every band, for images that span 255."""
 
-LEVELS = 4
-ORIENTATIONS = 6
-CHOSEN = (0, 3)
-"""Horizontal and vertical of six orientations."""
-
 SMALLEST = 80
+
+_LEAST = 1e-5
+"""Variance in the direction in which a band varies least, for a span of 255, that float32 still tells from rounding."""
 
 
 def vif(
@@ -28,18 +26,22 @@ def vif(
     Information that the restored image has of the sharp one, over what the sharp one has of itself, both seen through
     the eye's noise of variance 0.4: vectors of 3x3 coefficients of the horizontal and vertical bands of a steerable
     pyramid with four levels and six orientations. The distortion channel is estimated in windows of 17, 9, 5 and 3
-    coefficients a side, from the finest level to the coarsest, as the authors' own program does; blocks whose window
-    leaves the band are left out. The filters are the pyramid's ideal ones; the authors' program has short spatial
-    filters in their place, so that its values are near ours and not the same.
+    coefficients a side, from the finest level to the coarsest; blocks whose window leaves the band are left out. Bands,
+    windows and blocks are those of the authors' own program (`vifvec`), whose values these are. Implementations with
+    another pyramid, such as one cut out of the Fourier plane, give other values (0.43 where this gives 0.50).
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
-    computes in `dtype`. Gives float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised.
-    Raises InputError where a side is below 80 pixels.
+    computes in `dtype`, and in float64 where the sharp image is so smooth or regular that float32 would not do. Gives
+    float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised. Raises InputError where a
+    side is below 80 pixels.
     """
     windows.require("VIF", sharp_NCHW, SMALLEST)
     kept = torch.zeros(len(sharp_NCHW), dtype=torch.float64, device=sharp_NCHW.device)
     whole = torch.zeros_like(kept)
-    for fitted in mixtures(restored_NCHW, sharp_NCHW, data_range, dtype):
+    every = list(mixtures(restored_NCHW, sharp_NCHW, data_range, dtype))
+    if any(fitted.eigenvalues.min() < _LEAST for fitted in every):
+        every = list(mixtures(restored_NCHW, sharp_NCHW, data_range, torch.float64))
+    for fitted in every:
         kept += fitted.bits(NOISE)
         whole += fitted.whole(NOISE)
     # A flat image has no information to lose.
@@ -48,11 +50,11 @@ def vif(
 
 def mixtures(
     restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, data_range: float, dtype: torch.dtype
-) -> Iterator[steerable.Mixture]:
+) -> Iterator[mixture.Mixture]:
     """The eight bands that VIF and IFC look at, each as a Gaussian scale mixture, for luma that spans 255."""
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     y_NHW, x_NHW = (windows.luma(image)[:, 0] for image in pair)
     both = torch.cat([x_NHW, y_NHW])
-    for level, band in steerable.bands(both, levels=LEVELS, orientations=ORIENTATIONS, chosen=CHOSEN):
+    for level, band in mixture.bands(both):
         sharp, restored = band.chunk(2)
-        yield steerable.mixture(sharp, restored, 2 ** (LEVELS - level) + 1)
+        yield mixture.fit(sharp, restored, 2 ** (mixture.LEVELS - level) + 1)

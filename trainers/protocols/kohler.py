@@ -78,14 +78,12 @@ def kohler_2012(
             best, best_frame = found, frame
     if best is None:
         raise errors.InputError("There is no ground truth for this image; kohler-2012 needs some 199 of them.")
-    others = [name for name in names if name not in ("psnr", "ms-ssim")]
+    own = {"psnr": best.psnr} | ({"ms-ssim": structure} if structure > -math.inf else {})
     pair = best.restored_HW[None, None], best.sharp_HW[None, None]
-    scored = protocol.measure(*pair, [*others, *(["ms-ssim"] if structure == -math.inf else [])])
-    own = {"psnr": best.psnr, "ms-ssim": structure}
-    values = {name: own[name] for name in names if own.get(name, -math.inf) > -math.inf} | dict(scored.values)
-    missing = {name: why for name, why in scored.missing.items() if name in names}
+    others = protocol.measure(*pair, [name for name in names if name not in own])
+    values = {name: own[name] for name in names if name in own} | dict(others.values)
     notes = {"frame": best_frame, "down": best.down, "right": best.right, "scale": best.scale}
-    return protocol.Scored(values, missing, notes)
+    return protocol.Scored(values, others.missing, notes)
 
 
 def _structure(found: Aligned) -> float:
@@ -100,7 +98,7 @@ def _structure(found: Aligned) -> float:
 PROTOCOLS = (
     protocol.Protocol(
         "kohler-2012",
-        1,
+        2,
         "best of all ground truths after one intensity scale and a whole-pixel shift; luma, zeroed border counted "
         "(the benchmark's own evaluation)",
         kohler_2012,

@@ -48,7 +48,7 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """What stands beside every number: "gopro-rgb v1"."""
+        """What stands beside every number: "gopro-rgb v2"."""
         return f"{self.name} v{self.version}"
 
     def prepared(self, image: Image) -> Image:
@@ -59,7 +59,7 @@ class Protocol:
 def measure(
     restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, names: Sequence[str], data_range: float = 255.0
 ) -> Scored:
-    """The metrics called `names` of one pair (N = 1), computed in float32 (IFC: float64)."""
+    """The metrics called `names` of one pair (N = 1), computed in float32 where that is enough."""
     values, missing = {}, {}
     for name in names:
         if name in catalogue.MISSING:

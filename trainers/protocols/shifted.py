@@ -100,7 +100,7 @@ def levin_lai_shift(
 PROTOCOLS = (
     protocol.Protocol(
         "levin-lai-shift",
-        1,
+        2,
         "luma, 15 px cropped, best shift within +-10 px in 0.25 px steps (Levin et al. 2009, Lai et al. 2016)",
         levin_lai_shift,
     ),
