@@ -123,8 +123,8 @@ class ImportMaker:
         height, width = self.frame
         mine = [self.pairs[k] for k in which.tolist()]
         made: Arrays = {
-            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
-            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "blurred": np.empty((len(item), height, width, 3), np.uint8),
+            "sharp": np.empty((len(item), height, width, 3), np.uint8),
             "valid": np.zeros(len(item), np.uint8),
             "split": np.array([pair.split for pair in mine], np.uint8),
             "source": np.array([pair.sharp for pair in mine], np.int64),
@@ -138,20 +138,27 @@ class ImportMaker:
         return made
 
     def _cut(self, pair: ImportedPair, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
-        """Fill the rows of one pair's items; images that turn out unreadable leave them invalid."""
-        try:
-            blurred_HWC, sharp_HWC = (files.pixels(self.files, self.sources[k]) for k in (pair.blurred, pair.sharp))
-        except errors.InputError:
-            return  # `skipped` finds the reason again when the dataset is finished
+        """Fill the rows of one pair's items; images that turn out unreadable leave them black and invalid."""
         height, width = self.frame
-        uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
-        tops = (uniform[:, 0] * (sharp_HWC.shape[0] - height + 1)).astype(np.int32)
-        lefts = (uniform[:, 1] * (sharp_HWC.shape[1] - width + 1)).astype(np.int32)
-        for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            made["blurred"][row] = blurred_HWC[top : top + height, left : left + width]
-            made["sharp"][row] = sharp_HWC[top : top + height, left : left + width]
-        made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
+        whole = self.recipe.size is None  # then the images are decoded where they stay
+        images = {}
+        try:
+            for name, source in (("blurred", pair.blurred), ("sharp", pair.sharp)):
+                into = made[name][rows[0]] if whole else None
+                images[name] = files.pixels(self.files, self.sources[source], into)
+        except errors.InputError:  # `skipped` finds the reason again when the dataset is finished
+            made["blurred"][rows] = made["sharp"][rows] = 0
+            return
         made["valid"][rows] = 1
+        if whole:
+            return
+        uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
+        tops = (uniform[:, 0] * (images["sharp"].shape[0] - height + 1)).astype(np.int32)
+        lefts = (uniform[:, 1] * (images["sharp"].shape[1] - width + 1)).astype(np.int32)
+        for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
+            for name, pixels_HWC in images.items():
+                made[name][row] = pixels_HWC[top : top + height, left : left + width]
+        made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), and a pair's files, read and decoded."""
