@@ -213,15 +213,6 @@ def test_a_command_in_lines_is_the_same_command(line: str) -> None:
     assert origin.in_lines("blursynth 'never closed " + "x" * 80) == "blursynth 'never closed " + "x" * 80
 
 
-def test_writing_is_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
-    page.write(tmp_path / "a.html", "<p>ä")
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>ä"
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        page.write(tmp_path / "folder", "x")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.html", "folder"]
-
-
 def test_the_style_has_both_schemes_and_print() -> None:
     style = page._style()
     for rule in (r"@media \(prefers-color-scheme: dark\)", "@media print", r"@media \(max-width"):
