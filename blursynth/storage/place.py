@@ -112,7 +112,7 @@ def write_file(target: str | os.PathLike[str], value: bytes) -> None:
 
 def read_bytes(path: str, key: str) -> bytes | None:
     """An object, or None where there is none."""
-    with failures(path, f"read {key}"):
+    with failures(path, f"read {key}", hint=""):
         found = store(path).read(key).result()
     value: bytes | None = found.value if found.state == "value" else None
     return value
