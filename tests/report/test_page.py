@@ -72,6 +72,10 @@ def test_every_kind_has_a_page(kind: str, tmp_path: pathlib.Path) -> None:
     assert ("real: least" in found.text) == (not kind.startswith(("clips", "imported")))  # these have no kernels
     assert str(tmp_path) not in text.replace(str(tmp_path / "made.zarr"), ""), "no path of this machine"
     assert dataset.fingerprint in text
+    if kind.startswith("imported"):  # a pair is of two files, and which they are is no distribution
+        both = len(set(dataset.columns["source"])) + len(set(dataset.columns["blurred_source"]))
+        assert f"{len(dataset.sources)} sources; items name {both} of them." in found.text
+        assert "blurred_source" not in found.text
     for version in dataset.attributes["versions"].values():
         assert version in text
     for line in dataset.attributes["recipe"].splitlines():
