@@ -12,9 +12,9 @@ import pydantic
 from blursynth import errors, recipe_file
 from blursynth.exchange import files
 from blursynth.kernels import random
-from blursynth.production import pairs
+from blursynth.production import pairs, selection
 from blursynth.sources import source as sources_
-from blursynth.storage import provenance, schema
+from blursynth.storage import provenance, reader, schema
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
@@ -116,6 +116,38 @@ class ImportMaker:
             maker="import",
             inputs={"images": self.files.root},
         )
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """More pairs can be added. Crops of a pair cannot: they would move every later item."""
+        return frozenset({"sources_sha256"})
+
+    def grown_from(self, there: reader.Dataset) -> "ImportMaker":
+        """Pairs that are there keep their numbers; those that are new follow, in this maker's order.
+
+        Raises InputError where a file that is there is gone, has changed, or belongs to another pair now.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        selection.require_unchanged(
+            there.path, listed, [dataclasses.asdict(source) for source in self.sources], "Images"
+        )
+        names = dict.fromkeys([entry["name"] for entry in listed] + [source.name for source in self.sources])
+        number = {name: k for k, name in enumerate(names)}
+        moved = [number[source.name] for source in self.sources]
+        renumbered = (
+            dataclasses.replace(pair, blurred=moved[pair.blurred], sharp=moved[pair.sharp]) for pair in self.pairs
+        )
+        grown = dataclasses.replace(
+            self,
+            sources=tuple(sorted(self.sources, key=lambda source: number[source.name])),
+            pairs=tuple(sorted(renumbered, key=lambda pair: pair.blurred)),
+        )
+        if list(grown.record().sources[: len(listed)]) != listed:
+            raise errors.InputError(
+                f"Images that {there.path} was made from belong together otherwise now, or to another split. Nothing "
+                "can be added until they are as they were."
+            )
+        return grown
 
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
