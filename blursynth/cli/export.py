@@ -17,7 +17,7 @@ from blursynth.cli import options
     type=click.Choice(["blur", "blur_gamma"]),
     help="gopro: folder of the blurred images. [default: by the transfer function: gamma2.2 blur_gamma, linear blur]",
 )
-@click.option("--pairs-per-tar", type=click.IntRange(1), help="webdataset. [default: 128 MiB of pixels]")
+@click.option("--pairs-per-tar", type=click.IntRange(1), help="webdataset. [default: 128 MiB of pixels, or a 16th]")
 @click.option("--workers", type=click.IntRange(1, 4096), help="Threads. Default: the processors there are.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is there (asks first).")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")

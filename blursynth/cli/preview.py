@@ -9,10 +9,10 @@ from blursynth.cli import options
 
 @click.command("preview")
 @click.argument("dataset", metavar="DATASET")
-@click.option("--out", "-o", type=click.Path(path_type=pathlib.Path), help="PNG to write. Default: DATASET's name.")
+@click.option("--out", "-o", help="PNG to write. Default: DATASET's name.")
 @click.option("--count", type=click.IntRange(1, 1000), default=8, show_default=True, help="Items shown, spread evenly.")
 @click.option("--cell", type=click.IntRange(32, 2048), default=192, show_default=True, help="Side of a cell in px.")
-def command(dataset: str, out: pathlib.Path | None, count: int, cell: int) -> None:
+def command(dataset: str, out: str | None, count: int, cell: int) -> None:
     """A contact sheet of DATASET as PNG: sharp, blurred, kernel and path of some items.
 
     \b
@@ -20,11 +20,11 @@ def command(dataset: str, out: pathlib.Path | None, count: int, cell: int) -> No
       blursynth preview pairs.zarr
       blursynth preview trajectories.zarr --count 32 --out paths.png
     """
-    from blursynth.media import photos
+    from blursynth.exchange import png
     from blursynth.report import preview
-    from blursynth.storage import reader
+    from blursynth.storage import place, reader
 
     sheet = preview.sheet(reader.open(dataset), count, cell)
     target = out or pathlib.Path(options.from_default(dataset)).with_suffix(".png")
-    photos.write_png(target, sheet)
+    place.write_file(target, png.encode(sheet))
     click.echo(f"{target}: {sheet.shape[1]}x{sheet.shape[0]} px")

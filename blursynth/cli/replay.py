@@ -1,6 +1,5 @@
 """`blursynth replay`."""
 
-import pathlib
 from typing import Any
 
 import click
@@ -11,9 +10,9 @@ from blursynth.cli import inspection
 @click.command("replay")
 @click.argument("dataset", metavar="DATASET")
 @click.argument("index", type=click.IntRange(0))
-@click.option("--out", "-o", type=click.Path(path_type=pathlib.Path), help="Folder for the pair made again, as PNGs.")
+@click.option("--out", "-o", help="Folder for the pair made again, as PNGs.")
 @inspection.moved
-def command(dataset: str, index: int, out: pathlib.Path | None, **given: Any) -> int:
+def command(dataset: str, index: int, out: str | None, **given: Any) -> int:
     """Make item INDEX of DATASET again from its record, and compare it with what is stored.
 
     Items are numbered as they are stored and as `blursynth verify` names them; those left out keep their number.
@@ -56,18 +55,19 @@ def _in_words(found: Any) -> str:
     return "\n".join(lines)
 
 
-def _write(found: Any, folder: pathlib.Path) -> list[pathlib.Path]:
+def _write(found: Any, folder: str) -> list[str]:
     """The images made again and, where they are not equal, also those stored."""
     from blursynth import errors
-    from blursynth.media import photos
+    from blursynth.exchange import png
+    from blursynth.storage import place
 
     images = [name for name in ("blurred", "sharp") if name in found.made]
     if not images:
         raise errors.DatasetError(f"--out writes images, and {found.path} holds {found.kind}; leave it out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {folder / f"item-{found.item:06d}-{name}.png": found.made[name] for name in images}
+    stem = f"{folder.rstrip('/')}/item-{found.item:06d}"
+    written = {f"{stem}-{name}.png": found.made[name] for name in images}
     for name in set(images) & set(found.differences):
-        written[folder / f"item-{found.item:06d}-{name}-stored.png"] = found.stored[name]
+        written[f"{stem}-{name}-stored.png"] = found.stored[name]
     for path, pixels in written.items():
-        photos.write_png(path, pixels)
+        place.write_file(path, png.encode(pixels))
     return list(written)

@@ -9,7 +9,7 @@ from blursynth.cli import options
 
 @click.command("report")
 @click.argument("dataset", metavar="DATASET")
-@click.option("--out", "-o", type=click.Path(path_type=pathlib.Path), help="HTML to write. Default: DATASET's name.")
+@click.option("--out", "-o", help="HTML to write. Default: DATASET's name.")
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Items shown, spread evenly.")
 @click.option(
     "--sample",
@@ -25,7 +25,7 @@ from blursynth.cli import options
     show_default=True,
     help="Pairs whose images are compared, spread evenly.",
 )
-def command(dataset: str, out: pathlib.Path | None, count: int, sample: int, images: int) -> None:
+def command(dataset: str, out: str | None, count: int, sample: int, images: int) -> None:
     """What DATASET holds on one HTML page: a contact sheet, how path lengths, kernels and all columns are distributed,
     beside measured camera shakes, and where it comes from. The page needs no other file and no network.
 
@@ -35,9 +35,9 @@ def command(dataset: str, out: pathlib.Path | None, count: int, sample: int, ima
       blursynth report pairs.zarr --count 16 --out about/pairs.html
     """
     from blursynth.report import page
-    from blursynth.storage import reader
+    from blursynth.storage import place, reader
 
-    text = page.page(reader.open(dataset), count, sample, images)
+    text = page.page(reader.open(dataset), count, sample, images).encode()
     target = out or pathlib.Path(options.from_default(dataset)).with_suffix(".html")
-    page.write(target, text)
-    click.echo(f"{target}: {len(text.encode()) / 1e6:.1f} MB; open it in a browser.")
+    place.write_file(target, text)
+    click.echo(f"{target}: {len(text) / 1e6:.1f} MB; open it in a browser.")

@@ -147,10 +147,13 @@ def changed(files: Files, recorded: source.Source) -> str | None:
     return None if hashlib.sha256(data).hexdigest() == recorded.sha256 else "has changed since: its SHA-256 is another"
 
 
-def pixels(files: Files, recorded: source.Source) -> photos.Pixels:
-    """An image, uint8 (H, W, 3), RGB, encoded light. Raises InputError where it cannot be read or has another size."""
+def pixels(files: Files, recorded: source.Source, into: photos.Pixels | None = None) -> photos.Pixels:
+    """An image, uint8 (H, W, 3), RGB, encoded light. Raises InputError where it cannot be read or has another size.
+
+    `into`: a contiguous array of that shape to hold it, whose content is not defined after an error.
+    """
     data = files.read(recorded.name)
-    plain = png.decode(data, recorded.height, recorded.width)
+    plain = png.decode(data, recorded.height, recorded.width, into)
     if plain is not None:
         return plain
     found = photos.read(recorded.name, data)
@@ -160,4 +163,7 @@ def pixels(files: Files, recorded: source.Source) -> photos.Pixels:
             f"{recorded.name} is {width}x{height} pixels now and was {recorded.width}x{recorded.height} when it was "
             "listed; leave the files unchanged while a dataset is made."
         )
-    return found
+    if into is None:
+        return found
+    into[:] = found
+    return into

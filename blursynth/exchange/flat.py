@@ -46,8 +46,7 @@ def names(plan: layout.Plan, position: int) -> tuple[str, str]:
 def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
     """Pairs of two folders, at the root or once below each split's folder.
 
-    Raises InputError where there are none, RecipeError where several pairs of folders could be meant, or a split is
-    not known.
+    Raises InputError where there are none, RecipeError where several pairs of folders could be meant.
     """
     by_folder: dict[str, list[str]] = collections.defaultdict(list)
     for name in found.images:
@@ -59,8 +58,7 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
         raise errors.InputError(
             f"{found.root} has no image in {blurred}/ with one of the same name in {sharp}/ beside it."
         )
-    ordered = sorted(pairs, key=lambda pair: layout.SPLITS.index(pair.split))
-    return layout.Listing(tuple(ordered), tuple(left_out), TRANSFER.get(blurred))
+    return layout.Listing(layout.by_split(pairs), tuple(left_out), TRANSFER.get(blurred))
 
 
 def _chosen(root: str, folders: set[str], wanted: layout.Wanted) -> tuple[str, str]:
@@ -78,4 +76,7 @@ def _chosen(root: str, folders: set[str], wanted: layout.Wanted) -> tuple[str, s
         return there[0]
     known = ", ".join(f"{left}/ and {right}/" for left, right in there or KNOWN)
     what = "several pairs of folders" if there else "no two folders of images that are known as blurred and sharp"
-    raise errors.RecipeError(f"{root} has {what} ({known}); name them with --blurred NAME --sharp NAME.")
+    raise errors.RecipeError(
+        f"{root} has {what} ({known}); name them with --blurred NAME --sharp NAME, and give "
+        "--transfer and --split where names do not say them."
+    )

@@ -60,7 +60,7 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
     """Pairs of a tree: of the whole set, one split of it or one sequence.
 
     Raises InputError where there are none, and RecipeError where both folders of blurred images are there and
-    `wanted.blurred` does not say which, or a split is not known.
+    `wanted.blurred` does not say which.
     """
     by_folder: dict[str, list[str]] = collections.defaultdict(list)
     for name in found.images:
@@ -78,10 +78,11 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
             f"{found.root} has no pair of the GOPRO tree; expected SEQUENCE/{folder}/NNNNNN.png and "
             f"SEQUENCE/{SHARP}/NNNNNN.png below it."
         )
-    ordered = sorted(listed, key=lambda pair: layout.SPLITS.index(pair.split))
     published = any(pair.frames for pair in listed)  # by the names of sequences
     unlike = tuple(_unlike(found.root, listed)) if published else ()
-    return layout.Listing(tuple(ordered), tuple(left_out), TRANSFER[folder], unlike, SIZE if published else None)
+    return layout.Listing(
+        layout.by_split(listed), tuple(left_out), TRANSFER[folder], unlike, SIZE if published else None
+    )
 
 
 def _chosen(root: str, by_folder: dict[str, list[str]], asked: str | None) -> str:

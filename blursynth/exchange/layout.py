@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import errors
 from blursynth.exchange import png
 from blursynth.storage import provenance
 
@@ -27,7 +26,7 @@ Image = npt.NDArray[np.uint8]  # (y, x, channel) RGB, encoded light
 class Pair:
     """Two image files that belong together, by their names below a root; `TAR/MEMBER` within a tar.
 
-    frames: M, how many frames were averaged, where the names say so, else 0.
+    split: "" where nothing says it. frames: M, how many frames were averaged, where the names say so, else 0.
     """
 
     blurred: str
@@ -173,15 +172,14 @@ def split_in(parts: Sequence[str]) -> str | None:
 
 def split_of(root: str, name: str, asked: str | None) -> str:
     """The split of an image `.../FOLDER/FILE` below a root: the one asked for, or named by a folder above FOLDER, which
-    the root may be itself. Raises RecipeError where nothing says it.
+    the root may be itself; "" where nothing says it.
     """
-    parts = [*pathlib.PurePosixPath(name).parts[:-2], pathlib.PurePosixPath(root).name]
-    split = asked or split_in(parts)
-    if split is None:
-        raise errors.RecipeError(
-            f"{root}/{name} lies in no folder named {', '.join(SPLITS)}; say with --split which it is."
-        )
-    return split
+    return asked or split_in([*pathlib.PurePosixPath(name).parts[:-2], pathlib.PurePosixPath(root).name]) or ""
+
+
+def by_split(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Training pairs first, then those to validate on, then those to test on; else in their order."""
+    return tuple(sorted(pairs, key=lambda pair: (*SPLITS, "").index(pair.split)))
 
 
 def beside(name: str) -> str:

@@ -17,6 +17,7 @@ from blursynth.kernels import png as kernel
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRUECOLOUR, _BITS = 2, 8
 _LEVEL, _WINDOW, _MEMORY = 1, 15, 9
+_PIECE = 2**17  # bytes of a file that are unpacked at a time
 # Chunks that change nothing of how `media.photos` reads a file: sizes, times, words, and light, which a dataset
 # declares. Not among them: profiles, EXIF, XMP (turned images), transparency, animations.
 _PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND", b"tIME", b"pHYs", b"tEXt", b"zTXt", b"gAMA", b"cHRM", b"sRGB", b"sBIT"})
@@ -36,41 +37,61 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
-def decode(data: bytes, height: int, width: int) -> npt.NDArray[np.uint8] | None:
+def decode(
+    data: bytes, height: int, width: int, into: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.uint8] | None:
     """The pixels of a plain, sound PNG file of this size, uint8 (H, W, 3): what `media.photos.read` gives.
 
-    None for everything else (another format or size, grey, palette, 16 bits, alpha, interlaced, with a profile or an
-    orientation, damaged): that reads it, or says what is wrong with it.
+    `into`: a contiguous array of that shape, which then holds them. None for everything else (another format or size,
+    grey, palette, 16 bits, alpha, interlaced, with a profile or an orientation, damaged): that reads it, or says what
+    is wrong with it, and `into` may hold a part.
     """
     found = _chunks(data)
     header = struct.pack(">IIBBBBB", width, height, _BITS, _TRUECOLOUR, 0, 0, 0)
-    if found is None or found[0] != (b"IHDR", header) or found[-1][0] != b"IEND":
+    if found is None or (found[0][0], bytes(found[0][1])) != (b"IHDR", header) or found[-1][0] != b"IEND":
         return None
     if not _PLAIN.issuperset(name for name, _ in found):
         return None
-    size = height * (1 + kernel.CHANNELS * width)
+    pixels_HWC = np.empty((height, width, kernel.CHANNELS), np.uint8) if into is None else into
+    packed = memoryview(b"".join(part for name, part in found if name == b"IDAT"))
+    return pixels_HWC if _unpack(packed, pixels_HWC) else None
+
+
+def _unpack(packed: memoryview, pixels_HWC: npt.NDArray[np.uint8]) -> bool:
+    """Whether this is an image of that size, whole. A part of the rows at a time, while it is in the processor's cache;
+    nothing is ever unpacked that is much more than the image, whatever a file says.
+    """
+    height, width, channels = pixels_HWC.shape
+    stride = 1 + channels * width
     inflate = zlib.decompressobj()
-    try:
-        rows = inflate.decompress(b"".join(part for name, part in found if name == b"IDAT"), size + 1)
-    except zlib.error:
-        return None
-    if len(rows) != size or not inflate.eof:
-        return None
-    return kernel.restored(np.frombuffer(rows, np.uint8).reshape(height, -1))
+    top, rest = 0, bytearray()
+    for start in range(0, len(packed), _PIECE):
+        try:
+            rest += inflate.decompress(packed[start : start + _PIECE])
+        except zlib.error:
+            return False
+        count = len(rest) // stride
+        if top + count > height:
+            return False
+        rows = np.frombuffer(rest, np.uint8, count * stride).reshape(count, stride)
+        if not kernel.restore(rows, pixels_HWC, top):
+            return False
+        top, rest = top + count, rest[count * stride :]
+    return inflate.eof and top == height and not rest
 
 
-def _chunks(data: bytes) -> list[tuple[bytes, bytes]] | None:
+def _chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
     """Names and contents of a file's chunks; None where it is no PNG file, cut short, or a checksum is wrong."""
     if not data.startswith(SIGNATURE):
         return None
     found = []
-    start = len(SIGNATURE)
+    view, start = memoryview(data), len(SIGNATURE)
     while start + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, start)
-        part = data[start + 4 : start + 8 + size]
+        part = view[start + 4 : start + 8 + size]
         end = start + 8 + size
         if len(data) < end + 4 or zlib.crc32(part) != struct.unpack_from(">I", data, end)[0]:
             return None
-        found.append((part[:4], part[4:]))
+        found.append((bytes(part[:4]), part[4:]))
         start = end + 4
     return found or None

@@ -71,7 +71,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
     """Pairs of all tars below the root. The split is the tar's name before its number, or a folder's name.
 
-    Raises InputError where there are none or a tar is refused, RecipeError where fields or a split are not known.
+    Raises InputError where there are none or a tar is refused, RecipeError where fields are not known.
     """
     tars = [name for name in found.names if name.endswith(files.TAR)]
     if not tars:
@@ -89,12 +89,11 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
         keys = {name: key for _, key, name in usable}
         matched, unmatched = layout.matched(left, right, keys.__getitem__)
         left_out += unmatched
-        split = _split(found.root, tar, wanted.split) if matched else ""
+        split = _split(tar, wanted.split)
         pairs += [layout.Pair(*both, split) for both in matched]
     if not pairs:
         raise errors.InputError(f"{found.root} has no tar with a {blurred} and a {sharp} image of the same key.")
-    ordered = sorted(pairs, key=lambda pair: layout.SPLITS.index(pair.split))
-    return layout.Listing(tuple(ordered), tuple(left_out))
+    return layout.Listing(layout.by_split(pairs), tuple(left_out))
 
 
 def _samples(found: files.Files, tar: str) -> list[tuple[str, str, str]]:
@@ -122,12 +121,7 @@ def _fields(root: str, there: set[str], wanted: layout.Wanted) -> tuple[str, str
     )
 
 
-def _split(root: str, tar: str, asked: str | None) -> str:
+def _split(tar: str, asked: str | None) -> str:
     path = pathlib.PurePosixPath(tar)
     words = path.stem.replace("_", "-").split("-")
-    split = asked or layout.split_in([*words, *path.parts[:-1]])
-    if split is None:
-        raise errors.RecipeError(
-            f"{root}/{tar} is not named after a split (train-000000.tar); say with --split which it is."
-        )
-    return split
+    return asked or layout.split_in([*words, *path.parts[:-1]]) or ""

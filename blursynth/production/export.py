@@ -29,6 +29,7 @@ LAYOUTS: dict[str, types.ModuleType] = {"gopro": gopro, "flat": flat, "webdatase
 
 SEQUENCE = 1000  # pairs in a sequence of the GOPRO tree, where they come from photos
 _TAR_BYTES = 128 * 2**20  # of pixels in a tar: about half as much as PNG
+_FEWEST_TARS = 16  # of a small set: so many can write it, and read it, side by side
 _PIECE = 8 * 2**20  # bytes of pixels that a task reads at a time
 _IN_FLIGHT = 16  # objects of a task that are on their way to the store
 # What has to be the same for an export that is gone on with.
@@ -59,8 +60,9 @@ def export(
     """Write the pairs of the finished dataset `source` to `out` in the layout `to`: gopro, flat or webdataset.
 
     `blurred_as`: name of the folder of blurred images in the GOPRO tree, instead of the one for the dataset's
-    transfer function. `pairs_per_tar`: by default as many as are 128 MiB of pixels. `overwrite`: remove an export that
-    is there; nothing but exports of ours is ever removed. `progress(done, total)` is called in this thread, in pairs.
+    transfer function. `pairs_per_tar`: by default as many as are 128 MiB of pixels, or a sixteenth of a small set.
+    `overwrite`: remove an export that is there; nothing but exports of ours is ever removed. `progress(done, total)` is
+    called in this thread, in pairs.
 
     Raises DatasetError where there is no such dataset, the place is taken or cannot be written, RecipeError where the
     layout has no name for the dataset's light. Whatever stops it, the same call goes on.
@@ -90,6 +92,7 @@ def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_
         raise errors.RecipeError(f"--pairs-per-tar is for tars; --to {to} writes none.")
     blurred = gopro.blurred_folder(dataset.transfer_function, blurred_as) if to == "gopro" else ""
     pair_bytes = 2 * int(np.prod(dataset.shape_of("sharp")))
+    usual = max(1, min(_TAR_BYTES // pair_bytes, -(-dataset.items // _FEWEST_TARS)))
     sequence, sequences = _sequences(dataset)
     return layout.Plan(
         number=dataset.item_numbers,
@@ -98,7 +101,7 @@ def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_
         sequence=sequence,
         sequences=sequences,
         blurred=blurred,
-        pairs_per_tar=pairs_per_tar or max(1, _TAR_BYTES // pair_bytes),
+        pairs_per_tar=pairs_per_tar or usual,
     )
 
 

@@ -10,7 +10,7 @@ from blursynth import errors, recipe_file
 from blursynth.media import video
 from blursynth.production import average_frames, pairs, realism_options, response_file
 from blursynth.sources import clip_files, clips, source
-from blursynth.storage import provenance
+from blursynth.storage import place, provenance, remote
 from blursynth.synthesis import flow, frames_recipe, windows
 
 SLOWEST = 200.0  # frames per second below which successive frames show as copies
@@ -30,6 +30,10 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
     where motion is to be measured and OpenCV cannot be loaded.
     """
     recipe = request(options)
+    for path in paths:
+        place.normalise(path)
+        if remote.is_remote(path):
+            raise errors.InputError(f"{path} is in an object store; videos and their frames are read from a disk.")
     if recipe.motion or recipe.interpolate:
         flow.load_opencv()
     found = clips.scan(paths, matrix=recipe.matrix, workers=options.get("workers"))

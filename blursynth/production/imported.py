@@ -12,9 +12,9 @@ import pydantic
 from blursynth import errors, recipe_file
 from blursynth.exchange import files
 from blursynth.kernels import random
-from blursynth.production import pairs
+from blursynth.production import pairs, selection
 from blursynth.sources import source as sources_
-from blursynth.storage import provenance, schema
+from blursynth.storage import provenance, reader, schema
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
@@ -117,14 +117,46 @@ class ImportMaker:
             inputs={"images": self.files.root},
         )
 
+    @property
+    def grows(self) -> frozenset[str]:
+        """More pairs can be added. Crops of a pair cannot: they would move every later item."""
+        return frozenset({"sources_sha256"})
+
+    def grown_from(self, there: reader.Dataset) -> "ImportMaker":
+        """Pairs that are there keep their numbers; those that are new follow, in this maker's order.
+
+        Raises InputError where a file that is there is gone, has changed, or belongs to another pair now.
+        """
+        listed = there.sources[: there.attributes["sources"]]
+        selection.require_unchanged(
+            there.path, listed, [dataclasses.asdict(source) for source in self.sources], "Images"
+        )
+        names = dict.fromkeys([entry["name"] for entry in listed] + [source.name for source in self.sources])
+        number = {name: k for k, name in enumerate(names)}
+        moved = [number[source.name] for source in self.sources]
+        renumbered = (
+            dataclasses.replace(pair, blurred=moved[pair.blurred], sharp=moved[pair.sharp]) for pair in self.pairs
+        )
+        grown = dataclasses.replace(
+            self,
+            sources=tuple(sorted(self.sources, key=lambda source: number[source.name])),
+            pairs=tuple(sorted(renumbered, key=lambda pair: pair.blurred)),
+        )
+        if list(grown.record().sources[: len(listed)]) != listed:
+            raise errors.InputError(
+                f"Images that {there.path} was made from belong together otherwise now, or to another split. Nothing "
+                "can be added until they are as they were."
+            )
+        return grown
+
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         which = item // self.recipe.per_pair
         height, width = self.frame
         mine = [self.pairs[k] for k in which.tolist()]
         made: Arrays = {
-            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
-            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
+            "blurred": np.empty((len(item), height, width, 3), np.uint8),
+            "sharp": np.empty((len(item), height, width, 3), np.uint8),
             "valid": np.zeros(len(item), np.uint8),
             "split": np.array([pair.split for pair in mine], np.uint8),
             "source": np.array([pair.sharp for pair in mine], np.int64),
@@ -138,20 +170,27 @@ class ImportMaker:
         return made
 
     def _cut(self, pair: ImportedPair, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
-        """Fill the rows of one pair's items; images that turn out unreadable leave them invalid."""
-        try:
-            blurred_HWC, sharp_HWC = (files.pixels(self.files, self.sources[k]) for k in (pair.blurred, pair.sharp))
-        except errors.InputError:
-            return  # `skipped` finds the reason again when the dataset is finished
+        """Fill the rows of one pair's items; images that turn out unreadable leave them black and invalid."""
         height, width = self.frame
-        uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
-        tops = (uniform[:, 0] * (sharp_HWC.shape[0] - height + 1)).astype(np.int32)
-        lefts = (uniform[:, 1] * (sharp_HWC.shape[1] - width + 1)).astype(np.int32)
-        for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            made["blurred"][row] = blurred_HWC[top : top + height, left : left + width]
-            made["sharp"][row] = sharp_HWC[top : top + height, left : left + width]
-        made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
+        whole = self.recipe.size is None  # then the images are decoded where they stay
+        images = {}
+        try:
+            for name, source in (("blurred", pair.blurred), ("sharp", pair.sharp)):
+                into = made[name][rows[0]] if whole else None
+                images[name] = files.pixels(self.files, self.sources[source], into)
+        except errors.InputError:  # `skipped` finds the reason again when the dataset is finished
+            made["blurred"][rows] = made["sharp"][rows] = 0
+            return
         made["valid"][rows] = 1
+        if whole:
+            return
+        uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
+        tops = (uniform[:, 0] * (images["sharp"].shape[0] - height + 1)).astype(np.int32)
+        lefts = (uniform[:, 1] * (images["sharp"].shape[1] - width + 1)).astype(np.int32)
+        for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
+            for name, pixels_HWC in images.items():
+                made[name][row] = pixels_HWC[top : top + height, left : left + width]
+        made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), and a pair's files, read and decoded."""

@@ -5,13 +5,12 @@ import concurrent.futures
 import dataclasses
 import importlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blursynth import errors, recipe_file
 from blursynth.exchange import files, layout
-from blursynth.production import imported, pairs
+from blursynth.production import execute, imported, pairs
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance
 
@@ -23,7 +22,7 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
 
     Raises InputError where there are no pairs, where they have several sizes without options["size"], where a
     published set is not as published without options["partial"], and, with options["strict"], at the first file that
-    cannot be used; RecipeError for values out of range and where nothing says how codes relate to light.
+    cannot be used; RecipeError for values out of range and for all that nothing says: names, splits, light.
     """
     found = files.Files(place.normalise(path))
     wanted = layout.Wanted(options.get("blurred"), options.get("sharp"), options.get("split"))
@@ -31,6 +30,7 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     listing: layout.Listing = module.find(found, wanted)
     ours = manifest(found)
     transfer = _transfer(path, listing, ours, options.get("transfer"))
+    _require_told(path, listing, transfer)
     names = ("blurred", "sharp", "split", "size", "per_pair", "partial")
     given = {name: options[name] for name in names if options.get(name) is not None}
     request = recipe_file.build(given | {"layout": layout_name, "transfer": transfer}, imported.Import, "The command")
@@ -80,7 +80,7 @@ def manifest(found: files.Files) -> dict[str, Any] | None:
     return document
 
 
-def _transfer(path: str, listing: layout.Listing, ours: Mapping[str, Any] | None, asked: str | None) -> str:
+def _transfer(path: str, listing: layout.Listing, ours: Mapping[str, Any] | None, asked: str | None) -> str | None:
     """How codes relate to light: what the export says, else the names, else the user; never a guess."""
     known = str(ours["transfer_function"]) if ours is not None else listing.transfer
     if asked is not None and known not in (None, asked):
@@ -88,12 +88,26 @@ def _transfer(path: str, listing: layout.Listing, ours: Mapping[str, Any] | None
             f"--transfer {asked} contradicts {path}, which says {known} by "
             f"{'its ' + layout.MANIFEST if ours is not None else 'its names'}."
         )
-    if known is None and asked is None:
-        raise errors.RecipeError(
-            f"Nothing in {path} says how its codes relate to light, and a guess would be worth decibels. Give "
-            f"--transfer gamma2.2, srgb or linear (codes were averaged as they are), or unknown where nobody knows."
+    return known or asked
+
+
+def _require_told(path: str, listing: layout.Listing, transfer: str | None) -> None:
+    """Raise RecipeError, once for all, for what neither the files nor the user say."""
+    missing = []
+    unplaced = [pair.sharp for pair in listing.pairs if not pair.split]
+    if unplaced:
+        missing.append(
+            f"which split {unplaced[0]} belongs to (no folder or tar is named after one): give --split "
+            "train, val or test"
         )
-    return str(known or asked)
+    if transfer is None:
+        missing.append(
+            "how codes relate to light, and a guess would be worth decibels: give --transfer gamma2.2, srgb or linear "
+            "(codes were averaged as they are), or unknown where nobody knows"
+        )
+    if missing:
+        listed = "".join(f"\n  {line}" for line in missing)
+        raise errors.RecipeError(f"Nothing in {path} says{listed}")
 
 
 def _measured(
@@ -101,7 +115,7 @@ def _measured(
 ) -> dict[str, sources_.Source | provenance.Skipped]:
     """Hash and size of every image, in threads."""
     names = list(dict.fromkeys(name for pair in listed for name in (pair.sharp, pair.blurred)))
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+    with concurrent.futures.ThreadPoolExecutor(workers or execute.available_workers()) as threads:
         return dict(zip(names, threads.map(lambda name: files.measure(found, name), names), strict=True))
 
 

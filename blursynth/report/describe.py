@@ -8,7 +8,8 @@ import numpy as np
 
 from blursynth.storage import reader
 
-COUNTED = ("split", "valid", "source", "trajectory", "reason")  # columns shown as counts or not at all
+# Columns shown as counts, or not at all.
+COUNTED = ("split", "valid", "source", "blurred_source", "trajectory", "reason")
 SKIPPED_SHOWN = 10
 _BINS, _BAR = 8, 40  # of a histogram, and characters of its longest bar
 

@@ -12,7 +12,7 @@ from blursynth.storage import reader
 # Columns that say which part of what an item is, not how it is blurred.
 BOOKKEEPING = frozenset(
     {"valid", "split", "source", "reason", "trajectory", "pair", "crop_y", "crop_x", "point_y", "point_x"}
-    | {"centre_y", "centre_x", "first_frame", "target_frame", "time_s"}
+    | {"blurred_source", "centre_y", "centre_x", "first_frame", "target_frame", "time_s"}
 )
 _BATCH_BYTES = 8 * 2**20  # of images in memory at once
 _LARGEST = 60.0  # dB; images that are equal have no finite ratio

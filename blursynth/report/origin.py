@@ -84,7 +84,10 @@ def sources(dataset: reader.Dataset) -> Markup:
     listed = dataset.sources
     if not listed:
         return Markup("")
-    counts = collections.Counter(dataset.columns["source"].tolist())
+    counts = collections.Counter[int]()
+    for name in ("source", "blurred_source"):  # an imported pair is of two files
+        if name in dataset.columns:
+            counts.update(dataset.columns[name].tolist())
     rows = [_source(listed[k], counts[k]) for k in range(min(SOURCES_SHOWN, len(listed)))]
     text = f"{len(listed):,} sources; items name {len(counts):,} of them."
     if len(listed) > len(rows):

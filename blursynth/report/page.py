@@ -4,7 +4,6 @@ import base64
 import importlib.resources
 import io
 import pathlib
-import uuid
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,17 +50,6 @@ def page(dataset: reader.Dataset, count: int = 8, sample: int = 4096, images: in
         element("p", f"Written by blursynth report, version {blursynth.__version__}.", class_="note"),
     )
     return join(Markup("<!DOCTYPE html>\n"), element("html", head, "\n", body, lang="en"), "\n")
-
-
-def write(path: pathlib.Path, text: str) -> None:
-    """Write a page, whole or not at all: a temporary name, then a rename. Raises the system's OSError."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _style() -> str:

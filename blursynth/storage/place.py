@@ -24,14 +24,22 @@ from blursynth.storage import remote
 ABSENT = b"\x02"
 
 _LEFTOVER = ".__lock"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # one letter is a drive
 _MARKS = ("zarr.json", "blursynth.json")  # of a dataset and of an export: asked for first, a list may be long
 _FINISHED = "digest/"  # below it are the marks of what is finished
 
 
 def normalise(path: str | os.PathLike[str]) -> str:
-    """One name for one place: absolute, links resolved, no slash at the end; or `s3://BUCKET/PREFIX`."""
+    """One name for one place: absolute, links resolved, no slash at the end; or `s3://BUCKET/PREFIX`.
+
+    Raises DatasetError for another kind of address, which would make a folder of its name.
+    """
     text = os.fspath(path)
-    return remote.normalise(text) if remote.is_remote(text) else os.path.realpath(text)
+    if remote.is_remote(text):
+        return remote.normalise(text)
+    if _SCHEME.match(text):
+        raise errors.DatasetError(f"{text} is no place that is known here; expected a path, or s3://BUCKET/NAME.")
+    return os.path.realpath(text)
 
 
 def parent(path: str) -> tuple[str, str]:
@@ -95,9 +103,16 @@ def write_bytes(path: str, key: str, value: bytes) -> None:
         store(path).write(key, value).result()
 
 
+def write_file(target: str | os.PathLike[str], value: bytes) -> None:
+    """Write one file wherever it lies, whole or not at all; folders above it are made. Raises StorageError."""
+    path, name = parent(normalise(target))
+    with failures(path, f"write {name}", hint=""):
+        store(path).write(name, value).result()
+
+
 def read_bytes(path: str, key: str) -> bytes | None:
     """An object, or None where there is none."""
-    with failures(path, f"read {key}"):
+    with failures(path, f"read {key}", hint=""):
         found = store(path).read(key).result()
     value: bytes | None = found.value if found.state == "value" else None
     return value

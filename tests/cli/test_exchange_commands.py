@@ -17,7 +17,7 @@ def test_there_and_back(run: Run, tmp_path: pathlib.Path) -> None:
     kinds.pair_files(tmp_path / "set")
     refused = run("import", "flat", "set", "-q")
     assert refused.code == 2
-    assert "Give --transfer gamma2.2, srgb or linear" in refused.err
+    assert "give --transfer gamma2.2, srgb or linear" in refused.err
     made = run("import", "flat", "set", "--transfer", "srgb", "-q")
     assert made.code == 0, made.err
     assert "set-pairs.zarr: 5 pairs" in made.out
@@ -53,3 +53,8 @@ def test_what_is_missing_is_said(run: Run, arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.code == 2
     assert "Usage: " in result.err
+
+
+def test_videos_in_a_store_are_not_looked_for_on_the_disk(run: Run) -> None:
+    result = run("average-frames", "s3://bucket/clip.mp4", "--out", "clip.zarr")
+    assert (result.code, "videos and their frames are read from a disk" in result.err) == (2, True), result

@@ -53,7 +53,8 @@ def test_sentences(run: Run, photos: pathlib.Path, half_made: bool, tmp_path: pa
             ((photos,), "is not a blursynth dataset"),
             (("trajectories.zarr", "--count", 0), "--count"),
             (("trajectories.zarr", "--sample", -1), "--sample"),
-            (("trajectories.zarr", "--out", "no/such/folder.html"), "No such file or directory"),
+            (("trajectories.zarr", "--out", "trajectories.zarr/zarr.json/a.html"), "Not a directory"),
+            (("trajectories.zarr", "--out", "file:///a.html"), "expected a path, or s3://BUCKET/NAME"),
             (("trajectories.zarr", "--out", "taken.html"), "Is a directory"),
         ]
     for arguments, words in cases:

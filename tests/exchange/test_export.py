@@ -74,6 +74,17 @@ def test_tars_by_webdataset(pairs: reader.Dataset, tmp_path: pathlib.Path, split
     assert facts["exposure"] == pytest.approx(float(pairs.columns["exposure"][pairs.in_split(split)[-1]]))
 
 
+def test_a_small_set_has_several_tars(pairs: reader.Dataset, tmp_path: pathlib.Path) -> None:
+    """As many can write and read it side by side; in each, members of 3 pairs: a sixteenth of 42."""
+    export.export(pairs.path, tmp_path / "tars", "webdataset")
+    counts = {}
+    for path in (tmp_path / "tars").glob("*.tar"):
+        with tarfile.open(path) as tar:
+            counts[path.name] = len(tar.getnames())
+    assert len(counts) >= 14
+    assert max(counts.values()) == 9
+
+
 @pytest.mark.parametrize("to", LAYOUTS)
 def test_what_lies_beside_says_how_the_pairs_were_made(pairs: reader.Dataset, tmp_path: pathlib.Path, to: str) -> None:
     outcome = export.export(pairs.path, tmp_path / "out", to, workers=2)

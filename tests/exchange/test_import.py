@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.production import export, importing, run
+from blursynth.production import export, importing, repair, replay, run, verify
 from blursynth.storage import reader
 
 ASKED: dict[str, Any] = {"seed": 0}
@@ -124,7 +124,7 @@ def test_blur_and_blur_gamma_are_never_confused(tmp_path: pathlib.Path) -> None:
 def test_light_that_nothing_names_is_asked_for(tmp_path: pathlib.Path, layout: str) -> None:
     folder = {"flat": kinds.pair_files, "webdataset": kinds.pair_tars, "kohler": kohler}[layout](tmp_path / "set")
     asked = ASKED | {"partial": True}
-    with pytest.raises(errors.RecipeError, match=r"Give --transfer gamma2\.2, srgb or linear"):
+    with pytest.raises(errors.RecipeError, match=r"(?s)Nothing in .*give --transfer gamma2\.2, srgb or linear"):
         importing.maker(layout, str(folder), asked)
     assert importing.maker(layout, str(folder), asked | {"transfer": "unknown"}).recipe.transfer == "unknown"
 
@@ -150,8 +150,11 @@ def test_folders_of_other_names_are_named(tmp_path: pathlib.Path) -> None:
         importing.maker("flat", str(folder), named | {"sharp": "C"})
     shutil.copytree(folder / "val" / "A", tmp_path / "bare" / "A")
     shutil.copytree(folder / "val" / "B", tmp_path / "bare" / "B")
-    with pytest.raises(errors.RecipeError, match="say with --split which it is"):
+    with pytest.raises(errors.RecipeError, match=r"which split B/.* give --split") as raised:
         importing.maker("flat", str(tmp_path / "bare"), named)
+    assert "--transfer" not in str(raised.value)
+    with pytest.raises(errors.RecipeError, match=r"give --split .*\n.* give --transfer"):  # all at once
+        importing.maker("flat", str(tmp_path / "bare"), ASKED | {"blurred": "A", "sharp": "B"})
     assert importing.maker("flat", str(tmp_path / "bare"), named | {"split": "test"}).pairs[0].split == 2
 
 
@@ -289,7 +292,7 @@ def test_tars_with_doubled_keys_other_fields_and_no_split(tmp_path: pathlib.Path
     )
     folder = tar_with(tmp_path / "set" / "part-0.tar", *map(tarfile.TarInfo, names))
     asked = ASKED | {"transfer": "srgb"}
-    with pytest.raises(errors.RecipeError, match="not named after a split"):
+    with pytest.raises(errors.RecipeError, match=r"which split part-0\.tar/"):
         importing.maker("webdataset", str(folder), asked)
     made = importing.maker("webdataset", str(folder), asked | {"split": "test"})
     assert [made.sources[pair.blurred].name for pair in made.pairs] == ["part-0.tar/0.lq.png", "part-0.tar/d/0.lq.png"]
@@ -322,3 +325,74 @@ def test_folders_without_pairs(tmp_path: pathlib.Path, layout: str) -> None:
     noise(tmp_path / "set" / "photo.png")
     with pytest.raises(errors.BlursynthError, match=str(tmp_path / "set")):
         importing.maker(layout, str(tmp_path / "set"), ASKED)
+
+
+def test_more_pairs_of_a_folder_are_appended(tmp_path: pathlib.Path) -> None:
+    """They follow what is there, though their names and split come first; then the dataset is as any other."""
+    folder, out = kinds.pair_files(tmp_path / "set"), tmp_path / "a.zarr"
+    options = {"transfer": "srgb", "size": 20, "per_pair": 2, "shard_length": 3}
+    before = imported("flat", folder, out, **options)
+    stored = {name: before.read(name, range(before.items)) for name in ("blurred", "sharp")}
+    for name in ("input", "target"):
+        noise(folder / "train" / name / "0-first.png", 40, 50)
+        noise(folder / "val" / name / "9.png", 40, 50)
+    longer = importing.maker("flat", str(folder), ASKED | options)
+    with pytest.raises(errors.DatasetError, match=r"--append to add to it"):
+        run.produce(longer, out)
+    outcome = run.produce(longer, out, append=True)
+    assert (outcome.made, outcome.resumed) == (4, 10)
+    grown = reader.open(out)
+    assert (before.items, grown.items) == (8, 12)
+    for name, values in stored.items():
+        assert np.array_equal(grown.read(name, range(8)), values)
+    added = [grown.sources[k]["name"] for k in grown.columns["blurred_source"][8:]]
+    assert added == ["train/input/0-first.png"] * 2 + ["val/input/9.png"] * 2
+    assert [grown.splits[k] for k in grown.columns["split"][8:]] == ["train"] * 2 + ["val"] * 2
+    found = verify.verify(out)
+    assert (found.sound, found.compared) == (True, 12)
+    shard = out / "sharp" / "c" / "3" / "0" / "0" / "0"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:-9])
+    assert repair.repair(out).unhealed == ()
+    assert shard.read_bytes() == data
+    assert replay.replay(out, 11).equal
+    assert run.produce(longer, out).nothing_to_do
+
+
+def test_pairs_that_changed_their_split_are_not_appended_to(tmp_path: pathlib.Path) -> None:
+    kinds.pair_files(tmp_path / "set")
+    folder = (tmp_path / "set" / "train").rename(tmp_path / "train")  # it says the split itself
+    imported("flat", folder, tmp_path / "a.zarr", transfer="srgb")
+    folder = folder.rename(tmp_path / "test")
+    for name in ("input", "target"):
+        noise(folder / name / "7.png", 40, 50)
+    with pytest.raises(errors.InputError, match=r"belong together otherwise now, or to another split"):
+        run.produce(
+            importing.maker("flat", str(folder), ASKED | {"transfer": "srgb"}), tmp_path / "a.zarr", append=True
+        )
+
+
+def test_what_cannot_be_appended_is_said(tmp_path: pathlib.Path) -> None:
+    folder, out = kinds.pair_files(tmp_path / "set"), tmp_path / "a.zarr"
+    imported("flat", folder, out, transfer="srgb")
+    for name in ("input", "target"):
+        noise(folder / "train" / name / "7.png", 40, 50)
+
+    def append(**options: Any) -> None:
+        run.produce(importing.maker("flat", str(folder), ASKED | {"transfer": "srgb"} | options), out, append=True)
+
+    with pytest.raises(errors.DatasetError, match=r"recipe\.transfer: srgb -> linear"):
+        append(transfer="linear")
+    noise(folder / "train" / "target" / "0.png", 40, 50)
+    with pytest.raises(errors.InputError, match=r"Images that .* train/target/0\.png .*Nothing can be added"):
+        append()
+    imported("flat", kinds.pair_files(tmp_path / "other"), tmp_path / "b.zarr", transfer="srgb")
+    for name in ("input", "target"):
+        (tmp_path / "other" / "train" / name / "1.png").rename(tmp_path / "other" / "val" / name / "1.png")
+        noise(tmp_path / "other" / "train" / name / "7.png", 40, 50)
+    with pytest.raises(errors.InputError, match=r"train/input/1\.png"):
+        run.produce(
+            importing.maker("flat", str(tmp_path / "other"), ASKED | {"transfer": "srgb"}),
+            tmp_path / "b.zarr",
+            append=True,
+        )

@@ -51,9 +51,9 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     result["paeth"] = png.paeth(codes)
     filtered = codes.reshape(22, -1)[:, 2:].copy()  # 1 + 3 x 22 bytes a row
     filtered[:, 0] %= png.PAETH + 1
-    restored = png.restored(filtered)
-    assert restored is not None
-    result["restored"] = restored
+    filtered[3:, 0] = png.PAETH  # several side by side
+    result["restored"] = np.zeros((22, 22, 3), np.uint8)
+    assert png.restore(filtered, result["restored"], 0)
     result["encode"] = response.encode(window, "gamma2.2")
     return result
 

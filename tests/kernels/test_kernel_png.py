@@ -64,25 +64,42 @@ def slow_filtered(pixels_HWC: npt.NDArray[np.uint8], kinds: list[int]) -> npt.ND
     """PNG, table 9.1: each row by its own filter."""
     height, width, channels = pixels_HWC.shape
     rows = np.zeros((height, 1 + width * channels), np.uint8)
+    paeth = slow_paeth(pixels_HWC)
     for y, x, c in np.ndindex(height, width, channels):
         a = int(pixels_HWC[y, x - 1, c]) if x else 0
         b = int(pixels_HWC[y - 1, x, c]) if y else 0
-        paeth = slow_paeth(pixels_HWC[: y + 1])[y, 1 + x * channels + c] if kinds[y] == 4 else 0
         predicted = [0, a, b, (a + b) // 2][kinds[y]] if kinds[y] < 4 else 0
         rows[y, 0] = kinds[y]
-        rows[y, 1 + x * channels + c] = paeth if kinds[y] == 4 else (int(pixels_HWC[y, x, c]) - predicted) % 256
+        rows[y, 1 + x * channels + c] = (
+            paeth[y, 1 + x * channels + c] if kinds[y] == 4 else (int(pixels_HWC[y, x, c]) - predicted) % 256
+        )
     return rows
 
 
 @hypothesis.given(images, st.lists(st.integers(0, 4), min_size=9, max_size=9))
 def test_every_filter_is_undone(pixels_HWC: npt.NDArray[np.uint8], kinds: list[int]) -> None:
-    restored = kernel.restored(slow_filtered(pixels_HWC, kinds))
-    assert restored is not None
-    assert np.array_equal(restored, pixels_HWC)
+    filtered = slow_filtered(pixels_HWC, kinds)
+    for part in (1, 2, len(filtered)):  # rows at a time
+        restored = np.full_like(pixels_HWC, 99)
+        for top in range(0, len(filtered), part):
+            assert kernel.restore(filtered[top : top + part], restored, top)
+        assert np.array_equal(restored, pixels_HWC)
+
+
+@pytest.mark.parametrize("others", [(), (0,), (15,), (16,), (7, 8, 40), (33, 50)])
+def test_many_rows_side_by_side(others: tuple[int, ...]) -> None:
+    """More rows than go together, narrower and wider than they are many, with other filters between."""
+    for width in (1, 5, 16, 40):
+        pixels_HWC = np.random.default_rng(width).integers(0, 256, (51, width, 3), dtype=np.uint8)
+        filtered = slow_filtered(pixels_HWC, [y % 4 if y in others else kernel.PAETH for y in range(51)])
+        restored = np.full_like(pixels_HWC, 99)
+        assert kernel.restore(filtered[:20], restored, 0)
+        assert kernel.restore(filtered[20:], restored, 20)
+        assert np.array_equal(restored, pixels_HWC)
 
 
 def test_a_filter_that_there_is_not() -> None:
-    assert kernel.restored(np.full((1, 4), 5, np.uint8)) is None
+    assert not kernel.restore(np.full((1, 4), 5, np.uint8), np.empty((1, 1, 3), np.uint8), 0)
 
 
 def saved(pixels: npt.NDArray[np.uint8], **options: Any) -> bytes:

@@ -72,6 +72,10 @@ def test_every_kind_has_a_page(kind: str, tmp_path: pathlib.Path) -> None:
     assert ("real: least" in found.text) == (not kind.startswith(("clips", "imported")))  # these have no kernels
     assert str(tmp_path) not in text.replace(str(tmp_path / "made.zarr"), ""), "no path of this machine"
     assert dataset.fingerprint in text
+    if kind.startswith("imported"):  # a pair is of two files, and which they are is no distribution
+        both = len(set(dataset.columns["source"])) + len(set(dataset.columns["blurred_source"]))
+        assert f"{len(dataset.sources)} sources; items name {both} of them." in found.text
+        assert "blurred_source" not in found.text
     for version in dataset.attributes["versions"].values():
         assert version in text
     for line in dataset.attributes["recipe"].splitlines():
@@ -211,15 +215,6 @@ def test_a_command_in_lines_is_the_same_command(line: str) -> None:
     assert max(map(len, shown.splitlines())) <= 76
     assert shlex.split(origin.in_lines(f"{line} --overwrite -y").replace("\\\n", "")) == shlex.split(line)
     assert origin.in_lines("blursynth 'never closed " + "x" * 80) == "blursynth 'never closed " + "x" * 80
-
-
-def test_writing_is_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
-    page.write(tmp_path / "a.html", "<p>ä")
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>ä"
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        page.write(tmp_path / "folder", "x")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.html", "folder"]
 
 
 def test_the_style_has_both_schemes_and_print() -> None:

@@ -116,9 +116,14 @@ def test_commands_as_typed(
     assert "is sound" in typed("verify", at(store, "blobs.zarr"), "-q")
     assert "equal to the bit" in typed("replay", at(store, "blobs.zarr"), "3")
     assert "blobs.png" in typed("preview", at(store, "blobs.zarr"))
+    typed("preview", at(store, "blobs.zarr"), "--out", at(store, "blobs.png"))
+    typed("report", at(store, "blobs.zarr"), "--out", at(store, "blobs.html"))
     typed(*make, "--overwrite", "--yes")
     data = pytest.importorskip("trainers.data")
     run.produce(kinds.make("scenes", tmp_path), at(store, "pairs.zarr"))
+    typed("replay", at(store, "pairs.zarr"), "3", "--out", at(store, "again/"))
+    written = {name for name in store.contents(store.prefix) if ".zarr/" not in name}
+    assert written == {"blobs.png", "blobs.html", "again/item-000003-blurred.png", "again/item-000003-sharp.png"}
     assert len(data.open_pairs(at(store, "pairs.zarr"))) == 15
 
 

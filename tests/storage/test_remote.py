@@ -1,6 +1,7 @@
 """What names, variables and refusals of object stores mean; no store is asked."""
 
 import errno
+import pathlib
 from typing import Any
 
 import pytest
@@ -27,6 +28,21 @@ def test_one_name_for_one_place() -> None:
 def test_places_that_are_none(path: str) -> None:
     with pytest.raises(errors.DatasetError, match="expected s3://BUCKET/NAME"):
         place.normalise(path)
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/a", "file:///a", "S3://bucket/a", "s3:/bucket/a", "https://host/a"])
+def test_addresses_of_other_kinds_are_no_folders(path: str) -> None:
+    with pytest.raises(errors.DatasetError, match="expected a path, or s3://BUCKET/NAME"):
+        place.normalise(path)
+
+
+def test_a_file_is_written_whole_and_folders_are_made(tmp_path: pathlib.Path) -> None:
+    place.write_file(tmp_path / "about" / "a.html", b"first")
+    place.write_file(tmp_path / "about" / "a.html", b"page")
+    assert [(each.name, each.read_bytes()) for each in (tmp_path / "about").iterdir()] == [("a.html", b"page")]
+    with pytest.raises(errors.StorageError, match=r"Could not write about .*: Is a directory"):
+        place.write_file(tmp_path / "about", b"page")
+    assert not [each for each in tmp_path.iterdir() if each.is_file()]
 
 
 @pytest.mark.parametrize(
