@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
+from blursynth.kernels import frames as kernel
 from blursynth.kernels import random
 from blursynth.media import decode, picture, video
 from blursynth.production import pairs, realism_options, selection, window_columns
@@ -217,8 +218,7 @@ class AverageFramesMaker:
 
     def _expose(self, window: frames.Window, box: frames.Box | None, made: Arrays, row: int, item: int) -> None:
         """Fill a row with the pair of a box of a window."""
-        pair = window.pair(box)
-        made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
+        pair = window.pair(box, kernel.Mean(made["blurred"][row], made["sharp"][row]))
         if self._camera is not None:
             values = realism_options.row(made, self._camera.wanted, row)
             light = window.light(box, values.get("saturation", 0.0))
