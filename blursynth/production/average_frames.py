@@ -238,16 +238,20 @@ class AverageFramesMaker:
             return None, [_Verdict(window_columns.Reason.UNEVEN)] * len(items)
         pictures: list[picture.Picture] = []
         lost: list[decode.Loss] = []
-        with self.readers.lent(clip, first) as reader:
+
+        def whole(reader: clip_files.Frames) -> Iterator[picture.Picture]:
             for each in reader.frames(first, first + count):
                 if isinstance(each, decode.Loss):
                     lost.append(each)
                 else:
                     pictures.append(each)
+                    yield each
+
+        with self.readers.lent(clip, first) as reader:
+            shrunk = flow.shrink(whole(reader), opencv=self.recipe.motion)
         if lost:
             return None, [_Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(items)
         found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
-        shrunk = flow.shrink(pictures, opencv=self.recipe.motion)
         if flow.has_cut(shrunk):
             return found, [_Verdict(window_columns.Reason.CUT)] * len(items)
         steps = flow.measure(shrunk) if self.recipe.motion else None
