@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 from blursynth.kernels import jit
 
+NAN = np.float32(np.nan)
+
 
 def lengths(
     flow: npt.NDArray[np.float32],
@@ -19,7 +21,11 @@ def lengths(
     """
     assert flow.shape == (*across.shape, 2), (flow.shape, across.shape)
     out = np.empty(across.shape, np.float32)
-    _lengths(np.ascontiguousarray(flow), across, down, np.int32(texture), np.float32(scale), out)
+    across, down = np.ascontiguousarray(across), np.ascontiguousarray(down)
+    _lengths(
+        np.ascontiguousarray(flow).reshape(-1), across.reshape(-1), down.reshape(-1),
+        np.int32(texture), np.float32(scale), out.reshape(-1),
+    )  # fmt: skip
     return out
 
 
@@ -38,11 +44,10 @@ def _lengths(
     scale: np.float32,
     out: npt.NDArray[np.float32],
 ) -> None:
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            length = np.sqrt(flow[y, x, 0] * flow[y, x, 0] + flow[y, x, 1] * flow[y, x, 1]) * scale
-            gradient = abs(np.int32(across[y, x])) + abs(np.int32(down[y, x]))
-            out[y, x] = length if gradient > texture else np.float32(np.nan)
+    for i in range(out.size):
+        length = np.sqrt(flow[2 * i] * flow[2 * i] + flow[2 * i + 1] * flow[2 * i + 1]) * scale
+        gradient = abs(np.int32(across[i])) + abs(np.int32(down[i]))
+        out[i] = length if gradient > texture else NAN
 
 
 @jit.kernel

@@ -1,9 +1,7 @@
 """Maker of pairs datasets from video: windows of successive frames, averaged in linear light."""
 
-import collections
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
+from blursynth.kernels import frames as kernel
 from blursynth.kernels import random
-from blursynth.media import decode, picture, video
-from blursynth.production import pairs, realism_options, selection, window_columns
+from blursynth.media import picture
+from blursynth.production import pairs, realism_options, selection, verdicts, window_columns
 from blursynth.sources import clip_files
 from blursynth.sources import readers as readers_
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
-from blursynth.synthesis import flow, frames, frames_recipe, realism, windows
+from blursynth.synthesis import frames, frames_recipe, realism, windows
 
 SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
 
@@ -28,27 +27,12 @@ Items = Sequence[int] | npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Verdict:
-    """What is known of an item once its window is decoded."""
-
-    reason: window_columns.Reason
-    step: float = 0.0
-    motion: float = 0.0
-    box: frames.Box | None = None
-    lost: int = 0
-
-
-_LeftOut = tuple[int, window_columns.Reason, int]  # item, why, and how many frames of its window were lost
-
-
-@dataclasses.dataclass(frozen=True)
 class AverageFramesMaker:
     """Makes items of `blursynth average-frames`: item = window * pairs of a window + which of them.
 
     clips: in the order in which items count them. generations: how many of them there were each time that the dataset
     grew; the last counts all. left_out: clips known to be unusable, and losses known, before anything is decoded.
-    origin: the paths that the clips were found in. left_by_window: items that this process found unusable, so that it
-    does not have to look at them again to say why.
+    origin: the paths that the clips were found in.
     """
 
     recipe: frames_recipe.AverageFrames
@@ -60,7 +44,7 @@ class AverageFramesMaker:
     command: str = ""
     shard_length: int | None = None
     readers: readers_.Readers = dataclasses.field(default_factory=readers_.Readers, compare=False)
-    left_by_window: dict[int, list[_LeftOut]] = dataclasses.field(default_factory=dict, compare=False)
+    unusable: verdicts.LeftOut = dataclasses.field(default_factory=verdicts.LeftOut, compare=False)
 
     @functools.cached_property
     def frame(self) -> tuple[int, int]:
@@ -196,16 +180,13 @@ class AverageFramesMaker:
             "reason": np.zeros(len(item), np.uint8),
             **(realism.draw(self.recipe.realism, self.seed, item) if self.recipe.realism else {}),
         }
-        for wanted in np.unique(window):
+        for wanted in np.unique(window).tolist():
             rows = np.flatnonzero(window == wanted)
-            found, verdicts = self._judge(int(wanted), item[rows])
-            self._remember(int(wanted), item[rows], verdicts)
-            for row, verdict in zip(rows.tolist(), verdicts, strict=True):
-                made["reason"][row], made["step_px"][row], made["motion_px"][row] = (
-                    verdict.reason,
-                    verdict.step,
-                    verdict.motion,
-                )
+            found, judged = self._judge(wanted, item[rows])
+            self.unusable.remember(item[rows], judged)
+            for row, verdict in zip(rows.tolist(), judged, strict=True):
+                made["reason"][row], made["step_px"][row] = verdict.reason, verdict.step
+                made["motion_px"][row] = verdict.motion
                 if verdict.box is not None:
                     made["crop_y"][row], made["crop_x"][row] = verdict.box[:2]
                 if found is not None and verdict.reason is window_columns.Reason.NONE:
@@ -217,8 +198,7 @@ class AverageFramesMaker:
 
     def _expose(self, window: frames.Window, box: frames.Box | None, made: Arrays, row: int, item: int) -> None:
         """Fill a row with the pair of a box of a window."""
-        pair = window.pair(box)
-        made["blurred"][row], made["sharp"][row] = pair.blurred, pair.sharp
+        pair = window.pair(box, kernel.Mean(made["blurred"][row], made["sharp"][row]))
         if self._camera is not None:
             values = realism_options.row(made, self._camera.wanted, row)
             light = window.light(box, values.get("saturation", 0.0))
@@ -230,42 +210,13 @@ class AverageFramesMaker:
         wanted = self.recipe.realism
         return None if wanted is None else realism.Camera(wanted, self.recipe.transfer, self.recipe.response)
 
-    def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[_Verdict]]:
+    def _judge(self, window: int, items: npt.NDArray[np.int64]) -> tuple[frames.Window | None, list[verdicts.Verdict]]:
         """The decoded window, None where it cannot be used, and what becomes of these of its items."""
         clip = self.clips[int(self.windows.clip[window])]
-        first, count = int(self.windows.first[window]), int(self.windows.frames[window])
-        if not video.is_even(clip.seconds[first : first + count], clip.interval):
-            return None, [_Verdict(window_columns.Reason.UNEVEN)] * len(items)
-        pictures: list[picture.Picture] = []
-        lost: list[decode.Loss] = []
-        with self.readers.lent(clip, first) as reader:
-            for each in reader.frames(first, first + count):
-                if isinstance(each, decode.Loss):
-                    lost.append(each)
-                else:
-                    pictures.append(each)
-        if lost:
-            return None, [_Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(items)
-        found = frames.Window(pictures, self._light, self.recipe.target_of(count), clip.turns, self.recipe.interpolate)
-        shrunk = flow.shrink(pictures, opencv=self.recipe.motion)
-        if flow.has_cut(shrunk):
-            return found, [_Verdict(window_columns.Reason.CUT)] * len(items)
-        steps = flow.measure(shrunk) if self.recipe.motion else None
+        first = int(self.windows.first[window])
+        span = range(first, first + int(self.windows.frames[window]))
         boxes = self._boxes(window, clip, items)
-        return found, [self._verdict(found, steps, box) for box in boxes]
-
-    def _verdict(self, window: frames.Window, steps: flow.Steps | None, box: frames.Box) -> _Verdict:
-        if steps is None:
-            return _Verdict(window_columns.Reason.NONE, math.nan, math.nan, box)
-        largest = steps.largest(*window.stored_box(box))
-        step, motion = float(largest.max()), float(largest.sum())
-        limit, least = self.recipe.max_step, self.recipe.min_motion
-        reason = window_columns.Reason.NONE
-        if limit is not None and step / (self.recipe.interpolate + 1) > limit:
-            reason = window_columns.Reason.STEP
-        elif least is not None and motion < least:
-            reason = window_columns.Reason.STILL
-        return _Verdict(reason, step, motion, box)
+        return verdicts.judge(self.recipe, self._light, self.readers, clip, span, boxes)
 
     def _boxes(self, window: int, clip: clip_files.Clip, items: npt.NDArray[np.int64]) -> list[frames.Box]:
         """Where these items of a window lie in the upright frame."""
@@ -279,33 +230,16 @@ class AverageFramesMaker:
         lefts = (uniform[:, 1] * (clip.width - width + 1)).astype(int).tolist()
         return [(top, left, height, width) for top, left in zip(tops, lefts, strict=True)]
 
-    def _remember(self, window: int, items: npt.NDArray[np.int64], verdicts: Sequence[_Verdict]) -> None:
-        left = [(int(k), v.reason, v.lost) for k, v in zip(items, verdicts, strict=True) if v.reason]
-        if left:
-            known = {entry[0]: entry for entry in [*self.left_by_window.get(window, []), *left]}
-            self.left_by_window[window] = list(known.values())
-
     def skipped(self, invalid: Items) -> list[provenance.Skipped]:
         """Why these items were left out: windows that another process made are looked at again."""
         numbers = np.asarray(invalid, np.int64)
         window = np.searchsorted(self._begin, numbers, side="right") - 1
-        counts: dict[str, collections.Counter[window_columns.Reason]] = collections.defaultdict(collections.Counter)
-        lost: collections.Counter[str] = collections.Counter()
+        found = []
         for wanted in np.unique(window).tolist():
-            name = self.clips[int(self.windows.clip[wanted])].name
             items = numbers[window == wanted]
-            known = {item: (reason, gone) for item, reason, gone in self.left_by_window.get(wanted, [])}
-            if not known.keys() >= set(items.tolist()):
-                _, verdicts = self._judge(wanted, items)
-                known = {int(k): (v.reason, v.lost) for k, v in zip(items, verdicts, strict=True)}
-            found = [known[item] for item in items.tolist()]
-            counts[name].update(reason for reason, _ in found)
-            lost[name] += found[0][1]
-        return [
-            provenance.Skipped(name, window_columns.sentence(reason, found, lost[name]))
-            for name, reasons in counts.items()
-            for reason, found in sorted(reasons.items())
-        ]
+            judged = self.unusable.known(items) or self._judge(wanted, items)[1]
+            found.append((self.clips[int(self.windows.clip[wanted])].name, judged))
+        return verdicts.reasons(found)
 
 
 def split_of_folder(name: str) -> int:

@@ -6,7 +6,7 @@ The only part of averaging that needs OpenCV, which is imported when it is used.
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -71,15 +71,21 @@ class Shrunk:
     by_opencv: bool
 
 
-def shrink(frames: Sequence[picture.Picture], opencv: bool = True) -> Shrunk:
-    """Luma at quarter size; of frames under 192 px at half, under 96 px as it is."""
-    smallest = min(frames[0].size)
-    factor = 4 if smallest >= 192 else 2 if smallest >= 96 else 1
-    if not opencv:
-        planes = [frame.planes[0][::factor, ::factor] for frame in frames]
-        return Shrunk(tuple(_eight_bits(plane, frames[0].coding) for plane in planes), factor, False)
-    cv2 = load_opencv()
-    return Shrunk(tuple(_halved(cv2, luma(frame), factor) for frame in frames), factor, True)
+def shrink(frames: Iterable[picture.Picture], opencv: bool = True) -> Shrunk:
+    """Luma at quarter size; of frames under 192 px at half, under 96 px as it is.
+
+    Frames are taken one by one: one that has just been decoded is still in the processor's cache.
+    """
+    greys, factor = [], 1
+    cv2 = load_opencv() if opencv else None
+    for frame in frames:
+        smallest = min(frame.size)
+        factor = 4 if smallest >= 192 else 2 if smallest >= 96 else 1
+        if cv2 is not None:
+            greys.append(_halved(cv2, luma(frame), factor))
+        else:
+            greys.append(_eight_bits(frame.planes[0][::factor, ::factor], frame.coding))
+    return Shrunk(tuple(greys), factor, opencv)
 
 
 def _halved(cv2: Any, grey: Grey, factor: int) -> Grey:
@@ -122,11 +128,11 @@ def has_cut(shrunk: Shrunk) -> bool:
     uncorrelated, or, where both scenes are bright on the same side, at least very different. Where they are, the frames
     are compared again with the motion undone (by OpenCV), which can be fast for the size of a small frame.
     """
-    thumbnails = [_thumbnail(grey) for grey in shrunk.greys]
-    for k, (before, after) in enumerate(itertools.pairwise(thumbnails)):
-        if _differ(before, after) and not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2])):
-            return True
-    return False
+    thumbnails = np.stack([_thumbnail(grey) for grey in shrunk.greys])
+    return any(
+        not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2]))
+        for k in np.flatnonzero(_differ(thumbnails)).tolist()
+    )
 
 
 def _moved(a: Grey, b: Grey) -> bool:
@@ -145,23 +151,29 @@ def _grid(height: int, width: int) -> npt.NDArray[np.float32]:
 
 
 def _thumbnail(grey: Grey) -> npt.NDArray[np.float32]:
-    """Mean of up to 18 x 32 blocks."""
+    """Mean of up to 18 x 32 blocks, one after the other."""
     rows, columns = (min(extent, blocks) for extent, blocks in zip(grey.shape, _THUMBNAIL, strict=True))
     tall, wide = grey.shape[0] // rows, grey.shape[1] // columns
     cut = grey[: rows * tall, : columns * wide]
     by_row = cut.reshape(rows, tall, columns * wide).sum(axis=1, dtype=np.uint32)
-    total = by_row.reshape(rows, columns, wide).sum(axis=2)
+    total = by_row.reshape(rows * columns, wide).sum(axis=1)
     mean: npt.NDArray[np.float32] = (total / (tall * wide)).astype(np.float32)
     return mean
 
 
-def _differ(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
-    apart = float(np.abs(a - b).mean())
-    spread = float(a.std() * b.std())
-    if spread < 4:  # nothing to correlate: a black or white frame
-        return apart > 24
-    alike = float(((a - a.mean()) * (b - b.mean())).mean()) / spread
-    return alike < 0.35 or (alike < 0.8 and apart > 24)
+def _differ(thumbnails: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which of M thumbnails, (M, N), differ from the next: bool (M - 1,)."""
+    apart = np.abs(np.diff(thumbnails, axis=0)).mean(axis=1)
+    from_mean = thumbnails - thumbnails.mean(axis=1, keepdims=True)
+    deviation = from_mean.std(axis=1)
+    spread = deviation[:-1] * deviation[1:]
+    together = (from_mean[:-1] * from_mean[1:]).mean(axis=1)
+    alike = together / np.maximum(spread, 4)
+    textured = (alike < 0.35) | ((alike < 0.8) & (apart > 24))
+    differ: npt.NDArray[np.bool_] = np.where(
+        spread < 4, apart > 24, textured
+    )  # < 4: black or white, nothing to correlate
+    return differ
 
 
 def between(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], count: int) -> list[npt.NDArray[np.uint8]]:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import frames as kernel
+from blursynth.kernels import light as lights
+from blursynth.kernels import planes as rows
 from blursynth.media import picture
 from blursynth.synthesis import flow
 
@@ -21,24 +23,24 @@ _CONTEXT = 2  # px around a crop that interpolated colour reaches
 class Light:
     """How codes become light and back, with the tables of each number of frames kept.
 
-    transfer, table: see `kernel.curve`. rounding: of a mean to a code, "nearest" or "floor".
+    transfer, table: see `lights.curve`. rounding: of a mean to a code, "nearest" or "floor".
     """
 
     def __init__(self, transfer: str, table: Sequence[float] | None = None, rounding: str = "nearest") -> None:
-        self._curve = kernel.curve(transfer, None if table is None else np.reshape(table, (-1, 256)))
+        self._curve = lights.curve(transfer, None if table is None else np.reshape(table, (-1, 256)))
         self._rounding = rounding
-        self._tables: dict[int, kernel.Tables] = {}
+        self._tables: dict[int, lights.Tables] = {}
 
     def raised(self, saturation: float) -> npt.NDArray[np.float32]:
-        """Light in steps of 1 / kernel.FINE, float32 (3, kernel.LEVELS), with white raised by `saturation`."""
+        """Light in steps of 1 / lights.FINE, float32 (3, lights.LEVELS), with white raised by `saturation`."""
         light = self._curve.astype(np.float32)
         light[:, -1] += np.float32(saturation)
         return light
 
-    def tables(self, frames: int) -> kernel.Tables:
+    def tables(self, frames: int) -> lights.Tables:
         """For the mean of so many frames."""
         if frames not in self._tables:
-            self._tables[frames] = kernel.tables(self._curve, frames, self._rounding)
+            self._tables[frames] = lights.tables(self._curve, frames, self._rounding)
         return self._tables[frames]
 
 
@@ -65,21 +67,21 @@ class Window:
         self._table = light.tables((len(frames) - 1) * (interpolate + 1) + 1)
         self._single = light.tables(1)
 
-    def pair(self, box: Box | None = None) -> kernel.Mean:
+    def pair(self, box: Box | None = None, out: kernel.Mean | None = None) -> kernel.Mean:
         """The pair of a box of the upright frame, or of all of it: blurred and sharp uint8 (h, w, 3), RGB, encoded.
 
         blurred = g(mean of g^-1 of all frames), Nah et al. 2017, equation 2; sharp = the target frame. A crop equals
-        that part of the whole pair to the bit.
+        that part of the whole pair to the bit. out: contiguous images to be filled and given back.
         """
         stored = self.stored_box(box)
-        if self._interpolate:
-            top, left, height, width = stored
-            both = (self._whole.blurred, self._whole.sharp)
-            blurred, sharp = (image[top : top + height, left : left + width] for image in both)
-        else:
-            mean = self._average(stored)
-            blurred, sharp = mean.blurred, mean.sharp
-        return kernel.Mean(np.rot90(blurred, self.turns), np.rot90(sharp, self.turns))
+        mean = self._average(stored, None if self.turns else out)
+        if mean is out:
+            return mean
+        upright = kernel.Mean(np.rot90(mean.blurred, self.turns), np.rot90(mean.sharp, self.turns))
+        if out is None:
+            return upright
+        out.blurred[:], out.sharp[:] = upright.blurred, upright.sharp
+        return out
 
     def light(self, box: Box | None = None, saturation: float = 0.0) -> npt.NDArray[np.float32]:
         """The mean of all frames' light in a box of the upright frame, linear, float32 (h, w, 3).
@@ -89,11 +91,10 @@ class Window:
         raised = self._light.raised(saturation)
         coding = self.frames[0].coding
         if coding is None or self._interpolate:
-            mean = self._mean_of_codes(self.stored_box(box), raised[:, :: kernel.FINE])
+            mean = self._mean_of_codes(self.stored_box(box), raised[:, :: lights.FINE])
         else:
             part = _part(self.frames, coding, self.stored_box(box))
-            whole = kernel.light_planes(part.planes, part.weights, coding.halved, coding.centred, raised)
-            mean = whole[part.inside]
+            mean = kernel.light_planes(part.planes, part.weights, coding.halved, coding.centred, raised, part.inside)
         return np.rot90(mean, self.turns)
 
     def stored_box(self, box: Box | None) -> Box:
@@ -110,16 +111,20 @@ class Window:
             return height - left - wide, top, wide, tall
         return box
 
-    def _average(self, box: Box) -> kernel.Mean:
+    def _average(self, box: Box, out: kernel.Mean | None) -> kernel.Mean:
+        """The pair of a box of the stored frame, in `out` where that saves a copy."""
+        top, left, height, width = box
+        if self._interpolate:
+            both = (self._whole.blurred, self._whole.sharp)
+            return kernel.Mean(*(image[top : top + height, left : left + width] for image in both))
         coding = self.frames[0].coding
         if coding is not None:
-            return _average_planes(self.frames, coding, box, self.target, self._table)
-        top, left, height, width = box
+            return _average_planes(self.frames, coding, box, self.target, self._table, out)
         parts = [frame.planes[0][top : top + height, left : left + width] for frame in self.frames]
         total = np.zeros((height, width, 3), np.int32)
         for part in parts:
-            kernel.accumulate(total, part, self._table)
-        return kernel.Mean(kernel.encode(total, self._table), parts[self.target].copy())
+            lights.accumulate(total, part, self._table)
+        return kernel.Mean(lights.encode(total, self._table), parts[self.target].copy())
 
     def _mean_of_codes(self, box: Box, light: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The mean light of a box of all frames as 8-bit RGB. light: float32 (3, 256)."""
@@ -138,8 +143,8 @@ class Window:
         """The whole stored frame, with frames interpolated in between, which are 8-bit RGB."""
         total = np.zeros((*self.frames[0].size, 3), np.int32)
         for codes in self._all_codes():
-            kernel.accumulate(total, codes, self._table)
-        return kernel.Mean(kernel.encode(total, self._table), self._codes(self.frames[self.target]))
+            lights.accumulate(total, codes, self._table)
+        return kernel.Mean(lights.encode(total, self._table), self._codes(self.frames[self.target]))
 
     def _all_codes(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Every stored frame as 8-bit RGB, with frames interpolated in between."""
@@ -192,14 +197,20 @@ def _part(frames: Sequence[picture.Picture], coding: picture.Coding, box: Box) -
     colour = np.s_[top // down : -(-bottom // down), left // across : -(-right // across)]
     parts = (luma, colour, colour)
     planes = tuple(np.stack([frame.planes[k][part] for frame in frames]) for k, part in enumerate(parts))
-    weights = kernel.coefficients(coding.matrix, coding.full_range, coding.bits)
+    weights = rows.coefficients(coding.matrix, coding.full_range, coding.bits)
     inside = slice(box[0] - top, box[0] - top + box[2]), slice(box[1] - left, box[1] - left + box[3])
     return _Part(planes, weights, inside)
 
 
 def _average_planes(
-    frames: Sequence[picture.Picture], coding: picture.Coding, box: Box, target: int, table: kernel.Tables
+    frames: Sequence[picture.Picture],
+    coding: picture.Coding,
+    box: Box,
+    target: int,
+    table: lights.Tables,
+    out: kernel.Mean | None = None,
 ) -> kernel.Mean:
     part = _part(frames, coding, box)
-    mean = kernel.average_planes(part.planes, part.weights, coding.halved, coding.centred, target, table)
-    return kernel.Mean(mean.blurred[part.inside], mean.sharp[part.inside])
+    return kernel.average_planes(
+        part.planes, part.weights, coding.halved, coding.centred, target, table, part.inside, out
+    )

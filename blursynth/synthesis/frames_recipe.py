@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from blursynth import recipe_file
-from blursynth.kernels import frames as kernel
+from blursynth.kernels import light
 from blursynth.synthesis import realism_recipe, recipe
 
 # `gopro`: Nah et al. 2017, M from the sequence's name, 11 where it has none. `deblurgan-detection`: Kupyn et al. 2018,
@@ -90,9 +90,9 @@ class AverageFrames(recipe_file.Model):
     def _consistent(self) -> "AverageFrames":
         for count in self.frames:
             self.target_of(count)
-            if (count - 1) * (self.interpolate + 1) + 1 > kernel.MOST_FRAMES:
+            if (count - 1) * (self.interpolate + 1) + 1 > light.MOST_FRAMES:
                 raise ValueError(
-                    f"{count} frames with {self.interpolate} between are more than {kernel.MOST_FRAMES} in one mean"
+                    f"{count} frames with {self.interpolate} between are more than {light.MOST_FRAMES} in one mean"
                 )
         if self.stride is not None and self.duty_cycle is not None:
             raise ValueError("stride and duty_cycle both say when the next window begins: give one")

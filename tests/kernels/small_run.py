@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
-from blursynth.kernels import convolve, displacement, frames, png, psf, random, response, trajectory
+from blursynth.kernels import convolve, displacement, frames, light, png, psf, random, response, trajectory
+from blursynth.kernels import planes as rows
 
 # What a fused multiply-add may change in its last bits; everything else is the same to the bit.
 FUSED = ("uniform",)
@@ -35,15 +36,15 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     codes = (window * 256).astype(np.uint8)
     result["uniform_encoded"] = convolve.uniform_encoded(codes, result["psf centroid"][1], "srgb")
     planes = [(window[:, :, c] * 256).astype(np.uint8).reshape(1, 22, 23) for c in range(3)]
-    weights = frames.coefficients("bt709", False, 8)
-    table = frames.tables(frames.curve("srgb"), 1)
+    weights = rows.coefficients("bt709", False, 8)
+    table = light.tables(light.curve("srgb"), 1)
     mean = frames.average_planes(tuple(planes), weights, (False, False), False, 0, table)
     result["planes"] = mean.blurred
     small = (planes[0], planes[1][:, :11, :12], planes[2][:, :11, :12])
     result["small planes"] = frames.average_planes(small, weights, (True, True), True, 0, table).sharp
     total = np.zeros(codes.shape, np.int32)
-    frames.accumulate(total, codes, table)
-    result["total"] = frames.encode(total, table)
+    light.accumulate(total, codes, table)
+    result["total"] = light.encode(total, table)
     gradient = codes[..., 0].astype(np.int16) - 128
     lengths = displacement.lengths(window[:, :, :2], gradient, gradient[::-1], 90, 4)
     result["lengths"] = np.nan_to_num(lengths, nan=-1)

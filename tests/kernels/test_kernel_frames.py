@@ -8,18 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blursynth import errors
-from blursynth.kernels import frames, response
+from blursynth.kernels import frames, light, response
+from blursynth.kernels import planes as rows
 
 TRANSFERS = ("gamma2.2", "srgb", "linear")
 FINE = 1 / 512  # grey levels: half a step of the encoded values that planes become
 
 
 def mean_of(codes: npt.NDArray[np.uint8], transfer: str, rounding: str = "nearest") -> npt.NDArray[np.uint8]:
-    table = frames.tables(frames.curve(transfer), len(codes), rounding)
+    table = light.tables(light.curve(transfer), len(codes), rounding)
     total = np.zeros(codes.shape[1:], np.int32)
     for frame in codes:
-        frames.accumulate(total, frame, table)
-    return frames.encode(total, table)
+        light.accumulate(total, frame, table)
+    return light.encode(total, table)
 
 
 def random_codes(count: int, height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -40,13 +41,13 @@ def random_planes(
 @pytest.mark.parametrize("count", [1, 2, 7, 11, 25, 255, 1025])
 @pytest.mark.parametrize("rounding", ["nearest", "floor"])
 def test_every_code_is_itself_however_often_it_is_averaged(transfer: str, count: int, rounding: str) -> None:
-    table = frames.tables(frames.curve(transfer), count, rounding)
+    table = light.tables(light.curve(transfer), count, rounding)
     codes = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))[None]
     total = np.zeros(codes.shape, np.int32)
     for _ in range(count):
-        frames.accumulate(total, codes, table)
-    assert np.array_equal(frames.encode(total, table), codes)
-    assert np.array_equal(table.single[:, :: frames.FINE], np.tile(np.arange(256, dtype=np.uint8), (3, 1)))
+        light.accumulate(total, codes, table)
+    assert np.array_equal(light.encode(total, table), codes)
+    assert np.array_equal(table.single[:, :: light.FINE], np.tile(np.arange(256, dtype=np.uint8), (3, 1)))
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)
@@ -83,8 +84,8 @@ def test_planes_agree_with_float64(
 ) -> None:
     centred = size[0] == 12
     planes = random_planes(3, size, halved, bits)
-    weights = frames.coefficients(matrix, full, bits)
-    found = frames.average_planes(planes, weights, halved, centred, 1, frames.tables(frames.curve("gamma2.2"), 3))
+    weights = rows.coefficients(matrix, full, bits)
+    found = frames.average_planes(planes, weights, halved, centred, 1, light.tables(light.curve("gamma2.2"), 3))
     rgb = np.stack(
         [reference.planes_to_rgb(tuple(plane[k] for plane in planes), matrix, full, bits, centred) for k in range(3)]
     )
@@ -96,9 +97,9 @@ def test_primaries_by_hand() -> None:
     # BT.709, limited, 8 bits: white, black, and pure red (63, 102, 240) as the standard's tables give it.
     luma = np.array([[[235, 16, 63]]], np.uint8)
     blue, red = np.array([[[128, 128, 102]]], np.uint8), np.array([[[128, 128, 240]]], np.uint8)
-    weights = frames.coefficients("bt709", False, 8)
+    weights = rows.coefficients("bt709", False, 8)
     found = frames.average_planes(
-        (luma, blue, red), weights, (False, False), False, 0, frames.tables(frames.curve("linear"), 1)
+        (luma, blue, red), weights, (False, False), False, 0, light.tables(light.curve("linear"), 1)
     )
     assert found.sharp[0].tolist() == [[255, 255, 255], [0, 0, 0], [255, 1, 0]]
 
@@ -106,17 +107,17 @@ def test_primaries_by_hand() -> None:
 @pytest.mark.parametrize("halved", [(True, True), (False, True), (False, False)])
 def test_equal_frames_give_themselves(halved: tuple[bool, bool]) -> None:
     planes = tuple(np.repeat(plane, 11, axis=0) for plane in random_planes(1, (31, 33), halved, 10))
-    weights = frames.coefficients("bt709", False, 10)
+    weights = rows.coefficients("bt709", False, 10)
     for transfer in TRANSFERS:
-        table = frames.tables(frames.curve(transfer), 11)
+        table = light.tables(light.curve(transfer), 11)
         found = frames.average_planes(planes, weights, halved, False, 5, table)
         assert np.array_equal(found.blurred, found.sharp)
 
 
 def test_time_backwards_and_upside_down() -> None:
     planes = random_planes(7, (16, 18), (True, True), 8)
-    weights = frames.coefficients("bt601", False, 8)
-    table = frames.tables(frames.curve("gamma2.2"), 7)
+    weights = rows.coefficients("bt601", False, 8)
+    table = light.tables(light.curve("gamma2.2"), 7)
 
     def average(planes: tuple[npt.NDArray[np.unsignedinteger], ...], target: int) -> frames.Mean:
         return frames.average_planes(planes, weights, (True, True), True, target, table)
@@ -153,22 +154,22 @@ def test_a_mean_lies_between_its_frames(values: list[int], transfer: str) -> Non
 
 def test_measured_responses() -> None:
     codes = np.arange(256) / 255
-    as_table = frames.curve("table", codes**2.2)
-    assert np.allclose(as_table[:, :: frames.FINE], frames.curve("gamma2.2")[:, :: frames.FINE])
-    by_channel = frames.curve("table", np.stack([codes, codes**2, 3 + 2 * codes**3]))
+    as_table = light.curve("table", codes**2.2)
+    assert np.allclose(as_table[:, :: light.FINE], light.curve("gamma2.2")[:, :: light.FINE])
+    by_channel = light.curve("table", np.stack([codes, codes**2, 3 + 2 * codes**3]))
     assert by_channel[:, 0].tolist() == [0, 0, 0]
     assert by_channel[:, -1].tolist() == [1, 1, 1]
     frame = random_codes(5, 9, 9)
-    table = frames.tables(by_channel, 5)
+    table = light.tables(by_channel, 5)
     total = np.zeros((9, 9, 3), np.int32)
     for each in frame:
-        frames.accumulate(total, each, table)
+        light.accumulate(total, each, table)
     powers = np.array([1, 2, 3])
     exact = 255 * ((frame / 255) ** powers).mean(axis=0) ** (1 / powers)
-    apart = np.abs(frames.encode(total, table) - exact)
+    apart = np.abs(light.encode(total, table) - exact)
     assert apart.max() < 0.75  # between two codes a table is a line, a power is not
     with pytest.raises(errors.InputError, match="grow"):
-        frames.curve("table", np.zeros(256))
+        light.curve("table", np.zeros(256))
     steep = np.cumsum(np.r_[0, np.full(254, 1e-12), 1])
     with pytest.raises(errors.InputError, match="apart"):
-        frames.tables(frames.curve("table", steep), 5)
+        light.tables(light.curve("table", steep), 5)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.kernels import frames as kernel
+from blursynth.kernels import light
+from blursynth.kernels import planes as rows
 from blursynth.media import decode, picture, video
 
 H264 = {"crf": "12", "preset": "veryfast", "g": "12", "bf": "3"}
@@ -86,9 +88,9 @@ def test_tags_are_respected(tmp_path: pathlib.Path, matrix: str, full: bool, bit
         assert isinstance(frame, picture.Picture)
         assert all(np.array_equal(found, made) for found, made in zip(frame.planes, parts, strict=True))
         exact = 255 * reference_frames.planes_to_rgb(parts, matrix, full, bits, centred=False)
-        weights = kernel.coefficients(matrix, full, bits)
+        weights = rows.coefficients(matrix, full, bits)
         stacked = tuple(plane[None] for plane in frame.planes)
-        mean = kernel.average_planes(stacked, weights, halved, False, 0, kernel.tables(kernel.curve("gamma2.2"), 1))
+        mean = kernel.average_planes(stacked, weights, halved, False, 0, light.tables(light.curve("gamma2.2"), 1))
         assert np.abs(mean.sharp - exact).max() <= 0.51
 
 
