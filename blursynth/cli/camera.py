@@ -24,11 +24,20 @@ def motion(command: Command) -> Command:
             help="How each axis moves. [default: the preset's]",
         ),
         click.option("--correlation", metavar="VALUE", help="Of a gaussian path, in exposures: how slowly it changes."),
-        click.option("--rotation", metavar="DEGREES", help="Pitch and yaw: what the unit of a path stands for."),
+        click.option(
+            "--rotation",
+            metavar="DEGREES",
+            help="Pitch and yaw: what the unit of a path stands for, unless --motion scales it.",
+        ),
         click.option("--roll", metavar="DEGREES", help="The same about the optical axis."),
         click.option("--translation", metavar="METRES", help="The same sideways."),
         click.option("--forward", metavar="METRES", help="The same along the optical axis."),
-        click.option("--motion", metavar="PX", help="Scale each path until the crop's fastest point travels this far."),
+        click.option(
+            "--motion",
+            metavar="PX",
+            help="Scale each path until the crop's fastest point travels this far. [default: the preset's; paths are "
+            "left as they are where one of the four above is given, other than as 0]",
+        ),
         click.option("--field-of-view", type=float, metavar="DEGREES", help="Along the photo's longer side."),
         click.option("--focal", type=float, metavar="PX", help="Focal length in px of the photo, instead."),
         click.option(

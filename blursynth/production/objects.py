@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from blursynth.kernels import bodies
 from blursynth.media import opencv
-from blursynth.production import photo_pairs, shake
+from blursynth.production import photo_options, photo_pairs, shake
 from blursynth.sources import beside, masks
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import objects, objects_recipe
@@ -167,11 +167,13 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Objects
     """
     opencv.load("Masks are grown and backgrounds continued with it")
     request, inputs = shake.requested(options, objects_recipe.Objects)
+    if request.object_path == "boracchi-foi":
+        photo_options.refuse(options, ("object_correlation",), "about random trajectories, only about gaussian paths")
     inputs["masks"] = options["masks"]
     masks.Masks(pathlib.Path(options["masks"])).check()
-    return photo_pairs.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
+    return photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ObjectsMaker:
     """The maker of a dataset with this record."""
-    return photo_pairs.rebuilt(ObjectsMaker, record, shard_length, inputs)
+    return photo_options.rebuilt(ObjectsMaker, record, shard_length, inputs)

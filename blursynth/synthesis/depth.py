@@ -63,9 +63,9 @@ def blur(
     far, near = float(inside.min()), float(inside.max())
     path = path_K6
     if motion_px is not None:
-        path = shake.scaled(path_K6, frame, [far, near], request.readout, motion_px)
-    taken = shake.samples(path, frame, [far, near], request.readout)
+        path = shake.scaled(path_K6, frame, [far, near], motion_px)
     margin = shake.reach_within(path, frame, [far, near]) + 2
+    taken = shake.samples(path, frame, [far, near], request.readout)
     planes, apart = spaced(taken.pose_T6, frame, far, near, request.depth_maps.layers)
     window_HWC = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
     window_HW = uniform.with_margin(inverse_HW[..., None], top, left, frame.height, frame.width, margin)[..., 0]

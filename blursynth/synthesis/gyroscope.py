@@ -57,8 +57,12 @@ def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
     try:
         content = pathlib.Path(path).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.InputError(f"The recording {path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise errors.InputError(f"The recording {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise errors.InputError(
+            f"{path} is not a text file; a recording is lines of seconds and three rates in rad/s."
+        ) from None
     rows: list[list[float]] = []
     for number, line in enumerate(lines, 1):
         text = line.replace(",", " ").replace(";", " ").split()

@@ -135,7 +135,7 @@ def blur(
     inverse = 1 / depth
     path = path_K6
     if motion_px is not None:
-        path = shake.scaled(path_K6, frame, [inverse], request.readout, motion_px)
+        path = shake.scaled(path_K6, frame, [inverse], motion_px)
     reach = shake.reach_within(path, frame, [inverse])
     order = sorted(range(len(masks)), key=lambda k: int(np.flatnonzero(masks[k].any(axis=1))[-1]))
     around = reach + int(np.ceil(np.abs(owns_BK3[..., :2]).max(initial=0.0)))

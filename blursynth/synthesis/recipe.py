@@ -133,7 +133,7 @@ class PhotoPairs(recipe_file.Model):
     @pydantic.model_validator(mode="after")
     def _resized_to_something(self) -> Self:
         if self.fit == "resize" and self.size is None:
-            raise ValueError('fit = "resize" needs a size to scale to')
+            raise ValueError("a photo that is resized (fit) needs a size to scale it to")
         return self
 
 

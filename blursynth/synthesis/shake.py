@@ -94,9 +94,9 @@ def blur(
     table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
     travels so far. Raises InputError for a path that moves the scene out of the frame.
     """
-    path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], request.readout, motion_px)
-    taken = samples(path, frame, [1 / depth], request.readout)
+    path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], motion_px)
     margin = reach_within(path, frame, [1 / depth]) + 2
+    taken = samples(path, frame, [1 / depth], request.readout)
     window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
     planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
@@ -122,7 +122,7 @@ def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: 
 
 
 def scaled(
-    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, readout: float, motion_px: float
+    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, motion_px: float
 ) -> npt.NDArray[np.float32]:
     """The path times the factor for which the frame's fastest point travels `motion_px`, within 0.1 %."""
     if not path_K6.any():
@@ -130,9 +130,9 @@ def scaled(
     # Begin small, where nothing leaves the frame.
     factor = 1e-3 / float(np.abs(path_K6).max())
     for _ in range(_ROUNDS):
-        now = samples((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depths, readout).motion
-        if now == 0:
-            break
+        now = float(pose.arcs((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depths)[-1])
+        if now == 0 or not np.isfinite(now):
+            break  # it cannot be scaled; `reach_within` says so where it leaves the frame
         factor *= min(motion_px / now, 1e4)
     result: npt.NDArray[np.float32] = (path_K6 * np.float32(factor)).astype(np.float32)
     return result

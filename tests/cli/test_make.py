@@ -134,7 +134,7 @@ def test_a_dry_run_says_all_of_what_does_not_fit(run: Run, monkeypatch: pytest.M
         (
             {'trajectories = "paths.zarr"': "", 'preset = "rsblur"': 'preset = "rs"'},
             [],
-            ["[pairs]", "realism.preset", "rsblur"],
+            ["[pairs]", "--realism rs", "rsblur"],
         ),
         ({"[paths]": "paths = 1\n[other]"}, [], ["paths"]),
         ({TWO: "seed = 1"}, [], ["no dataset"]),

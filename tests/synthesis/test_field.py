@@ -117,7 +117,7 @@ def test_flat_photos_stay_flat() -> None:
     ("options", "message"),
     [
         ({"field": "4by4"}, "give rows and columns such as 4x4"),
-        ({"field": "0x4"}, "rows: Input should be greater than or equal to 1"),
+        ({"field": "0x4"}, "--field: Input should be greater than or equal to 1"),
         ({"variation": "0.5"}, "give --field too"),
         ({"field": "4x4", "variation": "-1"}, "variation"),
         ({"field": "4x4", "psf_size": 19, "length": "12"}, "A PSF of 19 px cannot hold every path of up to 18 px"),

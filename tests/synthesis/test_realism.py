@@ -141,9 +141,17 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     assert built.jpeg is not None
     assert (built.jpeg.minimum, built.jpeg.maximum) == (70, 95)
     assert realism_options.given({"realism": ("none",)}) == {}
+    matrix = realism_options.given({"realism": ["preset=rsblur", "response=off", "sensor.matrix=9,8,7,6,5,4,3,2,1"]})
+    own = recipe_file.build(matrix["realism"], realism_recipe.Realism)
+    assert (own.preset, own.response) == ("rsblur", None)
+    assert own.sensor is not None
+    assert own.sensor.matrix == (9, 8, 7, 6, 5, 4, 3, 2, 1)
     curve = tmp_path / "curve.txt"
     np.savetxt(curve, np.arange(256) ** 1.5)
     assert len(realism_options.given({"realism": [f"response={curve}"]})["realism"]["response"]) == 256
+    curve.write_bytes(bytes(range(200, 256)))
+    with pytest.raises(errors.InputError, match="is not a text file"):
+        realism_options.given({"realism": [f"response={curve}"]})
 
 
 @pytest.mark.parametrize(
@@ -151,7 +159,11 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     [
         (["rsblur", "lai"], "two presets"),
         (["rsbluer"], "rsblur"),
-        (["sensor=off", "sensor.read=1"], "contradict"),
+        (["sensor=off", "sensor.read=1"], "sensor=off and --realism sensor.read=1 contradict"),
+        (["rsblur", "sensor.gain=off"], "only whole steps can be off, as sensor=off"),
+        (["sensor.gain=2"], "--realism sensor.shot: missing"),
+        (["rsblur", "sensor.matrix=1,2"], "--realism sensor.matrix: .* at least 9"),
+        (["rsblur", "sensor.matrix=1,x"], "nine numbers"),
         (["jepg=70"], "jpeg"),
         (["jpeg=0"], "between 1 and 100"),
         (["response=/nowhere"], "cannot be read"),

@@ -139,7 +139,7 @@ def test_a_light_before_clipping_stays_a_streak() -> None:
         ({"motion": "2:90"}, "out of a crop of 64 px"),
         ({"focal": -5.0}, "focal"),
         ({"focal": 0}, "focal"),
-        ({"focal": 100.0, "field_of_view": 60.0}, "either field_of_view"),
+        ({"focal": 100.0, "field_of_view": 60.0}, "either a field of view"),
         ({"focal": 100.0, "fit": "resize"}, "no meaning"),
         ({"path": "gyro"}, "needs a recording"),
         ({"depth": "-1"}, "depth"),
@@ -151,8 +151,35 @@ def test_requests_that_cannot_be(values: dict[str, object], message: str) -> Non
         request(**values)
 
 
-def test_a_path_that_leaves_the_frame_is_a_sentence() -> None:
+@pytest.mark.parametrize("turn", [0.5, 1.7, 20.0])
+def test_a_path_that_leaves_the_frame_is_a_sentence(turn: float) -> None:
+    """Even one that turns the camera around, so that the scene would come from behind."""
     path = np.zeros((9, 6), np.float32)
-    path[:, 1] = np.linspace(-0.5, 0.5, 9)
+    path[:, 1] = np.linspace(-turn, turn, 9)
     with pytest.raises(errors.InputError, match="out of a frame of 64x64"):
         blurred(path, request(motion=None))
+
+
+@pytest.mark.parametrize(
+    ("values", "motion"),
+    [
+        ({}, "5:40"),
+        ({"translation": 0, "forward": "0"}, "5:40"),
+        ({"rotation": "0.1"}, None),
+        ({"translation": "0:0.01", "rotation": 0}, None),
+        ({"rotation": "0.1", "motion": "3"}, "3"),
+        ({"preset": "lai", "roll": 2}, None),
+    ],
+)
+def test_angles_and_metres_that_are_given_are_meant(values: dict[str, object], motion: str | None) -> None:
+    """The preset's motion scales the preset's axes, not those that somebody chose; a record gives the same."""
+    asked = recipe_file.build({"size": 64} | values, shake_recipe.Shake)
+    assert (None if asked.motion is None else str(asked.motion)) == motion
+    assert recipe_file.parse(recipe_file.to_toml(asked), shake_recipe.Shake) == asked
+
+
+def test_a_unit_of_rotation_is_so_many_degrees() -> None:
+    asked = recipe_file.build({"size": 64, "rotation": 2, "roll": 0, "translation": 0}, shake_recipe.Shake)
+    path = shake.paths(asked, 3, np.arange(400)).path_NK6
+    change = path[:, -1, :2] - path[:, 0, :2]  # of a process of unit variance, half a correlation to three apart
+    assert 0.5 * np.radians(2) < change.std() < np.sqrt(2) * np.radians(2)
