@@ -97,7 +97,7 @@ def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
             "Record longer, or give a shorter --exposure."
         )
     apart = float(np.median(np.diff(log.seconds)))
-    if shortest is not None and apart > shortest:
+    if shortest is not None and apart > shortest * (1 + 1e-6):  # times in a file are rounded
         raise errors.InputError(
             f"The samples of {path} are {apart:g} s apart, longer than an exposure of {shortest:g} s, so that nothing "
             "of the recorded motion would be in it. Are its times in seconds?"

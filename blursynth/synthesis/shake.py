@@ -108,8 +108,9 @@ def reach_within(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_dep
     """Px, rounded up, that the path moves the scene at most. Raises InputError where that is out of the frame."""
     furthest = pose.reach(path_K6, frame, inverse_depths)
     if not furthest < min(frame.height, frame.width):
+        moved = f"moves the scene by {furthest:.0f} px" if np.isfinite(furthest) else "turns away from the scene"
         raise errors.InputError(
-            f"The camera's path moves the scene by {furthest:.0f} px, out of a frame of {frame.width}x{frame.height}. "
+            f"The camera's path {moved}, out of a frame of {frame.width}x{frame.height}. "
             "Give smaller angles and translations, a shorter exposure, or --motion PX to scale paths."
         )
     return int(np.ceil(furthest))
