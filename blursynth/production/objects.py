@@ -30,8 +30,8 @@ class ObjectsMaker(shake.ShakeMaker):
 
     @classmethod
     def belonging(cls, request: Any, inputs: Mapping[str, str]) -> beside.Beside:
-        frame = None if request.size is None or request.fit == "resize" else request.size**2
-        return masks.Masks(pathlib.Path(inputs["masks"]), request.least, request.greatest, frame)
+        crop = None if request.size is None or request.fit == "resize" else request.size**2
+        return masks.Masks(pathlib.Path(inputs["masks"]), request.least, request.greatest, crop)
 
     def own_arrays(self) -> tuple[list[schema.ArraySpec], list[schema.ArraySpec]]:
         arrays, columns = super().own_arrays()
