@@ -17,7 +17,7 @@ from blursynth.synthesis import motion, objects_recipe, recipe, shake, uniform
 
 _CLEAR = 3  # px around a mask that the background is not continued from: they are the object's as often as not
 RANKED = 256  # objects of a photo among which those that move are drawn; were there more, the rest would never be
-_RADIUS = 3.0  # px that inpainting looks around
+_RADIUS = 2.0  # px that inpainting looks around
 
 Floats32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
