@@ -11,6 +11,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import psf, random
 from blursynth.production import photo_options, photo_pairs, psfs, trajectories
 from blursynth.storage import growth, provenance, reader, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import field, motion, recipe, uniform
 
 Arrays = photo_pairs.Arrays
@@ -60,19 +61,17 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[recipe.Convolve]):
             position = psfs.positions(dataset, path)
         return columns | {"psf": psf.rasterise(position, psfs.from_start(exposure), self.recipe.psf_size)}
 
-    def blur(self, made: Arrays, row: int, crop: photo_pairs.Crop) -> npt.NDArray[np.uint8]:
+    def blur(self, made: Arrays, row: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         if self.recipe.field is not None:
             return super().blur(made, row, crop)
-        where = (crop.top, crop.left, crop.height, crop.width)  # in one pass from codes to codes, twice as fast
-        return uniform.blur(crop.photo_HWC, made["psf"][row], self.recipe.transfer, *where).blurred_HWC
+        return uniform.blur(crop, made["psf"][row], self.recipe.transfer)  # in one pass, twice as fast
 
     def light(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        where = (crop.top, crop.left, crop.height, crop.width)
         if self.recipe.field is None:
-            return uniform.light(crop.photo_HWC, made["psf"][row], table, *where)
-        return field.light(crop.photo_HWC, made["psf_field"][row], table, *where)
+            return uniform.light(crop, made["psf"][row], table)
+        return field.light(crop, made["psf_field"][row], table)
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths and kernels, and the largest photo in 8-bit."""

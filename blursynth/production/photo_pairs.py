@@ -16,26 +16,12 @@ from blursynth.production import pairs, realism_options, selection
 from blursynth.sources import beside
 from blursynth.sources import source as sources_
 from blursynth.storage import provenance, reader, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import realism, recipe
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 AnyRecipe = TypeVar("AnyRecipe", bound=recipe.PhotoPairs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Crop:
-    """A photo and where an item's crop lies in it: px, the crop's upper left corner.
-
-    belonging: what belongs to the photo (see `PhotoPairsMaker.belonging`), at the photo's size.
-    """
-
-    photo_HWC: npt.NDArray[np.uint8]
-    top: int
-    left: int
-    height: int
-    width: int
-    belonging: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +59,15 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         """The values of `own_arrays` for these items; what depends on the crop is left for `blur` to fill in."""
 
     @abc.abstractmethod
-    def light(self, made: Arrays, row: int, crop: Crop, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def light(
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
         """The blurred crop as light, float32 (height, width, 3), for a row of what `prepare` gave.
 
         table: the linear light of each code of the photo, float32 (256,).
         """
 
-    def blur(self, made: Arrays, row: int, crop: Crop) -> npt.NDArray[np.uint8]:
+    def blur(self, made: Arrays, row: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         """The blurred crop without realism, uint8 (height, width, 3), encoded."""
         transfer = self.recipe.transfer
         return response.encode(self.light(made, row, crop, response.decode_table(transfer)), transfer)
@@ -202,13 +190,13 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
         tops, lefts = self.corners(uniform, item[rows], (photo_HWC.shape[0], photo_HWC.shape[1]), belonging)
         for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            crop = Crop(photo_HWC, top, left, height, width, belonging)
+            crop = crops.Crop(photo_HWC, top, left, height, width, belonging)
             made["blurred"][row] = self._exposed(made, row, int(item[row]), crop)
-            made["sharp"][row] = self._as_stored(photo_HWC[top : top + height, left : left + width])
+            made["sharp"][row] = self._as_stored(photo_HWC[crop.inside])
         made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
         made["valid"][rows] = 1
 
-    def _exposed(self, made: Arrays, row: int, item: int, crop: Crop) -> npt.NDArray[np.uint8]:
+    def _exposed(self, made: Arrays, row: int, item: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         """The blurred crop as it is stored."""
         if self._camera is None:
             return self.blur(made, row, crop)

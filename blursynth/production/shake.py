@@ -15,6 +15,7 @@ from blursynth.media import opencv
 from blursynth.production import photo_options, photo_pairs
 from blursynth.sources import beside
 from blursynth.storage import provenance, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
@@ -86,16 +87,14 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         return made
 
     def light(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        photo = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
-        frame = shake.view(self.recipe, photo, crop.top, crop.left, crop.height, crop.width)
         asked = None if np.isnan(made["motion_px"][row]) else float(made["motion_px"][row])
-        path, where = made["camera_path"][row], (asked, frame, crop.top, crop.left, table)
+        path = made["camera_path"][row]
         if self.recipe.depth_maps is None:
-            done = shake.blur(self.recipe, crop.photo_HWC, path, float(made["depth"][row]), *where)
+            done = shake.blur(self.recipe, crop, path, float(made["depth"][row]), asked, table)
         else:
-            found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, *where)
+            found = depth.blur(self.recipe, crop, crop.belonging, path, asked, table)
             done, made["depth_map"][row], made["layers"][row] = found.shaken, found.depth_HW, found.layers
             made["depth"][row] = np.median(found.depth_HW)
         self.put(made, row, done)

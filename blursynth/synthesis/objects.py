@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from blursynth.kernels import bodies, gaussian, pose, random, stack, trajectory, warp
 from blursynth.media import opencv
-from blursynth.synthesis import motion, objects_recipe, recipe, shake, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import motion, objects_recipe, recipe, shake
 
 _CLEAR = 3  # px around a mask that the background is not continued from: they are the object's as often as not
 RANKED = 256  # objects of a photo among which those that move are drawn; were there more, the rest would never be
@@ -116,15 +117,12 @@ def _unit(
 
 def blur(
     request: objects_recipe.Objects,
-    photo_HWC: npt.NDArray[np.uint8],
+    crop: crops.Crop,
     masks: list[Mask],
     path_K6: Floats32,
     owns_BK3: Floats32,
     depth: float,
     motion_px: float | None,
-    frame: pose.View,
-    top: int,
-    left: int,
     table: Floats32,
 ) -> Moved:
     """As `shake.blur`, with objects that move by themselves.
@@ -132,22 +130,19 @@ def blur(
     masks: of each object, bool, of the photo's size, each with a pixel in the crop. owns_BK3: their paths. An object
     whose mask ends lower in the photo is laid over one whose mask ends higher.
     """
-    inverse = 1 / depth
-    path = path_K6
-    if motion_px is not None:
-        path = shake.scaled(path_K6, frame, [inverse], motion_px)
+    inverse, frame = 1 / depth, shake.view(request, crop)
+    path = path_K6 if motion_px is None else shake.scaled(path_K6, frame, [inverse], motion_px)
     reach = shake.reach_within(path, frame, [inverse])
     order = sorted(range(len(masks)), key=lambda k: int(np.flatnonzero(masks[k].any(axis=1))[-1]))
     around = reach + int(np.ceil(np.abs(owns_BK3[..., :2]).max(initial=0.0)))
-    lines = [outlined(mask, top, left, frame, request.grow, around) for mask in masks]
+    lines = [outlined(mask, crop, request.grow, around) for mask in masks]
     found = [part(owns_BK3[k], *lines[k], frame) for k in order]
     row_time = request.readout / max(frame.height - 1, 1)
     taken = bodies.samples(path, found, frame, inverse, 1.0, row_time)
     reach = max([reach, *(int(np.ceil(bodies.reach(path, body, frame, inverse))) for body in found)])
     margin = reach + 2
-    window = (top, left, frame.height, frame.width, margin)
-    alphas = [grown(uniform.with_margin(masks[k][..., None], *window)[..., 0], request.grow) for k in order]
-    layers = stacked(uniform.with_margin(photo_HWC, *window), alphas, table)
+    alphas = [grown(crop.around(masks[k], margin), request.grow) for k in order]
+    layers = stacked(crop.window(margin), alphas, table)
     poses = taken.camera.pose_T6
     maps = [pose.maps(poses, frame.focal, inverse)[1]]
     for body, own in zip(found, taken.own_BT3, strict=True):
@@ -201,17 +196,17 @@ def part(own_K3: Floats32, pivot_2: Floats32, box_4: Floats32, frame: pose.View)
     return bodies.Body(own_K3, pivot, corners - centre)
 
 
-def outlined(mask_HW: Mask, top: int, left: int, frame: pose.View, grow: int, around: int) -> tuple[Floats32, Floats32]:
-    """(pivot, box) of the object with this mask, px from the first pixel of the crop at (top, left).
+def outlined(mask_HW: Mask, crop: crops.Crop, grow: int, around: int) -> tuple[Floats32, Floats32]:
+    """(pivot, box) of the object with this mask, px from the first pixel of the crop.
 
     The pivot is the mask's mean. The box goes around it, grown; what is further than `around` px from the crop does
     not count.
     """
-    rows, columns = np.flatnonzero(mask_HW.any(axis=1)) - top, np.flatnonzero(mask_HW.any(axis=0)) - left
-    y = np.clip([rows[0] - grow, rows[-1] + grow], -around, frame.height - 1 + around)
-    x = np.clip([columns[0] - grow, columns[-1] + grow], -around, frame.width - 1 + around)
     down, across = np.nonzero(mask_HW)
-    pivot = np.array([across.mean() - left, down.mean() - top], np.float32)
+    rows, columns = down - crop.top, across - crop.left
+    y = np.clip([rows.min() - grow, rows.max() + grow], -around, crop.height - 1 + around)
+    x = np.clip([columns.min() - grow, columns.max() + grow], -around, crop.width - 1 + around)
+    pivot = np.array([across.mean() - crop.left, down.mean() - crop.top], np.float32)
     return pivot, np.array([x[0], y[0], x[1], y[1]], np.float32)
 
 

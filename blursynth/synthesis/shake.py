@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.kernels import gaussian, pose, random, trajectory, warp
-from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe
 
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
 _LENGTH = trajectory.LENGTH
@@ -66,39 +67,35 @@ def paths(
     return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
-def view(
-    request: shake_recipe.Shake, photo: tuple[int, int], top: int, left: int, height: int, width: int
-) -> pose.View:
-    """The crop at (top, left) of a photo of (height, width) px, and the camera behind it."""
+def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
+    """The crop as a frame, and the camera behind it, whose principal point is the photo's centre."""
+    height, width = crop.photo_size
     if request.focal is not None:
         focal = request.focal
     else:
         assert request.field_of_view is not None
-        focal = max(photo) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
-    return pose.View(height, width, focal, (photo[1] - 1) / 2 - left, (photo[0] - 1) / 2 - top)
+        focal = max(height, width) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
+    return pose.View(crop.height, crop.width, focal, (width - 1) / 2 - crop.left, (height - 1) / 2 - crop.top)
 
 
 def blur(
     request: shake_recipe.Shake,
-    photo_HWC: npt.NDArray[np.uint8],
+    crop: crops.Crop,
     path_K6: npt.NDArray[np.float32],
     depth: float,
     motion_px: float | None,
-    frame: pose.View,
-    top: int,
-    left: int,
     table: npt.NDArray[np.float32],
 ) -> Shaken:
-    """The crop `frame` at (top, left) of a photo, seen through a path. Beyond the photo's own edge it is reflected.
+    """The crop, seen through a path. Beyond the photo's own edge it is reflected.
 
     table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
     travels so far. Raises InputError for a path that moves the scene out of the frame.
     """
+    frame = view(request, crop)
     path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], motion_px)
     margin = reach_within(path, frame, [1 / depth]) + 2
     taken = samples(path, frame, [1 / depth], request.readout)
-    window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
-    planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
+    planes = np.ascontiguousarray(table[crop.window(margin)].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
     light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
     return Shaken(light, path, frame, taken.motion, len(taken.pose_T6))

@@ -10,7 +10,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import response, sensor
 from blursynth.media import photos
 from blursynth.production import convolve, realism_options, replay, run, verify
-from blursynth.synthesis import realism, realism_recipe, uniform
+from blursynth.synthesis import crop, realism, realism_recipe, uniform
 
 ITEMS = np.arange(3000, dtype=np.int64)
 SMOOTH = np.linspace(0.02, 0.97, 40 * 50 * 3).reshape(40, 50, 3).astype(np.float32)
@@ -46,9 +46,10 @@ def test_saturation_adds_the_blurred_mask_of_white() -> None:
     photo[5, 5, 1] = 255
     psf = draws.uniform(0, 1, (9, 9)).astype(np.float32)
     psf /= psf.sum()
-    raised = uniform.light(photo, psf, realism.decode_table("srgb", 1.5), 4, 4, 50, 50)
-    plain = uniform.light(photo, psf, realism.decode_table("srgb", 0), 4, 4, 50, 50)
-    mask = uniform.light(photo, psf, (np.arange(256) == 255).astype(np.float32), 4, 4, 50, 50)
+    cut = crop.Crop(photo, 4, 4, 50, 50)
+    raised = uniform.light(cut, psf, realism.decode_table("srgb", 1.5))
+    plain = uniform.light(cut, psf, realism.decode_table("srgb", 0))
+    mask = uniform.light(cut, psf, (np.arange(256) == 255).astype(np.float32))
     assert raised == pytest.approx(plain + 1.5 * mask, abs=1e-5)
 
 
