@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from blursynth.cli import options
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -68,6 +70,4 @@ def motion(command: Command) -> Command:
         click.option("--knots", type=int, default=256, show_default=True, help="Poses that a path is kept as."),
         click.option("--no-path", is_flag=True, help="Do not store each pair's camera path."),
     ]
-    for option in reversed(shared):
-        command = option(command)
-    return command
+    return options.taking(command, shared)

@@ -11,10 +11,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import bodies, gaussian, pose, random, stack, trajectory, warp
+from blursynth.kernels import bodies, pose, random, stack, warp
 from blursynth.media import opencv
 from blursynth.synthesis import crop as crops
-from blursynth.synthesis import motion, objects_recipe, recipe, shake
+from blursynth.synthesis import objects_recipe, shake
 
 _CLEAR = 3  # px around a mask that the background is not continued from: they are the object's as often as not
 RANKED = 256  # objects of a photo among which those that move are drawn; were there more, the rest would never be
@@ -76,7 +76,12 @@ def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int6
     each = (items[:, None] * objects_recipe.MOST + np.arange(many)).reshape(-1)
     drawn = random.uniforms(seed, random.Stream.OBJECT_PARAMETERS, each, 4)
     lengths, spins = request.object_motion.at(drawn[:, 0]), np.radians(request.spin.at(drawn[:, 1]))
-    shift, turn = (_unit(request, seed, each, drawn, stream) for stream in _STREAMS)
+    correlation = request.object_correlation.at(drawn[:, 2]) / (1 + request.readout)
+    shift, turn = (
+        shake.unit_path(request.object_path, seed, each, stream, request.knots, correlation, drawn[:, 3])
+        for stream in (random.Stream.OBJECT_SHIFT, random.Stream.OBJECT_TURN)
+    )
+    shift = shift.astype(np.float64)
     steps = np.diff(shift, axis=1)
     arcs = np.sqrt((steps * steps).sum(axis=2)).sum(axis=1)
     own = np.empty((len(each), request.knots, 3))
@@ -84,35 +89,6 @@ def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int6
     own[..., 2] = turn[..., 0] * spins[:, None]
     own -= own[:, [shake.target(request)]]
     return own.reshape(len(items), many, request.knots, 3).astype(np.float32)
-
-
-_STREAMS = (random.Stream.OBJECT_SHIFT, random.Stream.OBJECT_TURN)
-
-
-def _unit(
-    request: objects_recipe.Objects,
-    seed: int,
-    each: npt.NDArray[np.int64],
-    drawn: npt.NDArray[np.float64],
-    stream: random.Stream,
-) -> npt.NDArray[np.float64]:
-    """Paths of any size, (N, knots, 2)."""
-    if request.object_path == "gaussian":
-        correlation = request.object_correlation.at(drawn[:, 2]) / (1 + request.readout)
-        found = gaussian.paths(seed, each, stream, steps=request.knots, correlation=correlation)
-        return found.astype(np.float64)
-    parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, each)
-    parameters[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * drawn[:, 3]
-    followed = trajectory.simulate(
-        seed,
-        each,
-        parameters,
-        steps=request.knots,
-        length=trajectory.LENGTH,
-        dynamics="boracchi-foi",
-        stream=stream,
-    )
-    return followed.position.astype(np.float64) / trajectory.LENGTH
 
 
 def blur(

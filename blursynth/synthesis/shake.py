@@ -1,7 +1,6 @@
 """Sharp photo + path of the camera -> blurred photo: every moment of the exposure, warped and added up as light."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -16,6 +15,8 @@ from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
 _LENGTH = trajectory.LENGTH
 Depths: TypeAlias = Sequence[float]  # 1 / m
+# Pitch and yaw, roll and forward, sideways.
+_STREAMS = (random.Stream.CAMERA_TURN, random.Stream.CAMERA_ROLL, random.Stream.CAMERA_SHIFT)
 _ROUNDS = 6  # of scaling a path to a length: displacements are nearly linear in the pose
 
 
@@ -57,7 +58,11 @@ def paths(
             ]
         )
     else:
-        turn, twist, move = _unit_paths(request, seed, items, drawn)
+        correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
+        turn, twist, move = (
+            unit_path(request.path, seed, items, stream, request.knots, correlation, drawn[:, 8 + k])
+            for k, stream in enumerate(_STREAMS)
+        )
         path = np.zeros((len(items), request.knots, len(pose.POSE)))
         path[..., 0:2] = turn * rotation[:, None, None]
         path[..., 2] = twist[..., 0] * roll[:, None]
@@ -168,22 +173,25 @@ def target(request: shake_recipe.Shake) -> int:
     return round(place * (request.knots - 1))
 
 
-def _unit_paths(
-    request: shake_recipe.Shake, seed: int, items: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
-) -> list[npt.NDArray[np.float32]]:
-    """Pitch and yaw, roll and forward, sideways: three pairs of axes, float32 (N, knots, 2) each."""
-    streams = (random.Stream.CAMERA_TURN, random.Stream.CAMERA_ROLL, random.Stream.CAMERA_SHIFT)
-    if request.path == "gaussian":
-        correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
-        follow = functools.partial(gaussian.paths, seed, items, steps=request.knots, correlation=correlation)
-        return [follow(stream=stream) for stream in streams]
+def unit_path(
+    kind: str,
+    seed: int,
+    items: npt.NDArray[np.int64],
+    stream: random.Stream,
+    knots: int,
+    correlation: npt.NDArray[np.float64],
+    turn: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
+    """How two axes move, float32 (N, knots, 2), in units that the recipe gives a size.
+
+    kind: "gaussian" (of unit variance; correlation: (N,), in durations of the path) or "boracchi-foi" (of unit length;
+    turn: (N,), its first direction as a draw in [0, 1)).
+    """
+    if kind == "gaussian":
+        return gaussian.paths(seed, items, stream, steps=knots, correlation=correlation)
     parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, items)
-    found = []
-    for k, stream in enumerate(streams):
-        own = parameters.copy()
-        own[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * drawn[:, 8 + k]
-        followed = trajectory.simulate(
-            seed, items, own, steps=request.knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream
-        )
-        found.append(followed.position / np.float32(_LENGTH))
-    return found
+    parameters[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * turn
+    followed = trajectory.simulate(
+        seed, items, parameters, steps=knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream
+    )
+    return followed.position / np.float32(_LENGTH)
