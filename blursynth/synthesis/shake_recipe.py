@@ -128,7 +128,8 @@ class Shake(recipe.PhotoPairs):
             )
         if self.motion is not None and self.size is not None and self.motion.maximum > self.size:
             raise ValueError(
-                f"motion of {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px"
+                f"motion of up to {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px; ask "
+                "for less motion or larger crops"
             )
         return self
 

@@ -81,6 +81,19 @@ def test_strict_stops_at_the_first(run: Run, photos: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.parametrize("more", [(), ("--field", "2x2", "--variation", 0)])
+def test_a_kernel_larger_than_the_photo_is_a_sentence(run: Run, more: tuple[object, ...]) -> None:
+    """Nothing of such a photo would be seen but its reflections."""
+    Image.new("RGB", (60, 90)).save("small.png")
+    assert_sentence(run("convolve", "small.png", *more), "small.png: 60x90 px is smaller than the PSF of 63x63; draw")
+    assert_sentence(run("convolve", "small.png", "--size", 99), "60x90 px is smaller than the crop of 99x99")
+    assert_sentence(
+        run("convolve", "small.png", "--size", 56, "--fit", "resize", *more), "56x56 px is smaller than the"
+    )
+    assert not list(pathlib.Path().glob("*.zarr"))
+    assert run("convolve", "small.png", "--size", 40, "--length", 57, *more).code == 0
+
+
 def test_whole_photos_need_one_size(run: Run, photos: pathlib.Path) -> None:
     assert_sentence(run("convolve", photos), "The photos have", "100x80", "give --size")
     one = run("convolve", photos / "00.png", "--length", 10, "--out", "one.zarr")
