@@ -4,7 +4,7 @@ import difflib
 import importlib.resources
 import pathlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -19,7 +19,12 @@ class Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
+class Value(Model):
+    """A model that is written as one value: a number or a text instead of a table."""
+
+
 AnyModel = TypeVar("AnyModel", bound=Model)
+Location = tuple[int | str, ...]
 
 
 def load(name: str | pathlib.Path, model: type[AnyModel], folder: str) -> AnyModel:
@@ -70,10 +75,47 @@ def parse(text: str, model: type[AnyModel], source: str = "recipe") -> AnyModel:
 
 def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:
     """A mapping to a model; RecipeError lists every problem, each with its table path."""
+    return _validated(values, model, source, lambda location: ".".join(map(str, location)) or "(top level)")
+
+
+def from_options(values: Mapping[str, Any], model: type[AnyModel], spelt: Mapping[str, str] | None = None) -> AnyModel:
+    """As `build`, for what the options of a command gave: RecipeError names these as they are typed.
+
+    A value belongs to the option of its name, those of tables that are given in words (`_WORDS`) to the table's;
+    spelt: others, by their table path.
+    """
+    return _validated(values, model, "The command", lambda location: _option(location, model, spelt or {}))
+
+
+_LONGEST = 80  # characters of a wrong value that are shown
+_WORDS = ("realism", "splits")
+
+
+def _option(location: Location, model: type[Model], spelt: Mapping[str, str]) -> str:
+    """--psf-size for psf_size, --anxiety for motion.anxiety, --realism sensor.gain for realism.sensor.gain."""
+    path = [str(part) for part in location[: _depth(location, model)]]
+    if ".".join(path) in spelt:
+        return spelt[".".join(path)]
+    if path and path[0] in _WORDS:
+        return " ".join([f"--{path[0]}", *([".".join(path[1:])] if path[1:] else [])])
+    return f"--{path[-1].replace('_', '-')}" if path else ""
+
+
+def _depth(location: Location, model: type[Model]) -> int:
+    """How many parts of a location name tables and keys, and not what a value is made of."""
+    for depth in range(1, len(location)):
+        if not _fields_at(location[:depth], model):
+            return depth
+    return len(location)
+
+
+def _validated(
+    values: Mapping[str, Any], model: type[AnyModel], source: str, name: Callable[[Location], str]
+) -> AnyModel:
     try:
         return model.model_validate(_frozen(values), strict=True)
     except pydantic.ValidationError as error:
-        problems = "\n".join(f"  {line}" for line in _problems(error, model))
+        problems = "\n".join(f"  {line}" for line in dict.fromkeys(_problems(error, model, name)))
         raise errors.RecipeError(f"{source} cannot be used:\n{problems}") from None
 
 
@@ -89,21 +131,27 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
 
 
-def _problems(error: pydantic.ValidationError, model: type[Model]) -> Iterator[str]:
+def _problems(error: pydantic.ValidationError, model: type[Model], name: Callable[[Location], str]) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        where = name(problem["loc"])
+        where += ": " if where else ""
         if problem["type"] == "extra_forbidden":
-            yield f"{where}: unknown key{_nearest(problem['loc'], model)}"
+            yield f"{where}unknown key{_nearest(problem['loc'], model)}"
         elif problem["type"] == "missing":
-            yield f"{where}: missing; a value is required"
+            yield f"{where}missing; a value is required"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # A check of a whole table speaks for itself; its content would bury the sentence.
-            found = "" if isinstance(problem["input"], Mapping) else f" (found {problem['input']!r})"
-            yield f"{where}: {message}{found}"
+            found = "" if isinstance(problem["input"], Mapping) else f" (found {_shown(problem['input'])})"
+            yield f"{where}{message}{found}"
 
 
-def _nearest(location: tuple[int | str, ...], model: type[Model]) -> str:
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _nearest(location: Location, model: type[Model]) -> str:
     """`; did you mean 'batch'?` for a key close to a known one, else the known ones."""
     known = _fields_at(location[:-1], model)
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
@@ -112,15 +160,15 @@ def _nearest(location: tuple[int | str, ...], model: type[Model]) -> str:
     return f"; known keys here: {', '.join(sorted(known))}" if known else ""
 
 
-def _fields_at(location: tuple[int | str, ...], model: type[Model]) -> list[str]:
-    """Field names of the (possibly nested) model at a table path; empty where the path leaves plain models."""
+def _fields_at(location: Location, model: type[Model]) -> list[str]:
+    """Field names of the (possibly nested) model at a table path; empty where the path leaves tables."""
     current: type[pydantic.BaseModel] = model
     for part in location:
         if isinstance(part, int):
             continue
         field = current.model_fields.get(part)
         nested = _model_in(field.annotation) if field is not None else None
-        if nested is None:
+        if nested is None or issubclass(nested, Value):
             return []
         current = nested
     return list(current.model_fields)

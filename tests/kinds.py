@@ -107,11 +107,12 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         masks = {"masks": masks_of_photos(folder / "masks"), "objects": 2, "shard_length": 4}
         return objects.maker(str(photos(folder / "photos")), asked | masks)
     changes: dict[str, Any] = {"trajectories": paths(folder)} if "paths" in kind else {}
+    asked = PAIRS if "paths" not in kind else {name: PAIRS[name] for name in PAIRS if name not in SMALL}
     changes |= {"field": "2x3", "variation": "0:0.5"} if "field" in kind else {}
     if "realism" in kind:
         changes["realism"] = ["rsblur", "saturation=off", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
-    return convolve.maker(str(photos(folder / "photos")), PAIRS | changes)
+    return convolve.maker(str(photos(folder / "photos")), asked | changes)
 
 
 def pair_files(folder: pathlib.Path, names: Sequence[str] = ("input", "target"), count: int = 5) -> pathlib.Path:

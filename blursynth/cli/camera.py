@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from blursynth.cli import options
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -24,11 +26,20 @@ def motion(command: Command) -> Command:
             help="How each axis moves. [default: the preset's]",
         ),
         click.option("--correlation", metavar="VALUE", help="Of a gaussian path, in exposures: how slowly it changes."),
-        click.option("--rotation", metavar="DEGREES", help="Pitch and yaw: what the unit of a path stands for."),
+        click.option(
+            "--rotation",
+            metavar="DEGREES",
+            help="Pitch and yaw: what the unit of a path stands for, unless --motion scales it.",
+        ),
         click.option("--roll", metavar="DEGREES", help="The same about the optical axis."),
         click.option("--translation", metavar="METRES", help="The same sideways."),
         click.option("--forward", metavar="METRES", help="The same along the optical axis."),
-        click.option("--motion", metavar="PX", help="Scale each path until the crop's fastest point travels this far."),
+        click.option(
+            "--motion",
+            metavar="PX",
+            help="Scale each path until the crop's fastest point travels this far. [default: the preset's; paths are "
+            "left as they are where one of the four above is given, other than as 0]",
+        ),
         click.option("--field-of-view", type=float, metavar="DEGREES", help="Along the photo's longer side."),
         click.option("--focal", type=float, metavar="PX", help="Focal length in px of the photo, instead."),
         click.option(
@@ -59,6 +70,4 @@ def motion(command: Command) -> Command:
         click.option("--knots", type=int, default=256, show_default=True, help="Poses that a path is kept as."),
         click.option("--no-path", is_flag=True, help="Do not store each pair's camera path."),
     ]
-    for option in reversed(shared):
-        command = option(command)
-    return command
+    return options.taking(command, shared)

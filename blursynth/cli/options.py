@@ -18,6 +18,13 @@ LEFT_OUT_SHOWN = 20
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def taking(command: Command, shared: Sequence[Callable[[Command], Command]]) -> Command:
+    """The command with these options, in this order."""
+    for option in reversed(shared):
+        command = option(command)
+    return command
+
+
 def making(command: Command) -> Command:
     """What every command that makes a dataset takes: where to, from which seed, and what `working` says."""
     shared = [
@@ -33,10 +40,7 @@ def making(command: Command) -> Command:
             "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
         ),
     ]
-    command = working(command)
-    for option in reversed(shared):
-        command = option(command)
-    return command
+    return taking(working(command), shared)
 
 
 WORKING = ("workers", "scheduler", "memory", "append", "overwrite", "dry_run", "yes", "quiet")
@@ -58,9 +62,7 @@ def working(command: Command) -> Command:
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--quiet", "-q", is_flag=True, help="No progress bar."),
     ]
-    for option in reversed(shared):
-        command = option(command)
-    return command
+    return taking(command, shared)
 
 
 realism = click.option(
@@ -102,9 +104,7 @@ def photo_pairs(command: Command) -> Command:
         ),
         realism,
     ]
-    for option in reversed(shared):
-        command = option(command)
-    return command
+    return taking(command, shared)
 
 
 def motion(command: Command) -> Command:

@@ -117,6 +117,12 @@ def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, A
         )
     entry = Entry(name, command, tuple(sources), table, tuple(tables))
     check(click.Context(main.blursynth), entry)
+    for option in _command(click.Context(main.blursynth), command).params:
+        if isinstance(option, click.Option) and option.required and option.name not in table:
+            raise errors.RecipeError(
+                f"{recipe}: [{name}] has no {option.name}, which {command} needs. Give it with "
+                f"--set {name}.{option.name}=VALUE."
+            )
     return entry
 
 

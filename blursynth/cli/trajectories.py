@@ -28,6 +28,6 @@ def command(n: int, **given: Any) -> None:
     from blursynth.synthesis import recipe
 
     motion = options.given(given, options.MOTION_OPTIONS)
-    resolved = recipe_file.build({"n": n, "motion": motion}, recipe.Trajectories, "The command")
+    resolved = recipe_file.from_options({"n": n, "motion": motion}, recipe.Trajectories)
     maker = trajectories.TrajectoryMaker(resolved, given["seed"], options.command_line(), given["shard_length"])
     options.make(maker, given, default="trajectories.zarr", unit="paths")

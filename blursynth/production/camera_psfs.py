@@ -93,7 +93,7 @@ def maker(
         "columns": int(columns),
         "size": size or points_.size_for(dataset),
     }
-    request = recipe_file.build(values, recipe.CameraPsfs, "The command")
+    request = recipe_file.from_options(values, recipe.CameraPsfs, {"rows": "--grid", "columns": "--grid"})
     return CameraPsfMaker(request, place.normalise(pairs), command, shard_length)
 
 

@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf, random
-from blursynth.production import photo_pairs, psfs, trajectories
+from blursynth.production import photo_options, photo_pairs, psfs, trajectories
 from blursynth.storage import growth, provenance, reader, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import field, motion, recipe, uniform
 
 Arrays = photo_pairs.Arrays
+
+_SPELT = {"field.rows": "--field", "field.columns": "--field"}
+_SMALLEST = 3  # px: a PSF until it is known how large it has to be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +61,17 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[recipe.Convolve]):
             position = psfs.positions(dataset, path)
         return columns | {"psf": psf.rasterise(position, psfs.from_start(exposure), self.recipe.psf_size)}
 
-    def blur(self, made: Arrays, row: int, crop: photo_pairs.Crop) -> npt.NDArray[np.uint8]:
+    def blur(self, made: Arrays, row: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         if self.recipe.field is not None:
             return super().blur(made, row, crop)
-        where = (crop.top, crop.left, crop.height, crop.width)  # in one pass from codes to codes, twice as fast
-        return uniform.blur(crop.photo_HWC, made["psf"][row], self.recipe.transfer, *where).blurred_HWC
+        return uniform.blur(crop, made["psf"][row], self.recipe.transfer)  # in one pass, twice as fast
 
     def light(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        where = (crop.top, crop.left, crop.height, crop.width)
         if self.recipe.field is None:
-            return uniform.light(crop.photo_HWC, made["psf"][row], table, *where)
-        return field.light(crop.photo_HWC, made["psf_field"][row], table, *where)
+            return uniform.light(crop, made["psf"][row], table)
+        return field.light(crop, made["psf_field"][row], table)
 
     def peak_bytes(self, items: int) -> int:
         """The items twice (made, and while encoded), their paths and kernels, and the largest photo in 8-bit."""
@@ -91,39 +93,42 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     """
     request = _request(options)
     inputs = {"trajectories": options["trajectories"]} if options.get("trajectories") else {}
-    return photo_pairs.build(ConvolveMaker, photos, request, {**options, "command": command}, inputs)
+    return photo_options.build(ConvolveMaker, photos, request, {**options, "command": command}, inputs)
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ConvolveMaker:
     """The maker of a dataset with this record."""
-    return photo_pairs.rebuilt(ConvolveMaker, record, shard_length, inputs)
+    return photo_options.rebuilt(ConvolveMaker, record, shard_length, inputs)
 
 
 def _request(options: Mapping[str, Any]) -> recipe.Convolve:
     """The resolved recipe: the PSF's size follows from the longest path unless it is given."""
-    values = photo_pairs.common(options) | photo_pairs.given(options, ("exposure", "psf_size"))
+    values = photo_options.common(options) | photo_options.given(options, ("exposure", "psf_size"))
     values["store_psf"] = not options.get("no_psf", False)
     values["field"] = _field(options)
     if options.get("trajectories"):
+        drawn = [name for name in recipe.Motion.model_fields if name != "preset"]  # which always has a value
+        photo_options.refuse(options, drawn, "about paths that are there already (--trajectories)")
         dataset = psfs.open_trajectories(options["trajectories"])
         values["trajectories"] = dataset.fingerprint
         longest = float(dataset.columns["length"].max())
     else:
-        values["motion"] = photo_pairs.given(options, tuple(recipe.Motion.model_fields))
-        motion_recipe = recipe_file.build(values["motion"], recipe.Motion, "The command")
-        longest = motion_recipe.length.maximum
-    exposure = recipe_file.build({"draw": values.get("exposure", 1)}, _Exposure, "The command").draw.maximum
-    if values["field"] is not None:
-        longest *= 1 + recipe_file.build(values["field"], recipe.Field, "The command").variation.maximum
-    needed = psf.size_for(longest * exposure)
-    values.setdefault("psf_size", needed)
-    request = recipe_file.build(values, recipe.Convolve, "The command")
-    if request.psf_size < needed:
+        values["motion"] = photo_options.given(options, tuple(recipe.Motion.model_fields))
+        longest = None
+    asked = recipe_file.from_options({"psf_size": _SMALLEST} | values, recipe.Convolve, _SPELT)
+    if longest is None:
+        assert asked.motion is not None
+        longest = asked.motion.length.maximum
+    longest *= asked.exposure.maximum * (1 if asked.field is None else 1 + asked.field.variation.maximum)
+    needed = psf.size_for(longest)
+    if "psf_size" not in values:
+        return recipe_file.from_options(values | {"psf_size": needed}, recipe.Convolve, _SPELT)
+    if asked.psf_size < needed:
         raise errors.RecipeError(
-            f"A PSF of {request.psf_size} px cannot hold every path of up to {longest * exposure:g} px; that needs "
-            f"{needed} px. Leave --psf-size out, or draw shorter paths with --length."
+            f"A PSF of {asked.psf_size} px cannot hold every path of up to {longest:g} px; that needs {needed} px. "
+            "Leave --psf-size out, or draw shorter paths with --length."
         )
-    return request
+    return asked
 
 
 def _field(options: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -135,7 +140,7 @@ def _field(options: Mapping[str, Any]) -> dict[str, Any] | None:
     rows, _, columns = str(options["field"]).partition("x")
     if not (rows.isdecimal() and columns.isdecimal()):
         raise errors.RecipeError(f"--field {options['field']} is not understood; give rows and columns such as 4x4.")
-    return {"rows": int(rows), "columns": int(columns)} | photo_pairs.given(options, ("variation",))
+    return {"rows": int(rows), "columns": int(columns)} | photo_options.given(options, ("variation",))
 
 
 def _variation_column(request: recipe.Field) -> schema.ArraySpec:
@@ -145,7 +150,3 @@ def _variation_column(request: recipe.Field) -> schema.ArraySpec:
         long_name="how far the path of a corner differs from the centre's, in lengths of a path",
         valid_range=(request.variation.minimum, request.variation.maximum),
     )
-
-
-class _Exposure(recipe_file.Model):
-    draw: recipe.Exposure

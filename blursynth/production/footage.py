@@ -72,7 +72,7 @@ def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
         values |= _gamma(float(options["gamma"]))
     if options.get("response") is not None:
         values |= {"transfer": "table", "response": response_file.read(options["response"])}
-    return recipe_file.build(values, frames_recipe.AverageFrames, "The command")
+    return recipe_file.from_options(values, frames_recipe.AverageFrames)
 
 
 def _gamma(power: float) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     _require_told(path, listing, transfer)
     names = ("blurred", "sharp", "split", "size", "per_pair", "partial")
     given = {name: options[name] for name in names if options.get(name) is not None}
-    request = recipe_file.build(given | {"layout": layout_name, "transfer": transfer}, imported.Import, "The command")
+    request = recipe_file.from_options(given | {"layout": layout_name, "transfer": transfer}, imported.Import)
     measured = _measured(found, listing.pairs, options.get("workers"))
     usable, left_out = _usable(listing, measured, request.size)
     if options.get("strict") and left_out:

@@ -55,8 +55,9 @@ class Job:
 def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: bool = False) -> Job:
     """What there is to do for the dataset that `maker` describes at `path`.
 
-    Raises DatasetError where another dataset is there, or something else, or, with `append`, what cannot grow into
-    the one asked for.
+    Another dataset that was begun there, of which nothing was made, is replaced: nothing is lost, and options that
+    failed at the first item are in nobody's way when they are mended. Raises DatasetError where another dataset is
+    there, or something else, or, with `append`, what cannot grow into the one asked for.
     """
     if append and overwrite:
         raise errors.DatasetError("--append keeps what is there and --overwrite removes it; give one of them.")
@@ -64,6 +65,7 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
     if stored is None or overwrite:
         return Job(maker, path, State.NEW if stored is None else State.REPLACE)
     reader.require_known_version(path, stored)
+    asked = maker
     if maker.shard_length is None:
         maker = makers.with_shard_length(maker, stored["shard_length"])
     growing = growth.pending(path)
@@ -76,6 +78,9 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
         _require_begun(path, growing, wanted)
         return Job(maker, path, State.GROW, growth.kept_items(growing), stored)
     differing = provenance.differing(stored, wanted)
+    begun = not stored["complete"] and growth.GROWN_FROM not in stored
+    if differing and begun and not append and writer.is_empty(path):
+        return Job(asked, path, State.REPLACE)
     may_grow = _may_grow(maker, differing, stored, wanted)
     if not append or not may_grow:
         hint = "--append to add to it, " if may_grow else ""

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from blursynth.kernels import bodies
 from blursynth.media import opencv
-from blursynth.production import photo_pairs, shake
+from blursynth.production import photo_options, photo_pairs, shake
 from blursynth.sources import beside, masks
 from blursynth.storage import provenance, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import objects, objects_recipe
-from blursynth.synthesis import shake as shaking
 
 Arrays = photo_pairs.Arrays
 
@@ -30,8 +30,8 @@ class ObjectsMaker(shake.ShakeMaker):
 
     @classmethod
     def belonging(cls, request: Any, inputs: Mapping[str, str]) -> beside.Beside:
-        frame = None if request.size is None or request.fit == "resize" else request.size**2
-        return masks.Masks(pathlib.Path(inputs["masks"]), request.least, request.greatest, frame)
+        crop = None if request.size is None or request.fit == "resize" else request.size**2
+        return masks.Masks(pathlib.Path(inputs["masks"]), request.least, request.greatest, crop)
 
     def own_arrays(self) -> tuple[list[schema.ArraySpec], list[schema.ArraySpec]]:
         arrays, columns = super().own_arrays()
@@ -97,23 +97,18 @@ class ObjectsMaker(shake.ShakeMaker):
         return found[:, 0], found[:, 1]
 
     def light(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        size = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
-        frame = shaking.view(self.recipe, size, crop.top, crop.left, crop.height, crop.width)
         chosen = self._chosen(made, row, crop)
         asked = None if np.isnan(made["motion_px"][row]) else float(made["motion_px"][row])
         done = objects.blur(
             self.recipe,
-            crop.photo_HWC,
+            crop,
             [mask for _, mask in chosen],
             made["camera_path"][row],
             made["object_path"][row, : len(chosen)],
             float(made["depth"][row]),
             asked,
-            frame,
-            crop.top,
-            crop.left,
             table,
         )
         self.put(made, row, done.shaken)
@@ -128,16 +123,13 @@ class ObjectsMaker(shake.ShakeMaker):
         made["object_pivot"][row, :count], made["object_box"][row, :count] = done.pivots_B2, done.boxes_B4
         return done.shaken.light_HWC
 
-    def _chosen(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop
-    ) -> list[tuple[masks.Instance, npt.NDArray[np.bool_]]]:
+    def _chosen(self, made: Arrays, row: int, crop: crops.Crop) -> list[tuple[masks.Instance, npt.NDArray[np.bool_]]]:
         """The object that the crop was laid around, and others of which enough is in it, as many as were drawn."""
         outlines: masks.Outlines = crop.belonging
-        inside = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
         chosen: list[tuple[masks.Instance, npt.NDArray[np.bool_]]] = []
         for which in objects.ranked(made["object_order"][row], len(outlines.instances)):
-            mask = outlines.mask(which, *crop.photo_HWC.shape[:2])
-            seen = np.count_nonzero(mask[inside])
+            mask = outlines.mask(which, *crop.photo_size)
+            seen = np.count_nonzero(mask[crop.inside])
             if seen and (not chosen or seen >= self.recipe.least * crop.height * crop.width):
                 chosen.append((outlines.instances[which], mask))
             if len(chosen) == made["objects"][row]:
@@ -167,11 +159,13 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Objects
     """
     opencv.load("Masks are grown and backgrounds continued with it")
     request, inputs = shake.requested(options, objects_recipe.Objects)
+    if request.object_path == "boracchi-foi":
+        photo_options.refuse(options, ("object_correlation",), "about random trajectories, only about gaussian paths")
     inputs["masks"] = options["masks"]
     masks.Masks(pathlib.Path(options["masks"])).check()
-    return photo_pairs.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
+    return photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ObjectsMaker:
     """The maker of a dataset with this record."""
-    return photo_pairs.rebuilt(ObjectsMaker, record, shard_length, inputs)
+    return photo_options.rebuilt(ObjectsMaker, record, shard_length, inputs)

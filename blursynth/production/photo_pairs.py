@@ -12,30 +12,16 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file
 from blursynth.kernels import random, response
 from blursynth.media import photos
-from blursynth.production import pairs, realism_options, selection, stored_photos
-from blursynth.sources import beside, scenes
+from blursynth.production import pairs, realism_options, selection
+from blursynth.sources import beside
 from blursynth.sources import source as sources_
-from blursynth.storage import place, provenance, reader, schema
+from blursynth.storage import provenance, reader, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import realism, recipe
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 AnyRecipe = TypeVar("AnyRecipe", bound=recipe.PhotoPairs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Crop:
-    """A photo and where an item's crop lies in it: px, the crop's upper left corner.
-
-    belonging: what belongs to the photo (see `PhotoPairsMaker.belonging`), at the photo's size.
-    """
-
-    photo_HWC: npt.NDArray[np.uint8]
-    top: int
-    left: int
-    height: int
-    width: int
-    belonging: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +59,15 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         """The values of `own_arrays` for these items; what depends on the crop is left for `blur` to fill in."""
 
     @abc.abstractmethod
-    def light(self, made: Arrays, row: int, crop: Crop, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def light(
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
         """The blurred crop as light, float32 (height, width, 3), for a row of what `prepare` gave.
 
         table: the linear light of each code of the photo, float32 (256,).
         """
 
-    def blur(self, made: Arrays, row: int, crop: Crop) -> npt.NDArray[np.uint8]:
+    def blur(self, made: Arrays, row: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         """The blurred crop without realism, uint8 (height, width, 3), encoded."""
         transfer = self.recipe.transfer
         return response.encode(self.light(made, row, crop, response.decode_table(transfer)), transfer)
@@ -202,13 +190,13 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         uniform = random.uniforms(self.seed, random.Stream.CROP, item[rows], 2)
         tops, lefts = self.corners(uniform, item[rows], (photo_HWC.shape[0], photo_HWC.shape[1]), belonging)
         for row, top, left in zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True):
-            crop = Crop(photo_HWC, top, left, height, width, belonging)
+            crop = crops.Crop(photo_HWC, top, left, height, width, belonging)
             made["blurred"][row] = self._exposed(made, row, int(item[row]), crop)
-            made["sharp"][row] = self._as_stored(photo_HWC[top : top + height, left : left + width])
+            made["sharp"][row] = self._as_stored(photo_HWC[crop.inside])
         made["crop_y"][rows], made["crop_x"][rows] = tops, lefts
         made["valid"][rows] = 1
 
-    def _exposed(self, made: Arrays, row: int, item: int, crop: Crop) -> npt.NDArray[np.uint8]:
+    def _exposed(self, made: Arrays, row: int, item: int, crop: crops.Crop) -> npt.NDArray[np.uint8]:
         """The blurred crop as it is stored."""
         if self._camera is None:
             return self.blur(made, row, crop)
@@ -274,75 +262,3 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             else:
                 found.append(provenance.Skipped(name, "could not be read when the dataset was made, but can be now"))
         return found
-
-
-Maker = TypeVar("Maker", bound=PhotoPairsMaker[Any])
-
-
-def build(
-    kind: type[Maker], photos: str, request: recipe.PhotoPairs, options: Mapping[str, Any], inputs: Mapping[str, str]
-) -> Maker:
-    """Scan the photos and leave out those that cannot be used; `options` are those of the command.
-
-    Raises InputError where no photo can be used, where full frames differ in size, and, with options["strict"], at the
-    first photo that cannot be used.
-    """
-    found = stored_photos.parse(photos, seed=options["seed"], workers=options.get("workers"))
-    belonging = kind.belonging(request, inputs)
-    everything = found.sources
-    if belonging is not None:
-        found = beside.attached(found, belonging, options.get("workers"))
-    used, left_out = selection.usable(found, request, strict=bool(options.get("strict")))
-    left_out += [] if belonging is None else belonging.unclaimed(everything)
-    return kind(
-        recipe=request,
-        seed=options["seed"],
-        photos=found,
-        used=tuple(used),
-        generations=(len(used),),
-        left_out=tuple(left_out),
-        origin=str(photos) if isinstance(found, scenes.Scenes) else place.normalise(photos),
-        inputs={name: place.normalise(path) for name, path in inputs.items()},
-        command=options.get("command", ""),
-        shard_length=options.get("shard_length"),
-    )
-
-
-def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> Maker:
-    """The maker of a dataset with this record, whose list of sources is taken as it stands, if there is one.
-
-    Raises InputError where there are no photos at inputs["photos"] any more.
-    """
-    request = recipe_file.parse(record.recipe_toml, kind.Recipe, "The recorded recipe")
-    if record.sources:
-        listed = [sources_.Source(**source) for source in record.sources]
-        found = stored_photos.recorded(inputs["photos"], listed, seed=record.seed)
-        used = list(range(len(found.sources)))
-    else:  # its list is lost: the photos that are there now may be the same
-        found = stored_photos.parse(inputs["photos"], seed=record.seed)
-        belonging = kind.belonging(request, inputs)
-        found = found if belonging is None else beside.attached(found, belonging)
-        used, _ = selection.usable(found, request, strict=False)
-    return kind(
-        recipe=request,
-        seed=record.seed,
-        photos=found,
-        used=tuple(used),
-        generations=tuple(record.extra.get("generations", (len(used),))),
-        left_out=tuple(sources_.Skipped(left.name, left.reason) for left in record.skipped),
-        origin=inputs["photos"],
-        inputs={name: path for name, path in inputs.items() if name != "photos"},
-        command=record.command,
-        shard_length=shard_length,
-    )
-
-
-def common(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `recipe.PhotoPairs` that the options give."""
-    values = given(options, ("size", "fit", "per_photo", "transfer")) | realism_options.given(options)
-    return values | {"splits": pairs.parse_splits(options.get("splits", "train=0.9,val=0.1"))}
-
-
-def given(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The options among these that have a value."""
-    return {name: options[name] for name in names if options.get(name) is not None}

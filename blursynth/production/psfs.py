@@ -110,7 +110,7 @@ def maker(
         "size": size,
         "centring": centring,
     }
-    request = recipe_file.build(values, recipe.Psfs, "The command")
+    request = recipe_file.from_options(values, recipe.Psfs)
     _check_size(dataset, request)
     return PsfMaker(request, seed, place.normalise(trajectories), command, shard_length)
 

@@ -27,19 +27,40 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals:
-            if "preset" in table:
-                raise errors.RecipeError(f"--realism {table['preset']} and --realism {word} are two presets; give one.")
-            table["preset"] = word
-        elif name == "response":
-            table[name] = response_file.read(value)
+        if equals and name != "preset":
+            _put(table, word, name, value)
+        elif "preset" in table:
+            raise errors.RecipeError(f"--realism {table['preset']} and --realism {word} are two presets; give one.")
         else:
-            place, _, inner = name.partition(".")
-            target = table.setdefault(place, {}) if inner else table
-            if not isinstance(target, dict):
-                raise errors.RecipeError(f"--realism {place}={target} and --realism {word} contradict each other.")
-            target[inner or place] = _value(value)
+            table["preset"] = _preset(value if equals else word)
     return {} if table == {"preset": "none"} else {"realism": table}
+
+
+def _preset(word: str) -> str:
+    if word not in realism_recipe.PRESETS:
+        raise errors.RecipeError(
+            f"--realism {word} is not understood; give a preset ({', '.join(realism_recipe.PRESETS)}) or NAME=VALUE, "
+            "such as jpeg=70:95."
+        )
+    return word
+
+
+def _put(table: dict[str, Any], word: str, name: str, value: str) -> None:
+    """One setting into the table of a recipe."""
+    place, _, inner = name.partition(".")
+    if inner and value == "off":
+        raise errors.RecipeError(
+            f"--realism {word} is not understood: only whole steps can be off, as {place}=off. Give {name} a number."
+        )
+    target = table.setdefault(place, {}) if inner else table
+    if not isinstance(target, dict):
+        raise errors.RecipeError(f"--realism {place}=off and --realism {word} contradict each other.")
+    if name == "sensor.matrix":
+        target[inner] = _numbers(word, value)
+    elif name == "response" and value != "off":
+        target[name] = response_file.read(value)
+    else:
+        target[inner or place] = _value(value)
 
 
 def columns(wanted: realism_recipe.Realism) -> list[schema.ArraySpec]:
@@ -59,6 +80,13 @@ def row(values: Mapping[str, Any], wanted: realism_recipe.Realism, k: int) -> di
 def shown_transfer(wanted: realism_recipe.Realism | None, transfer: str) -> str:
     """What relates the stored codes to light."""
     return "table" if wanted is not None and wanted.response is not None else transfer
+
+
+def _numbers(word: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise errors.RecipeError(f"--realism {word} is not understood; give nine numbers A,B,C,...") from None
 
 
 def _value(text: str) -> Any:

@@ -14,7 +14,11 @@ def read(path: str | pathlib.Path) -> list[float]:
     """
     try:
         table = np.loadtxt(path, delimiter="," if "," in pathlib.Path(path).read_text() else None, ndmin=2)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise errors.InputError(
+            f"{path} is not a text file; a response table is 256 lines of one number or three."
+        ) from None
+    except (OSError, ValueError) as error:
         reason = str(error.strerror if isinstance(error, OSError) else error)
         raise errors.InputError(f"{path} cannot be read as a response table: {reason.rstrip('.')}.") from None
     if table.shape not in ((256, 1), (256, 3)):

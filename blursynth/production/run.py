@@ -148,6 +148,7 @@ def _finish(job: jobs.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...]
         reasons = maker.skipped(new) if new.size else ()
         if len(invalid) == maker.schema.items:
             first = reasons[0]
+            writer.remove(path)  # nothing to keep, and in the way of another try
             raise errors.InputError(f"Not one item could be made for {path}; the first, {first.name}: {first.reason}.")
         writer.finalise(path, maker.schema, reasons, len(invalid))
     growth.end(path)

@@ -19,12 +19,11 @@ def usable(
     left_out = list(found.skipped)
     used = []
     for position, source in enumerate(found.sources):
-        if request.fit == "crop" and request.size is not None and min(source.height, source.width) < request.size:
-            size = request.size
-            reason = f"{source.width}x{source.height} px is smaller than the crop of {size}x{size}"
-            left_out.append(sources_.Skipped(source.name, reason))
-        else:
+        reason = request.too_small(source.height, source.width)
+        if reason is None:
             used.append(position)
+        else:
+            left_out.append(sources_.Skipped(source.name, reason))
     if strict and left_out:
         raise errors.InputError(f"{left_out[0].name}: {left_out[0].reason}. Without --strict it is left out.")
     if not used:

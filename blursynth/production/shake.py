@@ -12,9 +12,10 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
 from blursynth.media import opencv
-from blursynth.production import photo_pairs
+from blursynth.production import photo_options, photo_pairs
 from blursynth.sources import beside
 from blursynth.storage import provenance, schema
+from blursynth.synthesis import crop as crops
 from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
@@ -86,16 +87,14 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         return made
 
     def light(
-        self, made: Arrays, row: int, crop: photo_pairs.Crop, table: npt.NDArray[np.float32]
+        self, made: Arrays, row: int, crop: crops.Crop, table: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        photo = crop.photo_HWC.shape[0], crop.photo_HWC.shape[1]
-        frame = shake.view(self.recipe, photo, crop.top, crop.left, crop.height, crop.width)
         asked = None if np.isnan(made["motion_px"][row]) else float(made["motion_px"][row])
-        path, where = made["camera_path"][row], (asked, frame, crop.top, crop.left, table)
+        path = made["camera_path"][row]
         if self.recipe.depth_maps is None:
-            done = shake.blur(self.recipe, crop.photo_HWC, path, float(made["depth"][row]), *where)
+            done = shake.blur(self.recipe, crop, path, float(made["depth"][row]), asked, table)
         else:
-            found = depth.blur(self.recipe, crop.photo_HWC, crop.belonging, path, *where)
+            found = depth.blur(self.recipe, crop, crop.belonging, path, asked, table)
             done, made["depth_map"][row], made["layers"][row] = found.shaken, found.depth_HW, found.layers
             made["depth"][row] = np.median(found.depth_HW)
         self.put(made, row, done)
@@ -148,26 +147,39 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
     request, inputs = requested(options, shake_recipe.Shake)
-    return photo_pairs.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+    return photo_options.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
 
 
 def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
     """The recipe and the inputs that the options of a command give."""
     names = set(model.model_fields) - {"splits", "gyro", "store_path", "depth", "depth_maps", "realism"}
-    values = photo_pairs.common(options) | photo_pairs.given(options, sorted(names))
+    values = photo_options.common(options) | photo_options.given(options, sorted(names))
     values["store_path"] = not options.get("no_path", False)
     inputs: dict[str, str] = {}
     values |= _depth(options, inputs)
     if options.get("gyro"):
-        if options.get("path") not in (None, "gyro"):
-            raise errors.RecipeError("--gyro is a recorded path and --path a random one; give one of them.")
+        values |= _recorded(options)
         inputs["gyro"] = options["gyro"]
-        values |= {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
-    request = recipe_file.build(values, model, "The command")
+    else:
+        photo_options.refuse(options, ("exposure", "gyro_scale"), "without a recording (--gyro FILE)")
+    request = recipe_file.from_options(values, model, {"depth_maps.scale": "--depth-scale"})
+    if request.path == "boracchi-foi":
+        photo_options.refuse(options, ("correlation",), "about random trajectories, only about gaussian paths")
     if request.exposure is not None:
         longest = request.exposure.maximum * (1 + request.readout)
         gyroscope.read(options["gyro"], longest, request.exposure.minimum)
     return request, inputs
+
+
+def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What --gyro says of the path."""
+    if options.get("path") not in (None, "gyro"):
+        raise errors.RecipeError("--gyro is a recorded path and --path a random one; give one of them.")
+    if options.get("exposure") is None:
+        raise errors.RecipeError("--gyro needs --exposure SECONDS: how much of the recording is one exposure.")
+    random_only = ("rotation", "roll", "translation", "forward", "correlation")
+    photo_options.refuse(options, random_only, "about a recorded path (--gyro)")
+    return {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
 
 
 def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
@@ -191,4 +203,4 @@ def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ShakeMaker:
     """The maker of a dataset with this record."""
-    return photo_pairs.rebuilt(ShakeMaker, record, shard_length, inputs)
+    return photo_options.rebuilt(ShakeMaker, record, shard_length, inputs)

@@ -33,12 +33,12 @@ def measure(psf_NKK: npt.NDArray[np.floating]) -> Shapes:
     down, across = psf_NKK.sum(axis=2, dtype=np.float64), psf_NKK.sum(axis=1, dtype=np.float64)
     total = down.sum(axis=1)
     row, column = down @ rows / total, across @ columns / total
-    vertical = _moment(down, rows[None] - row[:, None], total)
-    horizontal = _moment(across, columns[None] - column[:, None], total)
-    # sum(k * row * column) / sum(k) - row * column, about the array's middle, which keeps the difference exact
-    middle_row, middle_column = rows - rows.mean(), columns - columns.mean()
-    product = ((psf_NKK @ middle_column) @ middle_row) / total
-    mixed = product - (row - rows.mean()) * (column - columns.mean())
+    row_NK, column_NK = rows - row[:, None], columns - column[:, None]
+    vertical = (down * row_NK**2).sum(axis=1) / total
+    horizontal = (across * column_NK**2).sum(axis=1) / total
+    # About the centroid from the start: differences of large moments would leave their rounding in b.
+    along_rows = (psf_NKK @ column_NK[:, :, None])[:, :, 0]
+    mixed = (along_rows * row_NK).sum(axis=1) / total
     mean, apart = (vertical + horizontal) / 2, np.hypot((horizontal - vertical) / 2, mixed)
     long, short = mean + apart, np.maximum(mean - apart, 0)
     # Rows count down and angles up, hence the sign.
@@ -71,14 +71,6 @@ def distributions(shapes: Shapes, beside: dict[str, tuple[float, ...]]) -> list[
 
 
 _NONE = 1e-9  # px^2: less is rounding
-
-
-def _moment(
-    marginal_NK: npt.NDArray[np.float64], place_NK: npt.NDArray[np.float64], total_N: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Second moment of each marginal about 0."""
-    found: npt.NDArray[np.float64] = (marginal_NK * place_NK**2).sum(axis=1) / total_N
-    return found
 
 
 def _reach(seen_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

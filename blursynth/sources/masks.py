@@ -55,13 +55,13 @@ class Outlines:
 class Masks:
     """Masks of photos: from a JSON file, all those in a folder, or a folder of YOLO's text files.
 
-    least, greatest: px of the photo that an object covers to be one, as shares of `frame` px (None: of the photo).
+    least, greatest: px of the photo that an object covers to be one, as shares of `crop` px (None: of the photo).
     """
 
     place: pathlib.Path
     least: float = 0.0
     greatest: float = 1.0
-    frame: int | None = None
+    crop: int | None = None
 
     thing = "mask"
 
@@ -121,13 +121,13 @@ class Masks:
         return [source.Skipped(file, f"has objects that stay still: {text}") for file, text in said]
 
     def _say(self, small: int, large: int) -> str:
-        parts = [f"{small} smaller than {self.least:.2%} of the frame"] if small else []
-        parts += [f"{large} larger than {self.greatest:.0%}"] if large else []
-        return ", ".join(parts)
+        counts = (("smaller", small, self.least), ("larger", large, self.greatest))
+        parts = [f"{count} {beyond} than {100 * share:.4g}%" for beyond, count, share in counts if count]
+        return f"{' and '.join(parts)} of the {'crop' if self.crop else 'photo'}"
 
     def _bounds(self, photo: source.Source) -> tuple[float, float]:
-        frame = self.frame or photo.height * photo.width
-        return self.least * frame, self.greatest * frame
+        whole = self.crop or photo.height * photo.width
+        return self.least * whole, self.greatest * whole
 
     def _beyond(self, photo: source.Source, image: "_Image") -> tuple[int, int]:
         low, high = self._bounds(photo)

@@ -216,6 +216,13 @@ def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
     return present
 
 
+def is_empty(path: str) -> bool:
+    """Whether no shard is finished of the dataset that is there."""
+    first, last = f"{schemas.DIGEST}/c/", f"{schemas.DIGEST}/c0"  # "0" comes after "/"
+    with place.failures(path, "list the finished shards"):
+        return not place.store(path).list(ts.KvStore.KeyRange(first, last)).result()
+
+
 def invalid_items(path: str) -> npt.NDArray[np.int64]:
     """Numbers of the items that are marked invalid, of a dataset whose shards are all made."""
     with place.failures(path, f"read the column {schemas.VALID}"):

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from blursynth.kernels import pose, stack
 from blursynth.media import maps, opencv
-from blursynth.synthesis import shake, shake_recipe, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import shake, shake_recipe
 
 _APART = 0.5  # px: neighbouring planes move by less than this differently
 _BAND = 2.0  # px that a plane goes on beyond what is uncovered: the pixels beside, and OpenCV's distances are near
@@ -42,36 +43,27 @@ def filled(depth_HW: Floats32) -> Floats32:
 
 def blur(
     request: shake_recipe.Shake,
-    photo_HWC: npt.NDArray[np.uint8],
+    crop: crops.Crop,
     depth_HW: Floats32,
     path_K6: Floats32,
     motion_px: float | None,
-    frame: pose.View,
-    top: int,
-    left: int,
-    table: npt.NDArray[np.float32],
+    table: Floats32,
 ) -> Shaken:
-    """As `shake.blur`, for a photo (H, W, 3) with a depth map (h, w) in metres; the map is put at the photo's size.
+    """As `shake.blur`, for a photo with a depth map (h, w) in metres; the map is put at the photo's size.
 
     motion_px: of a point at the corner of the crop that moves fastest, as near as the nearest or as far as the
     farthest pixel. What lies beyond the crop and is nearer or farther than anything in it moves like that.
     """
     assert request.depth_maps is not None
-    height, width = photo_HWC.shape[:2]
-    inverse_HW = (1 / filled(maps.nearest(depth_HW, height, width))).astype(np.float32)
-    inside = inverse_HW[top : top + frame.height, left : left + frame.width]
-    far, near = float(inside.min()), float(inside.max())
-    path = path_K6
-    if motion_px is not None:
-        path = shake.scaled(path_K6, frame, [far, near], request.readout, motion_px)
-    taken = shake.samples(path, frame, [far, near], request.readout)
+    frame = shake.view(request, crop)
+    inverse_HW = (1 / filled(maps.nearest(depth_HW, *crop.photo_size))).astype(np.float32)
+    far, near = float(inverse_HW[crop.inside].min()), float(inverse_HW[crop.inside].max())
+    path = path_K6 if motion_px is None else shake.scaled(path_K6, frame, [far, near], motion_px)
     margin = shake.reach_within(path, frame, [far, near]) + 2
+    taken = shake.samples(path, frame, [far, near], request.readout)
     planes, apart = spaced(taken.pose_T6, frame, far, near, request.depth_maps.layers)
-    window_HWC = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
-    window_HW = uniform.with_margin(inverse_HW[..., None], top, left, frame.height, frame.width, margin)[..., 0]
-    index_HW = _quantised(window_HW, far, near, len(planes))
-    light_HWC = table[window_HWC]
-    used, layers_L4HW = stacked(light_HWC, index_HW, apart)
+    index_HW = _quantised(crop.around(inverse_HW, margin), far, near, len(planes))
+    used, layers_L4HW = stacked(table[crop.window(margin)], index_HW, apart)
     back = np.stack([pose.maps(taken.pose_T6, frame.focal, planes[k])[1] for k in used])
     light = stack.composite(layers_L4HW, margin, back, taken.weights_RT, frame)
     inner = slice(margin, margin + frame.height), slice(margin, margin + frame.width)

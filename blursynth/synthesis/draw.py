@@ -9,7 +9,7 @@ import pydantic
 from blursynth import recipe_file
 
 
-class Draw(recipe_file.Model):
+class Draw(recipe_file.Value):
     """Where an item's value comes from: `0.5` always, `"0:1"` uniform in [0, 1), `"0.1,0.5,1"` any with equal chance.
 
     The same text is used in recipes and on the command line.

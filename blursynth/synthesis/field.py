@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import field, psf, random, trajectory
-from blursynth.synthesis import motion, recipe, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import motion, recipe
 
 AT_ONCE = 16  # items whose paths at every grid point are in memory together
 
@@ -50,21 +51,13 @@ def kernels(
 
 
 def light(
-    photo_HWC: npt.NDArray[np.uint8],
-    psf_YXKK: npt.NDArray[np.float32],
-    table: npt.NDArray[np.float32],
-    top: int,
-    left: int,
-    height: int,
-    width: int,
+    crop: crops.Crop, psf_YXKK: npt.NDArray[np.float32], table: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """The crop of a photo at (top, left), blurred by a field that reaches from edge to edge of the crop.
+    """The crop, blurred by a field that reaches from edge to edge of it: float32 (height, width, 3), not clipped.
 
-    photo_HWC: uint8, encoded. table: the linear light of each code, float32 (256,). Returns linear light, float32
-    (height, width, 3), not clipped. Beyond the photo's own edge it is reflected.
+    table: the linear light of each code, float32 (256,). Beyond the photo's own edge it is reflected.
     """
-    window = uniform.with_margin(photo_HWC, top, left, height, width, psf_YXKK.shape[2] // 2)
-    return field.blur(table[window], psf_YXKK)
+    return field.blur(table[crop.window(psf_YXKK.shape[2] // 2)], psf_YXKK)
 
 
 def _places(rows: int, columns: int) -> npt.NDArray[np.complex64]:

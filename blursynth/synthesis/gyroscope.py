@@ -57,8 +57,12 @@ def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
     try:
         content = pathlib.Path(path).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.InputError(f"The recording {path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise errors.InputError(f"The recording {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise errors.InputError(
+            f"{path} is not a text file; a recording is lines of seconds and three rates in rad/s."
+        ) from None
     rows: list[list[float]] = []
     for number, line in enumerate(lines, 1):
         text = line.replace(",", " ").replace(";", " ").split()
@@ -93,7 +97,7 @@ def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
             "Record longer, or give a shorter --exposure."
         )
     apart = float(np.median(np.diff(log.seconds)))
-    if shortest is not None and apart > shortest:
+    if shortest is not None and apart > shortest * (1 + 1e-6):  # times in a file are rounded
         raise errors.InputError(
             f"The samples of {path} are {apart:g} s apart, longer than an exposure of {shortest:g} s, so that nothing "
             "of the recorded motion would be in it. Are its times in seconds?"

@@ -11,13 +11,14 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import bodies, gaussian, pose, random, stack, trajectory, warp
+from blursynth.kernels import bodies, pose, random, stack, warp
 from blursynth.media import opencv
-from blursynth.synthesis import motion, objects_recipe, recipe, shake, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import objects_recipe, shake
 
 _CLEAR = 3  # px around a mask that the background is not continued from: they are the object's as often as not
 RANKED = 256  # objects of a photo among which those that move are drawn; were there more, the rest would never be
-_RADIUS = 3.0  # px that inpainting looks around
+_RADIUS = 2.0  # px that inpainting looks around
 
 Floats32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -75,7 +76,12 @@ def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int6
     each = (items[:, None] * objects_recipe.MOST + np.arange(many)).reshape(-1)
     drawn = random.uniforms(seed, random.Stream.OBJECT_PARAMETERS, each, 4)
     lengths, spins = request.object_motion.at(drawn[:, 0]), np.radians(request.spin.at(drawn[:, 1]))
-    shift, turn = (_unit(request, seed, each, drawn, stream) for stream in _STREAMS)
+    correlation = request.object_correlation.at(drawn[:, 2]) / (1 + request.readout)
+    shift, turn = (
+        shake.unit_path(request.object_path, seed, each, stream, request.knots, correlation, drawn[:, 3])
+        for stream in (random.Stream.OBJECT_SHIFT, random.Stream.OBJECT_TURN)
+    )
+    shift = shift.astype(np.float64)
     steps = np.diff(shift, axis=1)
     arcs = np.sqrt((steps * steps).sum(axis=2)).sum(axis=1)
     own = np.empty((len(each), request.knots, 3))
@@ -85,46 +91,14 @@ def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int6
     return own.reshape(len(items), many, request.knots, 3).astype(np.float32)
 
 
-_STREAMS = (random.Stream.OBJECT_SHIFT, random.Stream.OBJECT_TURN)
-
-
-def _unit(
-    request: objects_recipe.Objects,
-    seed: int,
-    each: npt.NDArray[np.int64],
-    drawn: npt.NDArray[np.float64],
-    stream: random.Stream,
-) -> npt.NDArray[np.float64]:
-    """Paths of any size, (N, knots, 2)."""
-    if request.object_path == "gaussian":
-        correlation = request.object_correlation.at(drawn[:, 2]) / (1 + request.readout)
-        found = gaussian.paths(seed, each, stream, steps=request.knots, correlation=correlation)
-        return found.astype(np.float64)
-    parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, each)
-    parameters[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * drawn[:, 3]
-    followed = trajectory.simulate(
-        seed,
-        each,
-        parameters,
-        steps=request.knots,
-        length=trajectory.LENGTH,
-        dynamics="boracchi-foi",
-        stream=stream,
-    )
-    return followed.position.astype(np.float64) / trajectory.LENGTH
-
-
 def blur(
     request: objects_recipe.Objects,
-    photo_HWC: npt.NDArray[np.uint8],
+    crop: crops.Crop,
     masks: list[Mask],
     path_K6: Floats32,
     owns_BK3: Floats32,
     depth: float,
     motion_px: float | None,
-    frame: pose.View,
-    top: int,
-    left: int,
     table: Floats32,
 ) -> Moved:
     """As `shake.blur`, with objects that move by themselves.
@@ -132,22 +106,19 @@ def blur(
     masks: of each object, bool, of the photo's size, each with a pixel in the crop. owns_BK3: their paths. An object
     whose mask ends lower in the photo is laid over one whose mask ends higher.
     """
-    inverse = 1 / depth
-    path = path_K6
-    if motion_px is not None:
-        path = shake.scaled(path_K6, frame, [inverse], request.readout, motion_px)
+    inverse, frame = 1 / depth, shake.view(request, crop)
+    path = path_K6 if motion_px is None else shake.scaled(path_K6, frame, [inverse], motion_px)
     reach = shake.reach_within(path, frame, [inverse])
     order = sorted(range(len(masks)), key=lambda k: int(np.flatnonzero(masks[k].any(axis=1))[-1]))
     around = reach + int(np.ceil(np.abs(owns_BK3[..., :2]).max(initial=0.0)))
-    lines = [outlined(mask, top, left, frame, request.grow, around) for mask in masks]
+    lines = [outlined(mask, crop, request.grow, around) for mask in masks]
     found = [part(owns_BK3[k], *lines[k], frame) for k in order]
     row_time = request.readout / max(frame.height - 1, 1)
     taken = bodies.samples(path, found, frame, inverse, 1.0, row_time)
     reach = max([reach, *(int(np.ceil(bodies.reach(path, body, frame, inverse))) for body in found)])
     margin = reach + 2
-    window = (top, left, frame.height, frame.width, margin)
-    alphas = [grown(uniform.with_margin(masks[k][..., None], *window)[..., 0], request.grow) for k in order]
-    layers = stacked(uniform.with_margin(photo_HWC, *window), alphas, table)
+    alphas = [grown(crop.around(masks[k], margin), request.grow) for k in order]
+    layers = stacked(crop.window(margin), alphas, table)
     poses = taken.camera.pose_T6
     maps = [pose.maps(poses, frame.focal, inverse)[1]]
     for body, own in zip(found, taken.own_BT3, strict=True):
@@ -201,17 +172,17 @@ def part(own_K3: Floats32, pivot_2: Floats32, box_4: Floats32, frame: pose.View)
     return bodies.Body(own_K3, pivot, corners - centre)
 
 
-def outlined(mask_HW: Mask, top: int, left: int, frame: pose.View, grow: int, around: int) -> tuple[Floats32, Floats32]:
-    """(pivot, box) of the object with this mask, px from the first pixel of the crop at (top, left).
+def outlined(mask_HW: Mask, crop: crops.Crop, grow: int, around: int) -> tuple[Floats32, Floats32]:
+    """(pivot, box) of the object with this mask, px from the first pixel of the crop.
 
     The pivot is the mask's mean. The box goes around it, grown; what is further than `around` px from the crop does
     not count.
     """
-    rows, columns = np.flatnonzero(mask_HW.any(axis=1)) - top, np.flatnonzero(mask_HW.any(axis=0)) - left
-    y = np.clip([rows[0] - grow, rows[-1] + grow], -around, frame.height - 1 + around)
-    x = np.clip([columns[0] - grow, columns[-1] + grow], -around, frame.width - 1 + around)
     down, across = np.nonzero(mask_HW)
-    pivot = np.array([across.mean() - left, down.mean() - top], np.float32)
+    rows, columns = down - crop.top, across - crop.left
+    y = np.clip([rows.min() - grow, rows.max() + grow], -around, crop.height - 1 + around)
+    x = np.clip([columns.min() - grow, columns.max() + grow], -around, crop.width - 1 + around)
+    pivot = np.array([across.mean() - crop.left, down.mean() - crop.top], np.float32)
     return pivot, np.array([x[0], y[0], x[1], y[1]], np.float32)
 
 

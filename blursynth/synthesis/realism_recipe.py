@@ -47,19 +47,26 @@ class Realism(recipe_file.Model):
 
     saturation: what shows as white (code 255) is brighter than white by this much, in parts of white, before it is
     blurred; then clipped. sensor: noise and demosaicing. response: a camera's, for blurred and sharp: the light of
-    each 8-bit code (256). gaussian: standard deviation, and uniform: width, of noise on codes, in parts of white. jpeg:
-    quality of a JPEG file that the blurred image goes through. off: steps of the preset that are left out; so do steps
-    that are given as false.
+    each 8-bit code (256, or 3 x 256 by channel). gaussian: standard deviation, and uniform: width, of noise on codes,
+    in parts of white. jpeg: quality of a JPEG file that the blurred image goes through. off: steps of the preset that
+    are left out; so do steps that are given as false.
     """
 
     preset: Literal["none", "rsblur", "realblur", "gaussian", "lai"] = "none"
-    off: tuple[Literal["saturation", "sensor", "gaussian", "uniform", "jpeg"], ...] = ()
+    off: tuple[Literal["saturation", "sensor", "response", "gaussian", "uniform", "jpeg"], ...] = ()
     saturation: Annotated[draw.Draw, draw.within(0.0, 1000.0)] | None = None
     sensor: Sensor | None = None
-    response: tuple[float, ...] | None = pydantic.Field(default=None, min_length=256, max_length=256)
+    response: tuple[float, ...] | None = None
     gaussian: Annotated[draw.Draw, draw.within(0.0, 1.0)] | None = None
     uniform: Annotated[draw.Draw, draw.within(0.0, 1.0)] | None = None
     jpeg: Annotated[draw.Draw, draw.within(1, 100)] | None = None
+
+    @pydantic.field_validator("response")
+    @classmethod
+    def _of_every_code(cls, response: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if response is not None and len(response) not in (256, 768):
+            raise ValueError("a response has 256 values, or 3 x 256")
+        return response
 
     @pydantic.model_validator(mode="before")
     @classmethod

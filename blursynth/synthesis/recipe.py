@@ -130,10 +130,16 @@ class PhotoPairs(recipe_file.Model):
     splits: Splits = Splits()
     realism: realism_recipe.Realism | None = None
 
+    def too_small(self, height: int, width: int) -> str | None:
+        """Why a photo of this size cannot be used, as it stands after the photo's name; None where it can."""
+        if self.fit == "crop" and self.size is not None and min(height, width) < self.size:
+            return f"{width}x{height} px is smaller than the crop of {self.size}x{self.size}"
+        return None
+
     @pydantic.model_validator(mode="after")
     def _resized_to_something(self) -> Self:
         if self.fit == "resize" and self.size is None:
-            raise ValueError('fit = "resize" needs a size to scale to')
+            raise ValueError("a photo that is resized (fit) needs a size to scale it to")
         return self
 
 
@@ -163,6 +169,14 @@ class Convolve(PhotoPairs):
     trajectories: str | None = None
     motion: Motion | None = None
     field: Field | None = None
+
+    def too_small(self, height: int, width: int) -> str | None:
+        reason = super().too_small(height, width)
+        if self.fit == "resize" and self.size is not None:
+            height, width = self.size, self.size
+        if reason is None and min(height, width) < self.psf_size:
+            return f"{width}x{height} px is smaller than the PSF of {self.psf_size}x{self.psf_size}; draw shorter paths"
+        return reason
 
     @pydantic.field_validator("psf_size")
     @classmethod

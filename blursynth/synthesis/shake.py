@@ -1,7 +1,6 @@
 """Sharp photo + path of the camera -> blurred photo: every moment of the exposure, warped and added up as light."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -10,11 +9,14 @@ import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.kernels import gaussian, pose, random, trajectory, warp
-from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe, uniform
+from blursynth.synthesis import crop as crops
+from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe
 
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
 _LENGTH = trajectory.LENGTH
 Depths: TypeAlias = Sequence[float]  # 1 / m
+# Pitch and yaw, roll and forward, sideways.
+_STREAMS = (random.Stream.CAMERA_TURN, random.Stream.CAMERA_ROLL, random.Stream.CAMERA_SHIFT)
 _ROUNDS = 6  # of scaling a path to a length: displacements are nearly linear in the pose
 
 
@@ -56,7 +58,11 @@ def paths(
             ]
         )
     else:
-        turn, twist, move = _unit_paths(request, seed, items, drawn)
+        correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
+        turn, twist, move = (
+            unit_path(request.path, seed, items, stream, request.knots, correlation, drawn[:, 8 + k])
+            for k, stream in enumerate(_STREAMS)
+        )
         path = np.zeros((len(items), request.knots, len(pose.POSE)))
         path[..., 0:2] = turn * rotation[:, None, None]
         path[..., 2] = twist[..., 0] * roll[:, None]
@@ -66,39 +72,35 @@ def paths(
     return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
-def view(
-    request: shake_recipe.Shake, photo: tuple[int, int], top: int, left: int, height: int, width: int
-) -> pose.View:
-    """The crop at (top, left) of a photo of (height, width) px, and the camera behind it."""
+def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
+    """The crop as a frame, and the camera behind it, whose principal point is the photo's centre."""
+    height, width = crop.photo_size
     if request.focal is not None:
         focal = request.focal
     else:
         assert request.field_of_view is not None
-        focal = max(photo) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
-    return pose.View(height, width, focal, (photo[1] - 1) / 2 - left, (photo[0] - 1) / 2 - top)
+        focal = max(height, width) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
+    return pose.View(crop.height, crop.width, focal, (width - 1) / 2 - crop.left, (height - 1) / 2 - crop.top)
 
 
 def blur(
     request: shake_recipe.Shake,
-    photo_HWC: npt.NDArray[np.uint8],
+    crop: crops.Crop,
     path_K6: npt.NDArray[np.float32],
     depth: float,
     motion_px: float | None,
-    frame: pose.View,
-    top: int,
-    left: int,
     table: npt.NDArray[np.float32],
 ) -> Shaken:
-    """The crop `frame` at (top, left) of a photo, seen through a path. Beyond the photo's own edge it is reflected.
+    """The crop, seen through a path. Beyond the photo's own edge it is reflected.
 
     table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
     travels so far. Raises InputError for a path that moves the scene out of the frame.
     """
-    path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], request.readout, motion_px)
-    taken = samples(path, frame, [1 / depth], request.readout)
+    frame = view(request, crop)
+    path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], motion_px)
     margin = reach_within(path, frame, [1 / depth]) + 2
-    window = uniform.with_margin(photo_HWC, top, left, frame.height, frame.width, margin)
-    planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
+    taken = samples(path, frame, [1 / depth], request.readout)
+    planes = np.ascontiguousarray(table[crop.window(margin)].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
     light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
     return Shaken(light, path, frame, taken.motion, len(taken.pose_T6))
@@ -108,8 +110,9 @@ def reach_within(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_dep
     """Px, rounded up, that the path moves the scene at most. Raises InputError where that is out of the frame."""
     furthest = pose.reach(path_K6, frame, inverse_depths)
     if not furthest < min(frame.height, frame.width):
+        moved = f"moves the scene by {furthest:.0f} px" if np.isfinite(furthest) else "turns away from the scene"
         raise errors.InputError(
-            f"The camera's path moves the scene by {furthest:.0f} px, out of a frame of {frame.width}x{frame.height}. "
+            f"The camera's path {moved}, out of a frame of {frame.width}x{frame.height}. "
             "Give smaller angles and translations, a shorter exposure, or --motion PX to scale paths."
         )
     return int(np.ceil(furthest))
@@ -122,7 +125,7 @@ def samples(path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: 
 
 
 def scaled(
-    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, readout: float, motion_px: float
+    path_K6: npt.NDArray[np.float32], frame: pose.View, inverse_depths: Depths, motion_px: float
 ) -> npt.NDArray[np.float32]:
     """The path times the factor for which the frame's fastest point travels `motion_px`, within 0.1 %."""
     if not path_K6.any():
@@ -130,9 +133,9 @@ def scaled(
     # Begin small, where nothing leaves the frame.
     factor = 1e-3 / float(np.abs(path_K6).max())
     for _ in range(_ROUNDS):
-        now = samples((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depths, readout).motion
-        if now == 0:
-            break
+        now = float(pose.arcs((path_K6 * np.float32(factor)).astype(np.float32), frame, inverse_depths)[-1])
+        if now == 0 or not np.isfinite(now):
+            break  # it cannot be scaled; `reach_within` says so where it leaves the frame
         factor *= min(motion_px / now, 1e4)
     result: npt.NDArray[np.float32] = (path_K6 * np.float32(factor)).astype(np.float32)
     return result
@@ -170,22 +173,25 @@ def target(request: shake_recipe.Shake) -> int:
     return round(place * (request.knots - 1))
 
 
-def _unit_paths(
-    request: shake_recipe.Shake, seed: int, items: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64]
-) -> list[npt.NDArray[np.float32]]:
-    """Pitch and yaw, roll and forward, sideways: three pairs of axes, float32 (N, knots, 2) each."""
-    streams = (random.Stream.CAMERA_TURN, random.Stream.CAMERA_ROLL, random.Stream.CAMERA_SHIFT)
-    if request.path == "gaussian":
-        correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
-        follow = functools.partial(gaussian.paths, seed, items, steps=request.knots, correlation=correlation)
-        return [follow(stream=stream) for stream in streams]
+def unit_path(
+    kind: str,
+    seed: int,
+    items: npt.NDArray[np.int64],
+    stream: random.Stream,
+    knots: int,
+    correlation: npt.NDArray[np.float64],
+    turn: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
+    """How two axes move, float32 (N, knots, 2), in units that the recipe gives a size.
+
+    kind: "gaussian" (of unit variance; correlation: (N,), in durations of the path) or "boracchi-foi" (of unit length;
+    turn: (N,), its first direction as a draw in [0, 1)).
+    """
+    if kind == "gaussian":
+        return gaussian.paths(seed, items, stream, steps=knots, correlation=correlation)
     parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, items)
-    found = []
-    for k, stream in enumerate(streams):
-        own = parameters.copy()
-        own[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * drawn[:, 8 + k]
-        followed = trajectory.simulate(
-            seed, items, own, steps=request.knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream
-        )
-        found.append(followed.position / np.float32(_LENGTH))
-    return found
+    parameters[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * turn
+    followed = trajectory.simulate(
+        seed, items, parameters, steps=knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream
+    )
+    return followed.position / np.float32(_LENGTH)

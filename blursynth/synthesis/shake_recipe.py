@@ -36,6 +36,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+AMOUNTS = ("rotation", "roll", "translation", "forward")
+"""What the unit of a path stands for."""
+
 Angle = Annotated[draw.Draw, draw.within(0.0, 60.0)]
 Shift = Annotated[draw.Draw, draw.within(0.0, 1000.0)]
 
@@ -57,7 +60,8 @@ class Shake(recipe.PhotoPairs):
 
     path: "gaussian" (each axis a Gaussian process of unit variance with Matern covariance of order 3/2), "boracchi-foi"
     (random trajectories of unit length) or "gyro" (a recording). rotation, roll: degrees, and translation, forward:
-    metres, what that unit stands for in pitch and yaw, in roll, sideways and along the axis. correlation: of a Gaussian
+    metres, what that unit stands for in pitch and yaw, in roll, sideways and along the axis; where one of them is given
+    that is not 0, the preset's motion does not hold. correlation: of a Gaussian
     path, in exposures. depth: metres from the camera to the plane that the photo shows; or depth_maps. motion: px; the
     path is scaled until the crop's fastest point travels this far, or left as it is (none). field_of_view: degrees
     along the photo's longer side; focal: px of the photo, instead. The principal point is the photo's centre.
@@ -99,16 +103,20 @@ class Shake(recipe.PhotoPairs):
             preset.pop("depth")
         if values.get("gyro") is not None or values.get("path") == "gyro":
             preset |= {"path": "gyro", "motion": None, "translation": 0, "forward": 0, "rotation": 1, "roll": 1}
+        elif any(_is_some(values.get(name)) for name in AMOUNTS):
+            preset["motion"] = None
         return preset | values
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.field_of_view is None) == (self.focal is None):
-            raise ValueError("give either field_of_view (degrees along the longer side) or focal (px)")
+            raise ValueError("give either a field of view (degrees along the longer side) or a focal length (px)")
         if (self.depth is None) == (self.depth_maps is None):
             raise ValueError("give either depth (metres) or depth_maps (a map for each photo)")
         if self.focal is not None and self.fit == "resize":
-            raise ValueError('with fit = "resize" a focal length in px has no meaning; give field_of_view')
+            raise ValueError(
+                "a focal length in px has no meaning where photos are resized; give a field of view instead"
+            )
         if (self.path == "gyro") != (self.gyro is not None):
             raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
         if (self.gyro is None) != (self.exposure is None):
@@ -120,6 +128,14 @@ class Shake(recipe.PhotoPairs):
             )
         if self.motion is not None and self.size is not None and self.motion.maximum > self.size:
             raise ValueError(
-                f"motion of {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px"
+                f"motion of up to {self.motion.maximum:g} px would move the scene out of a crop of {self.size} px; ask "
+                "for less motion or larger crops"
             )
         return self
+
+
+def _is_some(amount: Any) -> bool:
+    """Whether a number, a range or a list is there and not all 0."""
+    if amount is None or not draw.is_draw(amount):
+        return False
+    return draw.Draw.model_validate(amount).maximum > 0

@@ -81,6 +81,19 @@ def test_strict_stops_at_the_first(run: Run, photos: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.parametrize("more", [(), ("--field", "2x2", "--variation", 0)])
+def test_a_kernel_larger_than_the_photo_is_a_sentence(run: Run, more: tuple[object, ...]) -> None:
+    """Nothing of such a photo would be seen but its reflections."""
+    Image.new("RGB", (60, 90)).save("small.png")
+    assert_sentence(run("convolve", "small.png", *more), "small.png: 60x90 px is smaller than the PSF of 63x63; draw")
+    assert_sentence(run("convolve", "small.png", "--size", 99), "60x90 px is smaller than the crop of 99x99")
+    assert_sentence(
+        run("convolve", "small.png", "--size", 56, "--fit", "resize", *more), "56x56 px is smaller than the"
+    )
+    assert not list(pathlib.Path().glob("*.zarr"))
+    assert run("convolve", "small.png", "--size", 40, "--length", 57, *more).code == 0
+
+
 def test_whole_photos_need_one_size(run: Run, photos: pathlib.Path) -> None:
     assert_sentence(run("convolve", photos), "The photos have", "100x80", "give --size")
     one = run("convolve", photos / "00.png", "--length", 10, "--out", "one.zarr")
@@ -110,10 +123,10 @@ def test_paths_from_a_dataset_give_the_pairs_that_drawing_gives(run: Run) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("trajectories", "--n", 0), ["n: Input should be greater than or equal to 1 (found 0)"]),
-        (("trajectories", "--anxiety", "2"), ["motion.anxiety: values lie between 0 and 1"]),
+        (("trajectories", "--n", 0), ["--n: Input should be greater than or equal to 1 (found 0)"]),
+        (("trajectories", "--anxiety", "2"), ["--anxiety: values lie between 0 and 1"]),
         (("trajectories", "--anxiety", "abc"), ["'abc' is not a number, a range LOW:HIGH"]),
-        (("trajectories", "--steps", "1"), ["motion.steps"]),
+        (("trajectories", "--steps", "1"), ["--steps: Input should"]),
         (("trajectories", "--preset", "nope"), ["boracchi-foi"]),
         (("trajectories", "--sed", "1"), ["--seed"]),
         (("trajectory",), ["No such command"]),
@@ -124,14 +137,30 @@ def test_paths_from_a_dataset_give_the_pairs_that_drawing_gives(run: Run) -> Non
         (("convolve", "scenes:x"), ["scenes:200"]),
         (("convolve", "scenes:3", "--size", 64, "--splits", "train=0.5"), ["add up to 0.5"]),
         (("convolve", "scenes:3", "--size", 64, "--splits", "train=a"), ["--splits train=a is not understood"]),
-        (("convolve", "scenes:3", "--size", 64, "--splits", "tran=1"), ["tran"]),
+        (("convolve", "scenes:3", "--size", 64, "--splits", "tran=1"), ["--splits tran: unknown key"]),
         (("convolve", "scenes:3", "--size", 64, "--psf-size", 21), ["needs 63 px"]),
-        (("convolve", "scenes:3", "--size", 64, "--psf-size", 64), ["psf_size: the side is odd"]),
-        (("convolve", "scenes:3", "--size", 64, "--exposure", "0:2"), ["values lie between"]),
-        (("convolve", "scenes:3", "--size", 4), ["size: Input should be greater than or equal to 8"]),
+        (("convolve", "scenes:3", "--size", 64, "--psf-size", 64), ["--psf-size: the side is odd"]),
+        (("convolve", "scenes:3", "--size", 64, "--exposure", "0:2"), ["--exposure: values lie between"]),
+        (("convolve", "scenes:3", "--size", 4), ["--size: Input should be greater than or equal to 8"]),
         (("convolve", "scenes:3", "--size", 99999), ["size"]),
-        (("convolve", "scenes:3", "--size", 64, "--per-photo", 0), ["per_photo"]),
+        (("convolve", "scenes:3", "--size", 64, "--per-photo", 0), ["--per-photo: Input"]),
         (("convolve", "scenes:3", "--size", 64, "--trajectories", "no.zarr"), ["There is no dataset at no.zarr"]),
+        (("convolve", "scenes:3", "--trajectories", "no.zarr", "--length", 9), ["--length changes nothing"]),
+        (("convolve", "scenes:3", "--fit", "resize"), ["cannot be used:\n  a photo that is resized"]),
+        (("convolve", "scenes:3", "--size", 64, "--length", "nan"), ["--length: Input should be a finite number"]),
+        (("convolve", "scenes:3", "--size", 64, "--field", "0x4"), ["--field: Input should"]),
+        (("convolve", "scenes:3", "--size", 64, "--field", "2x4", "--variation", 9), ["--variation: values lie"]),
+        (("convolve", "scenes:3", "--size", 64, "--realism", "jpeg"), ["--realism jpeg is not understood"]),
+        (("convolve", "scenes:3", "--size", 64, "--realism", "sensor.read=-1"), ["--realism sensor.read: Input"]),
+        (("shake", "scenes:3", "--size", 64, "--motion", 65), ["would move the scene out of a crop of 64 px"]),
+        (("shake", "scenes:3", "--size", 64, "--field-of-view", 180), ["--field-of-view: Input should"]),
+        (("shake", "scenes:3", "--size", 64, "--exposure", 1), ["--exposure changes nothing without a recording"]),
+        (("shake", "scenes:3", "--size", 64, "--gyro-scale", 1), ["--gyro-scale changes nothing without"]),
+        (("shake", "scenes:3", "--size", 64, "--preset", "lai", "--correlation", 1), ["--correlation changes nothing"]),
+        (("shake", "scenes:3", "--size", 64, "--gyro", "no.csv"), ["--gyro needs --exposure SECONDS"]),
+        (("shake", "scenes:3", "--gyro", "no.csv", "--exposure", 1, "--roll", 2), ["--roll changes nothing about"]),
+        (("shake", "scenes:3", "--gyro", "no.csv", "--exposure", 1), ["no.csv cannot be read: No such file"]),
+        (("shake", "scenes:3", "--size", 64, "--depth", ".", "--depth-scale", 0), ["--depth-scale: Input should"]),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(run: Run, arguments: tuple[object, ...], words: list[str]) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import clip_files
+import mask_files
+import numpy as np
 import pytest
+from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.cli import recipe_commands
@@ -46,8 +49,18 @@ def refused(result: Any, *fragments: str) -> None:
         assert fragment in result.err, result.err
 
 
+def noise_photos(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
+    """Two photos, and their sizes by name."""
+    folder.mkdir()
+    sizes = {"a.png": (60, 90), "b.png": (70, 64)}
+    for seed, (name, (height, width)) in enumerate(sizes.items()):
+        codes = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(codes).save(folder / name)
+    return sizes
+
+
 def test_every_recipe_has_a_twin() -> None:
-    assert len(SHIPPED) == 4
+    assert len(SHIPPED) == 5
     for path in SHIPPED:
         assert (path.parents[1] / "smoke" / f"{path.stem}-data.toml").is_file()
 
@@ -57,8 +70,9 @@ def test_a_recipe_and_its_twin_are_of_the_same_commands(path: pathlib.Path) -> N
     names = {"coco", "imagenet", "gopro", "uniform", "nonuniform", "photos"}
     text = path.read_text(encoding="utf-8")
     sources = [f"{name}=elsewhere" for name in sorted(names) if f"[{name}]" in text]
-    full = recipe_commands.load(path.stem, sources)
-    twin = recipe_commands.load(f"smoke/{path.stem}-data", sources)
+    changes = ["photos.masks=elsewhere"] if '"objects"' in text else []
+    full = recipe_commands.load(path.stem, sources, changes)
+    twin = recipe_commands.load(f"smoke/{path.stem}-data", sources, changes)
     for a, b in zip(full, twin, strict=True):
         assert (a.name, a.command, a.settings.get("preset")) == (b.name, b.command, b.settings.get("preset"))
         assert set(a.settings) - set(b.settings) <= {"psf_size"}
@@ -70,6 +84,11 @@ def test_a_twin_makes_sound_datasets(path: pathlib.Path, run: Run, tmp_path: pat
     if "gopro" in path.read_text(encoding="utf-8"):
         clip_files.write(tmp_path / "GOPR0001_07_00.mp4", clip_files.moving(22))
         arguments += ["--source", "gopro=GOPR0001_07_00.mp4"]
+    if '"objects"' in path.read_text(encoding="utf-8"):
+        refused(run(*arguments, "--source", "photos=photos/"), "has no masks", "--set photos.masks=VALUE")
+        sizes = noise_photos(tmp_path / "photos")
+        mask_files.instances(tmp_path / "instances.json", sizes)
+        arguments += ["--source", "photos=photos/", "--set", "photos.masks=instances.json"]
     made = run(*arguments)
     assert made.code == 0, made.err
     found = sorted((tmp_path / "made").glob("*.zarr"))
@@ -134,7 +153,7 @@ def test_a_dry_run_says_all_of_what_does_not_fit(run: Run, monkeypatch: pytest.M
         (
             {'trajectories = "paths.zarr"': "", 'preset = "rsblur"': 'preset = "rs"'},
             [],
-            ["[pairs]", "realism.preset", "rsblur"],
+            ["[pairs]", "--realism rs", "rsblur"],
         ),
         ({"[paths]": "paths = 1\n[other]"}, [], ["paths"]),
         ({TWO: "seed = 1"}, [], ["no dataset"]),

@@ -79,7 +79,8 @@ def made_by(request: pytest.FixtureRequest, paths: str, photos: str, clips: str,
             asked = {"frames": "3-7", "size": 48, "per_window": 2, "splits": "train=0.5,val=0.5"}
             return footage.maker([clips], {"seed": 4, "shard_length": shard_length, **asked})
         if request.param == "convolve with paths":
-            return convolve.maker(photos, options | {"trajectories": paths})
+            drawn = {name: value for name, value in options.items() if name not in SMALL}
+            return convolve.maker(photos, drawn | {"trajectories": paths})
         return convolve.maker("scenes:9" if "scenes" in request.param else photos, options)
 
     return make

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from blursynth import errors
-from blursynth.production import run
+from blursynth.production import jobs, run
 from blursynth.storage import lock, place, provenance, reader, writer
 
 FAKE = fake_maker.Fake()
@@ -179,6 +179,29 @@ def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path, monkeypa
 
 
 class TestOutputExists:
+    @pytest.mark.parametrize("error", [errors.InputError, KeyboardInterrupt])
+    def test_begun_and_empty_is_in_nobodys_way(self, error: type[BaseException], tmp_path: pathlib.Path) -> None:
+        """What failed before anything was made is replaced by another request, and continued by the same."""
+        path = tmp_path / "f.zarr"
+        with pytest.raises((errors.DatasetError, KeyboardInterrupt), match="stop here"):
+            run.produce(Failing(error=error, items=15, shard_length=15), path)
+        begun = json.loads((path / "zarr.json").read_text())["attributes"]["blursynth"]
+        assert (begun["items"], begun["complete"]) == (15, False)
+        other = fake_maker.Fake(level=2)
+        assert jobs.look(other, str(path)).state is jobs.State.REPLACE
+        same = fake_maker.Fake(items=15, shard_length=15)
+        assert jobs.look(same, str(path)).state is jobs.State.RESUME
+        run.produce(other, path)
+        fake_maker.assert_holds(reader.open(path), other)
+        run.produce(other, tmp_path / "whole.zarr")
+        assert contents(path) == contents(tmp_path / "whole.zarr")
+
+    def test_begun_with_a_shard_is_refused(self, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(errors.DatasetError, match="stop here"):
+            run.produce(Failing(), tmp_path / "f.zarr")
+        with pytest.raises(errors.DatasetError, match=r"recipe.motion.level: 1 -> 2"):
+            run.produce(fake_maker.Fake(level=2), tmp_path / "f.zarr")
+
     def test_another_recipe_is_refused_with_what_differs(self, tmp_path: pathlib.Path) -> None:
         run.produce(FAKE, tmp_path / "f.zarr")
         before = contents(tmp_path / "f.zarr")
@@ -301,6 +324,7 @@ class TestLeftOut:
     def test_nothing_left_is_an_error(self, tmp_path: pathlib.Path) -> None:
         with pytest.raises(errors.InputError, match=r"Not one item could be made.*a.png: is truncated"):
             run.produce(fake_maker.Fake(broken=1), tmp_path / "f.zarr")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_arrays_are_our_mistake_and_nothing_is_stored(tmp_path: pathlib.Path) -> None:

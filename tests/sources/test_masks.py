@@ -70,14 +70,14 @@ def test_what_is_left_out_is_said(folder: pathlib.Path, file: str) -> None:
     said = read.unclaimed(photos.scan(folder / "photos").sources)
     assert [(left.name, left.reason) for left in said] == [
         (file, "has a mask without a photo: gone.png"),
-        (file, "has objects that stay still: 2 smaller than 1.00% of the frame, 2 larger than 6%"),
+        (file, "has objects that stay still: 2 smaller than 1% and 2 larger than 6% of the photo"),
     ]
 
 
 def test_a_photo_with_nothing_to_move_is_left_out(folder: pathlib.Path) -> None:
     maker = made(folder, least=0.3, greatest=0.4)  # of a crop of 40 px: 480 to 640 px
     reasons = {left.name: left.reason for left in maker.left_out}
-    assert reasons["in/a.png"] == "has no object that can move: 3 smaller than 30.00% of the frame"
+    assert reasons["in/a.png"] == "has no object that can move: 3 smaller than 30% of the crop"
     assert "in/b.png" not in reasons
     with pytest.raises(errors.InputError, match="has no object that can move: 3 smaller than 90"):
         made(folder, least=0.9, greatest=1.0)
@@ -85,8 +85,8 @@ def test_a_photo_with_nothing_to_move_is_left_out(folder: pathlib.Path) -> None:
 
 def test_bounds_are_shares_of_the_crop_or_of_the_whole_photo(folder: pathlib.Path) -> None:
     crop, whole = made(folder, greatest=0.2), made(folder, greatest=0.2, fit="resize")
-    assert crop.belonging(crop.recipe, crop.inputs).frame == 1600  # type: ignore[attr-defined]
-    assert whole.belonging(whole.recipe, whole.inputs).frame is None  # type: ignore[attr-defined]
+    assert crop.belonging(crop.recipe, crop.inputs).crop == 1600  # type: ignore[attr-defined]
+    assert whole.belonging(whole.recipe, whole.inputs).crop is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])

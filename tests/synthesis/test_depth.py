@@ -7,7 +7,7 @@ import reference_shake
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, response, warp
-from blursynth.synthesis import depth, shake, shake_recipe, uniform
+from blursynth.synthesis import crop, depth, shake, shake_recipe
 
 SIZE = 64
 DRAWS = np.random.default_rng(5)
@@ -21,8 +21,12 @@ def request(**values: object) -> shake_recipe.Shake:
     return recipe_file.build({"size": SIZE, "motion": "2:9", "depth_maps": {}} | values, shake_recipe.Shake)
 
 
+def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:
+    return crop.Crop(photo, TOP, LEFT, SIZE, SIZE)
+
+
 def frame() -> pose.View:
-    return shake.view(request(), (150, 180), TOP, LEFT, SIZE, SIZE)
+    return shake.view(request(), cut())
 
 
 def path(px: float, focal: float, turn: float = 0.0) -> npt.NDArray[np.float32]:
@@ -37,7 +41,7 @@ def path(px: float, focal: float, turn: float = 0.0) -> npt.NDArray[np.float32]:
 def blurred(
     photo: npt.NDArray[np.uint8], depth_HW: npt.NDArray[np.float32], poses: npt.NDArray[np.float32], **values: object
 ) -> depth.Shaken:
-    return depth.blur(request(**values), photo, depth_HW, poses, None, frame(), TOP, LEFT, TABLE)
+    return depth.blur(request(**values), cut(photo), depth_HW, poses, None, TABLE)
 
 
 def codes(done: shake.Shaken) -> npt.NDArray[np.int64]:
@@ -59,7 +63,7 @@ def test_a_scene_of_one_colour_keeps_it_whatever_its_depths(layers: int | None) 
 def test_equal_depths_are_one_plane() -> None:
     poses = path(12, frame().focal, 0.05)
     found = blurred(PHOTO, np.full((150, 180), 2, np.float32), poses)
-    plane = shake.blur(request(depth_maps=None, depth=2), PHOTO, poses, 2.0, None, frame(), TOP, LEFT, TABLE)
+    plane = shake.blur(request(depth_maps=None, depth=2), cut(), poses, 2.0, None, TABLE)
     assert found.layers == 1
     assert np.abs(found.shaken.light_HWC - plane.light_HWC).max() < 1e-6
     assert (found.depth_HW == 2).all()
@@ -71,8 +75,7 @@ def test_each_depth_moves_as_its_own_plane() -> None:
     halves = np.where(np.arange(180) < LEFT + SIZE // 2, 1.0, 4.0)[None].repeat(150, axis=0).astype(np.float32)
     found = blurred(PHOTO, halves, poses, depth_maps={"layers": 2}).shaken
     view, taken, margin = frame(), shake.samples(poses, frame(), [0.25, 1.0], 0.0), 20
-    window = uniform.with_margin(PHOTO, TOP, LEFT, SIZE, SIZE, margin)
-    light = response.decode(window, "gamma2.2").transpose(2, 0, 1)
+    light = response.decode(cut().window(margin), "gamma2.2").transpose(2, 0, 1)
     for metres, columns in ((1.0, slice(0, 20)), (4.0, slice(46, 64))):
         back = pose.maps(taken.pose_T6, view.focal, 1 / metres)[1]
         plane = response.encode(warp.accumulate(light, margin, back, taken.weights_RT, view), "gamma2.2")
@@ -150,7 +153,7 @@ def test_maps_that_are_as_far_as_it_goes() -> None:
 
 def test_motion_is_that_of_the_nearest() -> None:
     ramp = np.linspace(2, 6, 180, dtype=np.float32)[None].repeat(150, axis=0)
-    done = depth.blur(request(), PHOTO, ramp, path(3, frame().focal), 9.0, frame(), TOP, LEFT, TABLE)
+    done = depth.blur(request(), cut(), ramp, path(3, frame().focal), 9.0, TABLE)
     assert done.shaken.motion == pytest.approx(9.0, rel=1e-3)
     assert done.layers > 2
 

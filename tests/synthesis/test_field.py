@@ -7,7 +7,7 @@ import pytest
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf, response
 from blursynth.production import convolve
-from blursynth.synthesis import field, motion, recipe, uniform
+from blursynth.synthesis import crop, field, motion, recipe, uniform
 
 ITEMS = np.arange(3, dtype=np.int64)
 WHOLE = np.tile(np.array([[0, 1]], np.float32), (3, 1))
@@ -17,7 +17,7 @@ PHOTO = np.random.default_rng(5).integers(0, 256, (150, 180, 3), dtype=np.uint8)
 def blur(
     photo: npt.NDArray[np.uint8], psf_YXKK: npt.NDArray[np.float32], transfer: str, top: int, left: int
 ) -> npt.NDArray[np.uint8]:
-    light = field.light(photo, psf_YXKK, response.decode_table(transfer), top, left, 64, 64)
+    light = field.light(crop.Crop(photo, top, left, 64, 64), psf_YXKK, response.decode_table(transfer))
     return response.encode(light, transfer)
 
 
@@ -101,7 +101,7 @@ def test_an_even_field_blurs_as_one_kernel(transfer: str, top: int, left: int) -
     kernel = made(1, 1, 0)[0].psf_NYXKK[0, 0, 0]
     even = np.broadcast_to(kernel, (4, 3, 41, 41))
     blurred = blur(PHOTO, np.ascontiguousarray(even), transfer, top, left)
-    expected = uniform.blur(PHOTO, kernel, transfer, top, left, 64, 64).blurred_HWC
+    expected = uniform.blur(crop.Crop(PHOTO, top, left, 64, 64), kernel, transfer)
     difference = np.abs(blurred.astype(int) - expected)
     assert difference.max() <= 1  # where the linear value lies on the border between two codes
     assert (difference > 0).mean() < 1e-3
@@ -117,7 +117,7 @@ def test_flat_photos_stay_flat() -> None:
     ("options", "message"),
     [
         ({"field": "4by4"}, "give rows and columns such as 4x4"),
-        ({"field": "0x4"}, "rows: Input should be greater than or equal to 1"),
+        ({"field": "0x4"}, "--field: Input should be greater than or equal to 1"),
         ({"variation": "0.5"}, "give --field too"),
         ({"field": "4x4", "variation": "-1"}, "variation"),
         ({"field": "4x4", "psf_size": 19, "length": "12"}, "A PSF of 19 px cannot hold every path of up to 18 px"),

@@ -99,6 +99,13 @@ def test_pairs_of_a_recording(tmp_path: pathlib.Path) -> None:
     assert again.recipe.gyro != maker.recipe.gyro
 
 
+def test_a_recording_that_is_no_text(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "g.bin"
+    path.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(errors.InputError, match="is not a text file; a recording is lines of seconds and three"):
+        gyroscope.read(str(path))
+
+
 def test_times_that_are_no_seconds_are_noticed(tmp_path: pathlib.Path) -> None:
     rows = steady((0.1, 0.2, 0.0))
     rows[:, 0] *= 1e6

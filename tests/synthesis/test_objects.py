@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import bodies, pose, response
-from blursynth.synthesis import objects, objects_recipe, shake, uniform
+from blursynth.synthesis import crop, objects, objects_recipe, shake, uniform
 
 SIZE, TOP, LEFT = 64, 40, 50
 DRAWS = np.random.default_rng(5)
@@ -26,8 +26,12 @@ def request(**values: object) -> objects_recipe.Objects:
     return recipe_file.build({"size": SIZE, "motion": "2:9", "object_motion": "5:20"} | values, objects_recipe.Objects)
 
 
+def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:
+    return crop.Crop(photo, TOP, LEFT, SIZE, SIZE)
+
+
 def frame() -> pose.View:
-    return shake.view(request(), (150, 180), TOP, LEFT, SIZE, SIZE)
+    return shake.view(request(), cut())
 
 
 def own(px: float, turn: float = 0.0, seed: int = 0) -> Floats32:
@@ -53,7 +57,7 @@ def moved(
     asked = request(**values)
     table = response.decode_table(asked.transfer)
     own_paths = np.array(owns).reshape(-1, 41, 3)
-    return objects.blur(asked, photo, masks, path, own_paths, 2.0, None, frame(), TOP, LEFT, table)
+    return objects.blur(asked, cut(photo), masks, path, own_paths, 2.0, None, table)
 
 
 def codes(found: objects.Moved, transfer: str = "gamma2.2") -> npt.NDArray[np.int64]:
@@ -80,7 +84,7 @@ def test_an_object_as_large_as_the_photo_is_convolution_with_its_psf() -> None:
     points = np.array([[32, 32]])
     kernel = objects.psfs(REST, parts(found, [path]), np.array([1]), frame(), 2.0, 0.0, points, 41)[0]
     assert kernel.sum() == pytest.approx(1, abs=1e-6)
-    even = uniform.blur(PHOTO, kernel, "gamma2.2", TOP, LEFT, SIZE, SIZE).blurred_HWC
+    even = uniform.blur(cut(), kernel, "gamma2.2")
     assert np.abs(codes(found) - even).max() <= 1
     assert (found.mask_HW == 1).all()
 
@@ -95,14 +99,11 @@ def test_a_scene_of_one_colour_keeps_it() -> None:
 def test_it_equals_the_slow_reference(readout: float) -> None:
     asked, view, path = request(readout=readout, grow=1), frame(), camera()
     masks, owns = [BAR, DISC], [own(8, 1, 3), own(11, 1, 4)]
-    found = objects.blur(
-        asked, PHOTO, masks, path, np.array(owns), 2.0, None, view, TOP, LEFT, response.decode_table("gamma2.2")
-    )
+    found = objects.blur(asked, cut(), masks, path, np.array(owns), 2.0, None, response.decode_table("gamma2.2"))
     margin, centre = 36, (view.centre_x, view.centre_y)
-    window = (TOP, LEFT, SIZE, SIZE, margin)
     grown = [objects.grown(mask, 1) for mask in (DISC, BAR)]  # the bar ends lower: it is in front
-    alphas = [uniform.with_margin(mask[..., None], *window)[..., 0] for mask in grown]
-    picture = uniform.with_margin(PHOTO, *window)
+    alphas = [cut().around(mask, margin) for mask in grown]
+    picture = cut().window(margin)
     union = alphas[0] | alphas[1]
     behind = np.where(union[..., None], objects.continued(picture, union), picture)
     layers = [np.concatenate([light(behind), np.ones((*union.shape, 1))], axis=2)]

@@ -10,7 +10,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import response, sensor
 from blursynth.media import photos
 from blursynth.production import convolve, realism_options, replay, run, verify
-from blursynth.synthesis import realism, realism_recipe, uniform
+from blursynth.synthesis import crop, realism, realism_recipe, uniform
 
 ITEMS = np.arange(3000, dtype=np.int64)
 SMOOTH = np.linspace(0.02, 0.97, 40 * 50 * 3).reshape(40, 50, 3).astype(np.float32)
@@ -46,9 +46,10 @@ def test_saturation_adds_the_blurred_mask_of_white() -> None:
     photo[5, 5, 1] = 255
     psf = draws.uniform(0, 1, (9, 9)).astype(np.float32)
     psf /= psf.sum()
-    raised = uniform.light(photo, psf, realism.decode_table("srgb", 1.5), 4, 4, 50, 50)
-    plain = uniform.light(photo, psf, realism.decode_table("srgb", 0), 4, 4, 50, 50)
-    mask = uniform.light(photo, psf, (np.arange(256) == 255).astype(np.float32), 4, 4, 50, 50)
+    cut = crop.Crop(photo, 4, 4, 50, 50)
+    raised = uniform.light(cut, psf, realism.decode_table("srgb", 1.5))
+    plain = uniform.light(cut, psf, realism.decode_table("srgb", 0))
+    mask = uniform.light(cut, psf, (np.arange(256) == 255).astype(np.float32))
     assert raised == pytest.approx(plain + 1.5 * mask, abs=1e-5)
 
 
@@ -141,9 +142,17 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     assert built.jpeg is not None
     assert (built.jpeg.minimum, built.jpeg.maximum) == (70, 95)
     assert realism_options.given({"realism": ("none",)}) == {}
+    matrix = realism_options.given({"realism": ["preset=rsblur", "response=off", "sensor.matrix=9,8,7,6,5,4,3,2,1"]})
+    own = recipe_file.build(matrix["realism"], realism_recipe.Realism)
+    assert (own.preset, own.response) == ("rsblur", None)
+    assert own.sensor is not None
+    assert own.sensor.matrix == (9, 8, 7, 6, 5, 4, 3, 2, 1)
     curve = tmp_path / "curve.txt"
     np.savetxt(curve, np.arange(256) ** 1.5)
     assert len(realism_options.given({"realism": [f"response={curve}"]})["realism"]["response"]) == 256
+    curve.write_bytes(bytes(range(200, 256)))
+    with pytest.raises(errors.InputError, match="is not a text file"):
+        realism_options.given({"realism": [f"response={curve}"]})
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,11 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     [
         (["rsblur", "lai"], "two presets"),
         (["rsbluer"], "rsblur"),
-        (["sensor=off", "sensor.read=1"], "contradict"),
+        (["sensor=off", "sensor.read=1"], "sensor=off and --realism sensor.read=1 contradict"),
+        (["rsblur", "sensor.gain=off"], "only whole steps can be off, as sensor=off"),
+        (["sensor.gain=2"], "--realism sensor.shot: missing"),
+        (["rsblur", "sensor.matrix=1,2"], "--realism sensor.matrix: .* at least 9"),
+        (["rsblur", "sensor.matrix=1,x"], "nine numbers"),
         (["jepg=70"], "jpeg"),
         (["jpeg=0"], "between 1 and 100"),
         (["response=/nowhere"], "cannot be read"),

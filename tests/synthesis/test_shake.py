@@ -6,7 +6,7 @@ import pytest
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, psf, response
-from blursynth.synthesis import shake, shake_recipe, uniform
+from blursynth.synthesis import crop, shake, shake_recipe, uniform
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (150, 180, 3), dtype=np.uint8)
 ITEMS = np.arange(4, dtype=np.int64)
@@ -17,15 +17,19 @@ def request(**values: object) -> shake_recipe.Shake:
     return recipe_file.build({"size": 64, "motion": "2:9"} | values, shake_recipe.Shake)
 
 
-def frame(asked: shake_recipe.Shake, top: int = 40, left: int = 50, size: int = 64) -> pose.View:
-    return shake.view(asked, (150, 180), top, left, size, size)
+def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:
+    return crop.Crop(photo, 40, 50, 64, 64)
+
+
+def frame(asked: shake_recipe.Shake) -> pose.View:
+    return shake.view(asked, cut())
 
 
 def through(
     asked: shake_recipe.Shake, photo: npt.NDArray[np.uint8], path: npt.NDArray[np.float32], depth: float
 ) -> npt.NDArray[np.uint8]:
     table = response.decode_table(asked.transfer)
-    done = shake.blur(asked, photo, path, depth, None, frame(asked), 40, 50, table)
+    done = shake.blur(asked, cut(photo), path, depth, None, table)
     return response.encode(done.light_HWC, asked.transfer)
 
 
@@ -50,7 +54,7 @@ def test_a_path_in_the_plane_is_convolution_with_its_psf() -> None:
     path[:, 3:5] = px * 2.0 / view.focal
     seen = blurred(path, asked)
     kernel = shake.psfs(path, view, 2.0, 0.0, np.array([[32, 32]]), 63)[0]
-    even = uniform.blur(PHOTO, kernel, "gamma2.2", 40, 50, 64, 64).blurred_HWC
+    even = uniform.blur(cut(), kernel, "gamma2.2")
     assert np.abs(seen.astype(int) - even).max() <= 1
     drawn = psf.rasterise(px[None].astype(np.float32), np.array([[0, 1]], np.float32), 63)[0]
     grid = np.arange(63)
@@ -89,7 +93,7 @@ def test_paths_are_scaled_to_the_motion_asked_for(preset: str, readout: float) -
     asked = request(preset=preset, readout=readout)
     found = shake.paths(asked, 3, ITEMS)
     for k, motion in enumerate((3.0, 9.0, 1.0, 20.0)):
-        done = shake.blur(asked, PHOTO, found.path_NK6[k], float(found.depth[k]), motion, frame(asked), 40, 50, TABLE)
+        done = shake.blur(asked, cut(), found.path_NK6[k], float(found.depth[k]), motion, TABLE)
         assert done.motion == pytest.approx(motion, rel=1e-3)
 
 
@@ -139,7 +143,7 @@ def test_a_light_before_clipping_stays_a_streak() -> None:
         ({"motion": "2:90"}, "out of a crop of 64 px"),
         ({"focal": -5.0}, "focal"),
         ({"focal": 0}, "focal"),
-        ({"focal": 100.0, "field_of_view": 60.0}, "either field_of_view"),
+        ({"focal": 100.0, "field_of_view": 60.0}, "either a field of view"),
         ({"focal": 100.0, "fit": "resize"}, "no meaning"),
         ({"path": "gyro"}, "needs a recording"),
         ({"depth": "-1"}, "depth"),
@@ -151,8 +155,35 @@ def test_requests_that_cannot_be(values: dict[str, object], message: str) -> Non
         request(**values)
 
 
-def test_a_path_that_leaves_the_frame_is_a_sentence() -> None:
+@pytest.mark.parametrize("turn", [0.5, 1.7, 20.0])
+def test_a_path_that_leaves_the_frame_is_a_sentence(turn: float) -> None:
+    """Even one that turns the camera around, so that the scene would come from behind."""
     path = np.zeros((9, 6), np.float32)
-    path[:, 1] = np.linspace(-0.5, 0.5, 9)
+    path[:, 1] = np.linspace(-turn, turn, 9)
     with pytest.raises(errors.InputError, match="out of a frame of 64x64"):
         blurred(path, request(motion=None))
+
+
+@pytest.mark.parametrize(
+    ("values", "motion"),
+    [
+        ({}, "5:40"),
+        ({"translation": 0, "forward": "0"}, "5:40"),
+        ({"rotation": "0.1"}, None),
+        ({"translation": "0:0.01", "rotation": 0}, None),
+        ({"rotation": "0.1", "motion": "3"}, "3"),
+        ({"preset": "lai", "roll": 2}, None),
+    ],
+)
+def test_angles_and_metres_that_are_given_are_meant(values: dict[str, object], motion: str | None) -> None:
+    """The preset's motion scales the preset's axes, not those that somebody chose; a record gives the same."""
+    asked = recipe_file.build({"size": 64} | values, shake_recipe.Shake)
+    assert (None if asked.motion is None else str(asked.motion)) == motion
+    assert recipe_file.parse(recipe_file.to_toml(asked), shake_recipe.Shake) == asked
+
+
+def test_a_unit_of_rotation_is_so_many_degrees() -> None:
+    asked = recipe_file.build({"size": 64, "rotation": 2, "roll": 0, "translation": 0}, shake_recipe.Shake)
+    path = shake.paths(asked, 3, np.arange(400)).path_NK6
+    change = path[:, -1, :2] - path[:, 0, :2]  # of a process of unit variance, half a correlation to three apart
+    assert 0.5 * np.radians(2) < change.std() < np.sqrt(2) * np.radians(2)
