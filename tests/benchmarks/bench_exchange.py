@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -25,7 +25,7 @@ from PIL import Image
 from blursynth.exchange import png
 from blursynth.media import photos
 from blursynth.production import convolve, execute, export, importing, run
-from blursynth.storage import reader
+from blursynth.storage import place, reader
 
 ROUNDS = 3
 _RLE = 3  # zlib's Z_RLE, by Pillow's number
@@ -33,13 +33,13 @@ _RLE = 3  # zlib's Z_RLE, by Pillow's number
 Encoder = Callable[[npt.NDArray[np.uint8]], bytes]
 
 
-def best(work: Callable[[], Any], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of the fastest of several runs; of processors, with another clock, whoever else works beside."""
+def best(work: Callable[[], Any]) -> float:
+    """Seconds of the fastest of several runs."""
     taken = []
-    for _ in range(rounds):
-        began = clock()
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
         work()
-        taken.append(clock() - began)
+        taken.append(time.perf_counter() - began)
     return min(taken)
 
 
@@ -93,50 +93,67 @@ def exports(dataset: reader.Dataset, folder: pathlib.Path, workers: int) -> None
 
 
 def frames(source: str, folder: pathlib.Path) -> None:
-    """A GOPRO tree of full frames: crops of photos, scaled to 1280x720."""
+    """A GOPRO tree of full frames, 192 pairs: crops of photos, scaled to 1280x720; each sequence has the same ones."""
     photos_ = sorted(path for path in pathlib.Path(source).rglob("*") if path.suffix.lower() in photos.ENDINGS)
     for k in range(48):
         sharp = photos.resize(photos.read(photos_[k % len(photos_)])[k // len(photos_) * 8 :], 720, 1280)
         for name, pixels in (("sharp", sharp), ("blur_gamma", cv2.GaussianBlur(sharp, (0, 0), 2.0))):
-            path = folder / "train" / "sequence" / name / f"{k:06d}.png"
+            path, *copies = (folder / "train" / f"sequence-{n}" / name / f"{k:06d}.png" for n in range(4))
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)  # as anybody's: Pillow's default level
+            for copy in copies:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.hardlink_to(path)
 
 
 def imports(folder: pathlib.Path, workers: int) -> None:
+    """Import against loops that decode the same files and drop the pixels, taken in turns.
+
+    By the clock an import also waits for the disk, to which it writes more than it reads; TMPDIR says where it is.
+    """
     files = sorted(folder.rglob("*.png"))
     if not files:
         return
 
-    def decoded(decode: Callable[[pathlib.Path], object]) -> Callable[[], None]:
+    def decoded(decode: Callable[[pathlib.Path], object], threads: int) -> Callable[[], None]:
         def loop() -> None:
-            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            with concurrent.futures.ThreadPoolExecutor(threads) as pool:
                 for _ in pool.map(decode, files):
                     pass
 
         return loop
 
+    out = folder.parent / "imported.zarr"
+
     def imported() -> None:
-        out = folder.parent / "imported.zarr"
         shutil.rmtree(out, ignore_errors=True)
         maker = importing.maker("gopro", str(folder), {"seed": 0, "workers": workers})
         run.produce(maker, out, workers=workers)
 
     cv2.setNumThreads(1)
     pairs = len(files) // 2
-    works: Sequence[tuple[str, Callable[[], None]]] = (
-        ("Pillow alone: open, load", decoded(lambda path: np.asarray(Image.open(path)).shape)),
-        ("OpenCV alone: imread", decoded(lambda path: cv2.imread(str(path)).shape)),
-        ("import", imported),
-    )
+    works: Mapping[str, Callable[[], None]] = {
+        f"Pillow alone, {workers} threads": decoded(lambda path: np.asarray(Image.open(path)).shape, workers),
+        "Pillow alone, one thread": decoded(lambda path: np.asarray(Image.open(path)).shape, 1),
+        f"OpenCV alone, {workers} threads": decoded(lambda path: cv2.imread(str(path)).shape, workers),
+        f"ours alone, {workers} threads": decoded(lambda path: png.decode(path.read_bytes(), 720, 1280), workers),
+        "import": imported,
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            clock, cpu = time.perf_counter(), time.process_time()
+            work()
+            taken[name].append((time.perf_counter() - clock, time.process_time() - cpu))
     title = f"import, {workers} threads, {pairs} pairs of 1280x720"
     print(f"\n{title:<48}{'pairs/s':>10}{'ratio':>8}{'CPU ms/pair':>14}{'ratio':>8}")
-    bare: tuple[float, float] | None = None
-    for name, work in works:
-        seconds, cpu = best(work), best(work, clock=time.process_time)
-        bare = bare or (seconds, cpu)
+    best_of = {name: tuple(min(column) for column in zip(*times, strict=True)) for name, times in taken.items()}
+    bare = next(iter(best_of.values()))
+    for name, (seconds, cpu) in best_of.items():
         shares = f"{bare[0] / seconds:>8.2f}{cpu / pairs * 1e3:>14.1f}{bare[1] / cpu:>8.2f}"
         print(f"{name:<48}{pairs / seconds:>10.1f}{shares}")
+    read, written = sum(path.stat().st_size for path in files), place.size_of(str(out))
+    print(f"read {read / 1e6:.0f} MB, written {written / 1e6:.0f} MB")
 
 
 def main() -> None:
@@ -144,8 +161,8 @@ def main() -> None:
     pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 1200
     workers = execute.available_workers()
     print(f"load {os.getloadavg()[0]:.1f}, {workers} processors")
-    with tempfile.TemporaryDirectory() as place:
-        folder = pathlib.Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         count = 40 if source.startswith("scenes:") else len(list(pathlib.Path(source).rglob("*.*")))
         asked = {"seed": 0, "size": 256, "per_photo": max(1, pairs // count), "length": "5:30"}
         run.produce(convolve.maker(source, asked), folder / "pairs.zarr")
