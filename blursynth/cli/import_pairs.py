@@ -34,8 +34,7 @@ def command(layout: str, folder: str, **given: Any) -> None:
       lai          Lai et al. 2016: KIND_NN.png with KIND_NN_kernel_KK.png or KIND_NN_gyro_GG.png
 
     Numbers and sizes of published sets are checked. Files without a partner, or with several, are left out and listed.
-    Run the same command again to finish an interrupted dataset. An imported dataset does not grow with --append: import
-    what is new beside it, and name both where they are used.
+    Run the same command again to finish an interrupted dataset.
 
     \b
     Examples:
