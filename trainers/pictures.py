@@ -78,12 +78,13 @@ def write(path: pathlib.Path, restored_NCHW: torch.Tensor, picture: Picture, bit
 
     A grey result is Rec. 601 luma. Whole or not at all; OSError where the folder cannot be written.
     """
-    values: npt.NDArray[np.float64] = restored_NCHW[0].permute(1, 2, 0).double().numpy()
+    values: npt.NDArray[np.float32] = restored_NCHW[0].permute(1, 2, 0).numpy()
     if picture.grey:
-        values = (values @ np.array(_LUMA))[:, :, None]
+        values = (values @ np.array(_LUMA, np.float32))[:, :, None]
     samples = _rounded(values, bits)
     if picture.alpha is not None:
-        alpha = _rounded(picture.alpha[:, :, None] / np.iinfo(picture.alpha.dtype).max, bits)
+        whole = np.iinfo(picture.alpha.dtype).max
+        alpha = _rounded(picture.alpha[:, :, None].astype(np.float32) / np.float32(whole), bits)
         samples = np.concatenate([samples, alpha], axis=2)
     if bits == 8:
         photos.write_png(path, samples[:, :, 0] if samples.shape[2] == 1 else samples)
@@ -91,9 +92,11 @@ def write(path: pathlib.Path, restored_NCHW: torch.Tensor, picture: Picture, bit
         checkpoint.replace(path, _deep_png(samples))
 
 
-def _rounded(values: npt.NDArray[np.float64], bits: Bits) -> Samples:
+def _rounded(values: npt.NDArray[np.float32], bits: Bits) -> Samples:
     whole = 2**bits - 1
-    rounded: Samples = (values * whole).round().clip(0, whole).astype(np.uint8 if bits == 8 else np.uint16)
+    scaled = values * np.float32(whole)
+    np.clip(np.rint(scaled, out=scaled), 0, whole, out=scaled)
+    rounded: Samples = scaled.astype(np.uint8 if bits == 8 else np.uint16)
     return rounded
 
 
