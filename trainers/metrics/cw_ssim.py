@@ -26,7 +26,8 @@ def cw_ssim(
 
     (2 |sum c_x conj(c_y)| + k) / (sum |c_x|^2 + sum |c_y|^2 + k) in 7x7 windows of complex coefficients, k = 0.01, of
     a steerable pyramid with six levels and sixteen orientations; the mean over windows, then over the bands. Blind to
-    small shifts by design.
+    small shifts by design. The authors' own program takes the bands of the coarsest level alone, weights their windows
+    with a Gaussian, and does not mirror borders: its values are others.
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
     computes in `dtype`. Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 224 pixels:
