@@ -163,14 +163,18 @@ def fit(x: Image, y: Image, side: int) -> tuple[list[float], npt.NDArray[np.floa
 
 
 def cw_ssim_band(x: npt.NDArray[np.complex128], y: npt.NDArray[np.complex128]) -> float:
-    """One 7x7 window after another."""
-    found = []
-    for top in range(x.shape[0] - 6):
-        for left in range(x.shape[1] - 6):
+    """One 7x7 window after another, weighted with a Gaussian of a quarter of the band's height."""
+    total, weights = 0.0, 0.0
+    rows, columns = x.shape[0] - 6, x.shape[1] - 6
+    for top in range(rows):
+        for left in range(columns):
             a, b = (each[top : top + 7, left : left + 7] for each in (x, y))
             powers = (np.abs(a) ** 2).sum() + (np.abs(b) ** 2).sum()
-            found.append((2 * abs((a * b.conj()).sum()) + 0.01) / (powers + 0.01))
-    return float(np.mean(found))
+            distance = (top - (rows - 1) / 2) ** 2 + (left - (columns - 1) / 2) ** 2
+            weight = math.exp(-distance / (2 * (x.shape[0] / 4) ** 2))
+            total += weight * (2 * abs((a * b.conj()).sum()) + 0.01) / (powers + 0.01)
+            weights += weight
+    return total / weights
 
 
 def hat_similarity(x: Image, y: Image) -> float:

@@ -73,11 +73,12 @@ def label(found: Mapping[str, Any]) -> str:
 def _heading(found: Mapping[str, Any]) -> list[str]:
     tests = found["test_set"]
     sizes = " ".join(tests["sizes"])
+    groups = f"{tests['groups']} group{'s' * (tests['groups'] != 1)}"
     truth = found.get("truth")
     objects = [f"Truth: {truth['objects']} objects on the sharp images"] if truth else []
     return [
         f"Protocol {label(found)}: {found['protocol']['about']}",
-        f"Test set: {tests['name']}, {tests['images']} images of {sizes} in {tests['groups']} groups; {tests['about']};"
+        f"Test set: {tests['name']}, {tests['images']} images of {sizes} in {groups}; {tests['about']};"
         f" transfer function {tests['transfer_function']}",
         f"{found['statistic']} with {found['intervals']}; {found['precision']} on {found['device']}",
         *objects,

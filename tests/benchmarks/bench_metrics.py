@@ -3,8 +3,8 @@
 Prints images of 1280x720 a second for each metric in float32 beside float64, and beside torchmetrics where it has the
 same; then for the five of most tables (PSNR, SSIM, MS-SSIM, FSIM, VIF) together: on all threads one image after
 another, and on as many images at a time as there are cores, each on one thread, which is how `python -m
-trainers.evaluate` computes them on a CPU. Then the processor time of one image, which other work on the machine changes
-less, and peak memory after 8 and 40 images.
+trainers.evaluate` computes them on a CPU. Then images a second of processor time on one core, which other work on the
+machine changes less, and peak memory after 8 and 40 images.
 """
 
 import concurrent.futures
@@ -45,6 +45,17 @@ def rate(work: Callable[[], object], images: int, rounds: int = 5) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return images / min(seconds)
+
+
+def one_core(work: Callable[[], object], rounds: int = 4) -> float:
+    """Calls a second of processor time on one thread, the best of several rounds after one that warms up."""
+    work()
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return 1 / min(seconds)
 
 
 def score(names: tuple[str, ...], dtype: torch.dtype) -> None:
@@ -89,10 +100,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     together = rate(lambda: at_once(2 * CORES), 2 * CORES)
     print(f"{f'the same, {CORES} images at a time':40s}{together:8.1f}/s   (target 4/s)")
-    score(FIVE, torch.float32)
-    start = time.process_time()
-    score(FIVE, torch.float32)
-    print(f"{'processor seconds of one image':40s}{time.process_time() - start:8.2f} s")
+    print(f"{'one core, by processor time: the five':40s}{one_core(lambda: score(FIVE, torch.float32)):8.2f}/s")
+    for name, peer in others.items():
+        speeds = one_core(lambda n=name: score((n,), torch.float32)), one_core(peer)
+        print(f"{name:40s}{speeds[0]:8.2f}/s   torchmetrics {speeds[1]:6.2f}/s   x{speeds[0] / speeds[1]:.1f}")
     at_once(8)
     first = peak()
     at_once(40)

@@ -46,7 +46,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "ifc": Metric("IFC (bit/px)", ifc.ifc, 4, "luma"),
         "vif": Metric("VIF", vif.vif, 4, "luma"),
         "vifp": Metric("VIFp", vif_pixel.vif_pixel, 4, _CHANNELS),
-        "cw-ssim": Metric("CW-SSIM", cw_ssim.cw_ssim, 4, "luma"),
+        "cw-ssim": Metric("CW-SSIM", cw_ssim.cw_ssim, 6, "luma"),
         "cw-ssim-pyssim": Metric("CW-SSIM (pyssim)", cw_ssim.cw_ssim_pyssim, 4, "luma"),
     }
 )

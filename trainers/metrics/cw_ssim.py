@@ -13,7 +13,7 @@ from trainers.metrics import steerable, windows
 LEVELS = 6
 ORIENTATIONS = 16
 SIDE = 7
-SMALLEST = 224
+SMALLEST = 193
 
 _CONSTANT = 0.01
 _WIDTHS = 30
@@ -25,19 +25,21 @@ def cw_ssim(
     """CW-SSIM (Sampat et al. 2009, equation 6; Wang and Simoncelli 2005) of the luma.
 
     (2 |sum c_x conj(c_y)| + k) / (sum |c_x|^2 + sum |c_y|^2 + k) in 7x7 windows of complex coefficients, k = 0.01, of
-    a steerable pyramid with six levels and sixteen orientations; the mean over windows, then over the bands. Blind to
-    small shifts by design.
+    the coarsest of six levels of a steerable pyramid with sixteen orientations; the mean over windows, weighted with a
+    Gaussian whose sigma is a quarter of the band's height, then over orientations. Blind to small shifts by design, and
+    to small blur: the waves it looks at are longer than 64 pixels. Levels, weights and pyramid are those of the
+    authors' own program, whose values these are (there k is an option).
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
-    computes in `dtype`. Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 224 pixels:
-    the coarsest band has to hold a window.
+    computes in `dtype`. Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 193 pixels:
+    the band has to hold a window.
     """
     windows.require("CW-SSIM", sharp_NCHW, SMALLEST)
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     both = torch.cat([windows.luma(image)[:, 0] for image in pair])
-    made = steerable.bands(both, levels=LEVELS, orientations=ORIENTATIONS)
-    found = [_similarity(*band.chunk(2)) for band in made]
-    return torch.stack(found).mean(dim=0)
+    found = steerable.coarsest(both, levels=LEVELS, orientations=ORIENTATIONS)
+    x_KNHW, y_KNHW = found.chunk(2, dim=1)
+    return torch.stack([_similarity(x, y) for x, y in zip(x_KNHW, y_KNHW, strict=True)]).mean(dim=0)
 
 
 def _similarity(x_NHW: torch.Tensor, y_NHW: torch.Tensor) -> torch.Tensor:
@@ -46,7 +48,15 @@ def _similarity(x_NHW: torch.Tensor, y_NHW: torch.Tensor) -> torch.Tensor:
     parts = torch.stack([product.real, product.imag, x_NHW.abs().square() + y_NHW.abs().square()], dim=1)
     real, imaginary, powers = windows.means(parts, ones).unbind(1)
     index = (2 * torch.hypot(real, imaginary) + _CONSTANT) / (powers + _CONSTANT)
-    return index.flatten(1).mean(dim=1).double()
+    weights = [_gaussian(side, x_NHW.shape[1] / 4).to(index) for side in index.shape[1:]]
+    return torch.einsum("nhw,h,w->n", index, *weights).double()
+
+
+def _gaussian(side: int, sigma: float) -> torch.Tensor:
+    """Weights that sum to 1, centred between the ends."""
+    place = torch.arange(side, dtype=torch.float64) - (side - 1) / 2
+    weights = torch.exp(-0.5 * (place / sigma).square())
+    return weights / weights.sum()
 
 
 def cw_ssim_pyssim(

@@ -106,7 +106,7 @@ def _table(table: Table, rows: Sequence[Measured]) -> str:
     lines = [["", *(_title(column) for column in table.columns)], *(list(row) for row in table.rows)]
     lines += [
         [
-            f"here: {row.name} ({row.label}; {row.test_set}; {row.about})",
+            f"here: {row.name} ({row.label}; {row.test_set})",
             *(row.values.get(column, "") for column in table.columns),
         ]
         for row in ours
@@ -119,8 +119,9 @@ def _table(table: Table, rows: Sequence[Measured]) -> str:
         f"  to be compared under protocol: {table.protocol}" + (f". {table.note}" if table.note else ""),
     ]
     empty = [catalogue.MISSING[column] for column in table.columns if column in catalogue.MISSING]
+    about = [f"  Images of {row.name}: {row.about}." for row in ours]
     left_out = [f"  Measured on another test set, so not beside these: {each}." for each in others]
-    return "\n".join([*heading, *_aligned(lines), *(f"  {why}" for why in empty), *left_out])
+    return "\n".join([*heading, *_aligned(lines), *about, *(f"  {why}" for why in empty), *left_out])
 
 
 _COMPARED = (("nah", "2"), ("kupyn", "1"), ("ramakrishnan", "4"), ("li", "I"))
