@@ -7,18 +7,15 @@ with g the response curve. Planes become RGB at 1/256 of a grey level (`planes`)
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import jit, light
-from blursynth.kernels import planes as rows
+from blursynth.kernels import jit, light, planes
 
 TOGETHER = 4  # frames whose light is added at a time
 ONE = np.float32(1.0)
 
-Planes = tuple[npt.NDArray[Any], ...]
 Inside = tuple[slice, slice]
 """Rows and columns of planes that an image is wanted of; what lies around them only lends its colour."""
 
@@ -36,69 +33,40 @@ class Mean:
 
 
 def average_planes(
-    planes: Planes,
-    weights: npt.NDArray[np.float32],
-    halved: tuple[bool, bool],
-    centred: bool,
-    target: int,
-    table: light.Tables,
-    inside: Inside = np.s_[:, :],
-    out: Mean | None = None,
+    stack: planes.Stack, target: int, table: light.Tables, inside: Inside = np.s_[:, :], out: Mean | None = None
 ) -> Mean:
-    """Mean in linear light of M frames given as luma and two colour planes.
+    """Mean in linear light of M frames given as planes. target: which frame is the sharp one.
 
-    planes: luma (M, H, W), blue and red difference (M, h, w) of the same dtype, uint8 or uint16; h and w are half of H
-    and W, rounded up, as `halved` says. weights: from `planes.coefficients`. centred: where halved columns lie
-    (media.picture.Coding). Colour is interpolated linearly between its samples. target: which frame is the sharp one.
     out: contiguous images to be filled and given back.
     """
-    luma, blue, red = _checked(planes, halved)
-    assert len(luma) == table.frames
-    assert 0 <= target < len(luma)
-    rows_, columns = _bounds(luma, inside)
-    made = out or Mean.empty(len(rows_), len(columns))
-    assert made.blurred.shape == made.sharp.shape == (len(rows_), len(columns), 3), made.blurred.shape
+    assert len(stack.luma) == table.frames
+    assert 0 <= target < table.frames
+    rows, columns = _bounds(stack, inside)
+    made = out or Mean.empty(len(rows), len(columns))
+    assert made.blurred.shape == made.sharp.shape == (len(rows), len(columns), 3), made.blurred.shape
     linear = table.linear[:1] if table.alike else table.linear
     _average_planes(
-        luma, blue, red, weights, halved[0], halved[1], centred, target, linear, table.single, table.start, table.step,
-        table.unit, rows_.start, columns.start, made.blurred, made.sharp,
+        stack, target, linear, table.single, table.start, table.step, table.unit, rows.start, columns.start,
+        made.blurred, made.sharp,
     )  # fmt: skip
     return made
 
 
 def light_planes(
-    planes: Planes,
-    weights: npt.NDArray[np.float32],
-    halved: tuple[bool, bool],
-    centred: bool,
-    linear: npt.NDArray[np.float32],
-    inside: Inside = np.s_[:, :],
+    stack: planes.Stack, linear: npt.NDArray[np.float32], inside: Inside = np.s_[:, :]
 ) -> npt.NDArray[np.float32]:
-    """The mean itself, float32 (H, W, 3), in the units of `linear`: light of encoded values in steps of 1 / light.FINE,
-    float32 (3, light.LEVELS).
+    """The mean itself, float32 (H, W, 3), in the units of `linear`.
 
-    Everything else is as in `average_planes`.
+    linear: light of encoded values in steps of 1 / light.FINE, float32 (3, light.LEVELS).
     """
-    luma, blue, red = _checked(planes, halved)
-    rows_, columns = _bounds(luma, inside)
-    made = np.zeros((len(rows_), len(columns), 3), np.float32)
-    _light_planes(
-        luma, blue, red, weights, halved[0], halved[1], centred, np.ascontiguousarray(linear), rows_.start,
-        columns.start, made,
-    )  # fmt: skip
+    rows, columns = _bounds(stack, inside)
+    made = np.zeros((len(rows), len(columns), 3), np.float32)
+    _light_planes(stack, np.ascontiguousarray(linear), rows.start, columns.start, made)
     return made
 
 
-def _checked(planes: Planes, halved: tuple[bool, bool]) -> Planes:
-    luma, blue, red = (np.ascontiguousarray(plane) for plane in planes)
-    frames, height, width = luma.shape
-    expected = (frames, -(-height // 2) if halved[0] else height, -(-width // 2) if halved[1] else width)
-    assert blue.shape == red.shape == expected, (blue.shape, red.shape, expected)
-    return luma, blue, red
-
-
-def _bounds(luma: npt.NDArray[Any], inside: Inside) -> tuple[range, range]:
-    return range(luma.shape[1])[inside[0]], range(luma.shape[2])[inside[1]]
+def _bounds(stack: planes.Stack, inside: Inside) -> tuple[range, range]:
+    return range(stack.luma.shape[1])[inside[0]], range(stack.luma.shape[2])[inside[1]]
 
 
 @jit.inline
@@ -113,13 +81,7 @@ def _add_four(
 
 @jit.kernel
 def _average_planes(
-    luma: npt.NDArray[Any],
-    blue: npt.NDArray[Any],
-    red: npt.NDArray[Any],
-    weights: npt.NDArray[np.float32],
-    halved_rows: bool,
-    halved_columns: bool,
-    centred: bool,
+    stack: planes.Stack,
     target: int,
     linear: npt.NDArray[np.int32],
     single: npt.NDArray[np.uint8],
@@ -131,20 +93,18 @@ def _average_planes(
     blurred: npt.NDArray[np.uint8],
     sharp: npt.NDArray[np.uint8],
 ) -> None:
-    frames, _, width = luma.shape
+    frames, _, width = stack.luma.shape
     # One table for all channels where they are alike: it has to share the cache with nothing then.
     alike = linear.shape[0] == 1
     red_light, green_light, blue_light = linear[0], linear[0 if alike else 1], linear[0 if alike else 2]
-    colour = np.empty((3, 2 * blue.shape[2] + 1), np.float32)
+    colour = np.empty((3, 2 * stack.blue.shape[2] + 1), np.float32)
     at = np.empty((TOGETHER, 3, width), np.uint16)
     total = np.empty((3, width), np.int32)
     for row in range(blurred.shape[0]):
         total[:] = 0
         waiting = 0
         for m in range(frames):
-            rows.encoded_row(
-                luma[m], blue[m], red[m], top + row, weights, halved_rows, halved_columns, centred, colour, at[waiting]
-            )
+            planes.encoded_row(stack, m, top + row, colour, at[waiting])
             if m == target:
                 for c in range(3):
                     for x in range(blurred.shape[1]):
@@ -163,27 +123,19 @@ def _average_planes(
 
 @jit.kernel
 def _light_planes(
-    luma: npt.NDArray[Any],
-    blue: npt.NDArray[Any],
-    red: npt.NDArray[Any],
-    weights: npt.NDArray[np.float32],
-    halved_rows: bool,
-    halved_columns: bool,
-    centred: bool,
+    stack: planes.Stack,
     linear: npt.NDArray[np.float32],
     top: int,
     left: int,
     made: npt.NDArray[np.float32],
 ) -> None:
-    frames, _, width = luma.shape
-    colour = np.empty((3, 2 * blue.shape[2] + 1), np.float32)
+    frames, _, width = stack.luma.shape
+    colour = np.empty((3, 2 * stack.blue.shape[2] + 1), np.float32)
     at = np.empty((3, width), np.uint16)
     share = ONE / np.float32(frames)
     for row in range(made.shape[0]):
         for m in range(frames):
-            rows.encoded_row(
-                luma[m], blue[m], red[m], top + row, weights, halved_rows, halved_columns, centred, colour, at
-            )
+            planes.encoded_row(stack, m, top + row, colour, at)
             for c in range(3):
                 for x in range(made.shape[1]):
                     made[row, x, c] += linear[c, at[c, left + x]]

@@ -1,7 +1,7 @@
 """Rows of decoded planes, luma and two colour differences, as encoded RGB at 1/256 of a grey level."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,33 @@ MATRICES = {
 }
 
 
+class Stack(NamedTuple):
+    """M frames as planes: luma (M, H, W), blue and red difference (M, h, w) of the same dtype, uint8 or uint16.
+
+    h and w are half of H and W, rounded up, as the two `halved_*` say. centred: where halved columns lie
+    (media.picture.Coding). weights: from `coefficients`. Colour is interpolated linearly between its samples.
+    """
+
+    luma: npt.NDArray[Any]
+    blue: npt.NDArray[Any]
+    red: npt.NDArray[Any]
+    weights: npt.NDArray[np.float32]
+    halved_rows: bool
+    halved_columns: bool
+    centred: bool
+
+
+def stack(
+    planes: tuple[npt.NDArray[Any], ...], weights: npt.NDArray[np.float32], halved: tuple[bool, bool], centred: bool
+) -> Stack:
+    """The planes as kernels take them: contiguous, and of sizes that fit."""
+    luma, blue, red = (np.ascontiguousarray(plane) for plane in planes)
+    frames, height, width = luma.shape
+    expected = (frames, -(-height // 2) if halved[0] else height, -(-width // 2) if halved[1] else width)
+    assert blue.shape == red.shape == expected, (blue.shape, red.shape, expected)
+    return Stack(luma, blue, red, weights, halved[0], halved[1], centred)
+
+
 @functools.lru_cache(maxsize=64)
 def coefficients(matrix: str, full_range: bool, bits: int) -> npt.NDArray[np.float32]:
     """What takes planes to encoded RGB in [0, light.LEVELS - 1]: offset and scale of luma, offset of colour, and the
@@ -41,29 +68,18 @@ def coefficients(matrix: str, full_range: bool, bits: int) -> npt.NDArray[np.flo
 
 @jit.inline
 def encoded_row(
-    luma: npt.NDArray[Any],
-    blue: npt.NDArray[Any],
-    red: npt.NDArray[Any],
-    row: int,
-    weights: npt.NDArray[np.float32],
-    halved_rows: bool,
-    halved_columns: bool,
-    centred: bool,
-    colour: npt.NDArray[np.float32],
-    at: npt.NDArray[np.uint16],
+    planes: Stack, frame: int, row: int, colour: npt.NDArray[np.float32], at: npt.NDArray[np.uint16]
 ) -> None:
-    """A row of one frame's planes (H, W) and (h, w) as red, green and blue in `at`, (3, W).
-
-    weights: from `coefficients`; what else is said of the planes is as in `frames.average_planes`. colour: room for
-    (3, 2 w + 1) values.
-    """
+    """A row of one frame as red, green and blue in `at`, (3, W). colour: room for (3, 2 w + 1) values."""
+    blue, red = planes.blue[frame], planes.red[frame]
     near = far = row
-    if halved_rows:
+    if planes.halved_rows:
         near = row >> 1
         far = min(near + 1, blue.shape[0] - 1) if row & 1 else max(near - 1, 0)
-    _colour_row(blue[near], blue[far], weights[2], halved_columns, centred, colour[0], colour[1])
-    _colour_row(red[near], red[far], weights[2], halved_columns, centred, colour[0], colour[2])
-    _rgb_row(luma[row], colour[1], colour[2], weights, at)
+    middle, halved, centred = planes.weights[2], planes.halved_columns, planes.centred
+    _colour_row(blue[near], blue[far], middle, halved, centred, colour[0], colour[1])
+    _colour_row(red[near], red[far], middle, halved, centred, colour[0], colour[2])
+    _rgb_row(planes.luma[frame, row], colour[1], colour[2], planes.weights, at)
 
 
 @jit.inline

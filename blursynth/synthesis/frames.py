@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,8 +92,8 @@ class Window:
         if coding is None or self._interpolate:
             mean = self._mean_of_codes(self.stored_box(box), raised[:, :: lights.FINE])
         else:
-            part = _part(self.frames, coding, self.stored_box(box))
-            mean = kernel.light_planes(part.planes, part.weights, coding.halved, coding.centred, raised, part.inside)
+            stack, inside = _part(self.frames, coding, self.stored_box(box))
+            mean = kernel.light_planes(stack, raised, inside)
         return np.rot90(mean, self.turns)
 
     def stored_box(self, box: Box | None) -> Box:
@@ -176,19 +175,10 @@ def sharp(
     return np.rot90(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp, turns)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Part:
-    """A box of frames in planes, with some context, so that colour is interpolated as in the whole frame.
-
-    inside: where the box lies in it.
-    """
-
-    planes: tuple[npt.NDArray[Any], ...]
-    weights: npt.NDArray[np.float32]
-    inside: tuple[slice, slice]
-
-
-def _part(frames: Sequence[picture.Picture], coding: picture.Coding, box: Box) -> _Part:
+def _part(
+    frames: Sequence[picture.Picture], coding: picture.Coding, box: Box
+) -> tuple[rows.Stack, tuple[slice, slice]]:
+    """A box of frames with some context, which interpolated colour needs, and where the box lies in it."""
     height, width = frames[0].size
     top, left = max(0, box[0] - _CONTEXT) & ~1, max(0, box[1] - _CONTEXT) & ~1
     bottom, right = min(height, box[0] + box[2] + _CONTEXT), min(width, box[1] + box[3] + _CONTEXT)
@@ -199,7 +189,7 @@ def _part(frames: Sequence[picture.Picture], coding: picture.Coding, box: Box) -
     planes = tuple(np.stack([frame.planes[k][part] for frame in frames]) for k, part in enumerate(parts))
     weights = rows.coefficients(coding.matrix, coding.full_range, coding.bits)
     inside = slice(box[0] - top, box[0] - top + box[2]), slice(box[1] - left, box[1] - left + box[3])
-    return _Part(planes, weights, inside)
+    return rows.stack(planes, weights, coding.halved, coding.centred), inside
 
 
 def _average_planes(
@@ -210,7 +200,5 @@ def _average_planes(
     table: lights.Tables,
     out: kernel.Mean | None = None,
 ) -> kernel.Mean:
-    part = _part(frames, coding, box)
-    return kernel.average_planes(
-        part.planes, part.weights, coding.halved, coding.centred, target, table, part.inside, out
-    )
+    stack, inside = _part(frames, coding, box)
+    return kernel.average_planes(stack, target, table, inside, out)

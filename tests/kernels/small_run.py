@@ -38,10 +38,10 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     planes = [(window[:, :, c] * 256).astype(np.uint8).reshape(1, 22, 23) for c in range(3)]
     weights = rows.coefficients("bt709", False, 8)
     table = light.tables(light.curve("srgb"), 1)
-    mean = frames.average_planes(tuple(planes), weights, (False, False), False, 0, table)
+    mean = frames.average_planes(rows.stack(tuple(planes), weights, (False, False), False), 0, table)
     result["planes"] = mean.blurred
     small = (planes[0], planes[1][:, :11, :12], planes[2][:, :11, :12])
-    result["small planes"] = frames.average_planes(small, weights, (True, True), True, 0, table).sharp
+    result["small planes"] = frames.average_planes(rows.stack(small, weights, (True, True), True), 0, table).sharp
     total = np.zeros(codes.shape, np.int32)
     light.accumulate(total, codes, table)
     result["total"] = light.encode(total, table)

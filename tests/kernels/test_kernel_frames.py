@@ -85,7 +85,9 @@ def test_planes_agree_with_float64(
     centred = size[0] == 12
     planes = random_planes(3, size, halved, bits)
     weights = rows.coefficients(matrix, full, bits)
-    found = frames.average_planes(planes, weights, halved, centred, 1, light.tables(light.curve("gamma2.2"), 3))
+    found = frames.average_planes(
+        rows.stack(planes, weights, halved, centred), 1, light.tables(light.curve("gamma2.2"), 3)
+    )
     rgb = np.stack(
         [reference.planes_to_rgb(tuple(plane[k] for plane in planes), matrix, full, bits, centred) for k in range(3)]
     )
@@ -99,7 +101,7 @@ def test_primaries_by_hand() -> None:
     blue, red = np.array([[[128, 128, 102]]], np.uint8), np.array([[[128, 128, 240]]], np.uint8)
     weights = rows.coefficients("bt709", False, 8)
     found = frames.average_planes(
-        (luma, blue, red), weights, (False, False), False, 0, light.tables(light.curve("linear"), 1)
+        rows.stack((luma, blue, red), weights, (False, False), False), 0, light.tables(light.curve("linear"), 1)
     )
     assert found.sharp[0].tolist() == [[255, 255, 255], [0, 0, 0], [255, 1, 0]]
 
@@ -110,7 +112,7 @@ def test_equal_frames_give_themselves(halved: tuple[bool, bool]) -> None:
     weights = rows.coefficients("bt709", False, 10)
     for transfer in TRANSFERS:
         table = light.tables(light.curve(transfer), 11)
-        found = frames.average_planes(planes, weights, halved, False, 5, table)
+        found = frames.average_planes(rows.stack(planes, weights, halved, False), 5, table)
         assert np.array_equal(found.blurred, found.sharp)
 
 
@@ -120,7 +122,7 @@ def test_time_backwards_and_upside_down() -> None:
     table = light.tables(light.curve("gamma2.2"), 7)
 
     def average(planes: tuple[npt.NDArray[np.unsignedinteger], ...], target: int) -> frames.Mean:
-        return frames.average_planes(planes, weights, (True, True), True, target, table)
+        return frames.average_planes(rows.stack(planes, weights, (True, True), True), target, table)
 
     straight = average(planes, 2)
     backwards = average(tuple(plane[::-1] for plane in planes), 4)

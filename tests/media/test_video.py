@@ -90,7 +90,9 @@ def test_tags_are_respected(tmp_path: pathlib.Path, matrix: str, full: bool, bit
         exact = 255 * reference_frames.planes_to_rgb(parts, matrix, full, bits, centred=False)
         weights = rows.coefficients(matrix, full, bits)
         stacked = tuple(plane[None] for plane in frame.planes)
-        mean = kernel.average_planes(stacked, weights, halved, False, 0, light.tables(light.curve("gamma2.2"), 1))
+        mean = kernel.average_planes(
+            rows.stack(stacked, weights, halved, False), 0, light.tables(light.curve("gamma2.2"), 1)
+        )
         assert np.abs(mean.sharp - exact).max() <= 0.51
 
 
