@@ -44,13 +44,9 @@ def fsim(x: Image, y: Image) -> float:
 
 def reduced(image: Image, factor: int) -> Image:
     """MATLAB's conv2(image, ones(factor) / factor^2, "same"), of which every `factor`-th pixel from the first."""
-    before, after = (factor - 1) // 2, factor // 2
-    padded = np.pad(image, ((before, after), (before, after)))
-    found = np.zeros_like(image)
-    for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            found[row, column] = padded[row : row + factor, column : column + factor].mean()
-    return found[::factor, ::factor]
+    padded = np.pad(image, ((factor - 1) // 2, factor // 2))
+    rows, columns = (range(0, side, factor) for side in image.shape)
+    return np.array([[padded[row : row + factor, left : left + factor].mean() for left in columns] for row in rows])
 
 
 def gradient(image: Image) -> Image:

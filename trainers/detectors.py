@@ -81,8 +81,8 @@ class Yolo:
 
     v5: (1, N, 5 + C), centre x, centre y, width, height, objectness, classes; score = objectness x class. v8:
     (1, 4 + C, N), without objectness. v10, and files exported with suppression inside: (1, N, 6), left, top, right,
-    bottom, score, number of the class. Which it is, is told by the longer dimension, N, and by N itself where it could
-    be v5 with one class or v10 (some 300 boxes; heads of v5 have thousands), unless `head` says it.
+    bottom, score, number of the class. Which it is, is told by the longer dimension, N, unless `head` says it; of v10
+    and v5 with one class, v10 has at most a thousand boxes, and whole numbers for classes.
     Images are scaled into a square of `size` px with grey beside them; boxes of one class that overlap by more than
     0.45 are reduced to the best. InputError where the file is none or its output is not a detector's.
     """
@@ -183,7 +183,7 @@ def decode(outputs: Sequence[npt.NDArray[Any]], head: str, source: str) -> npt.N
     if len(outputs) != 1 or outputs[0].ndim != 3 or outputs[0].shape[0] != 1:
         raise refusal
     values: npt.NDArray[np.float64] = outputs[0][0].astype(np.float64)
-    kind = _head(*values.shape) if head == "auto" else head
+    kind = _head(values) if head == "auto" else head
     if kind == "v8":
         rows = values.T
     elif kind == "v10" and values.shape[1] == 6:
@@ -197,10 +197,12 @@ def decode(outputs: Sequence[npt.NDArray[Any]], head: str, source: str) -> npt.N
     return rows
 
 
-def _head(rows: int, columns: int) -> str:
+def _head(values: npt.NDArray[np.float64]) -> str:
+    rows, columns = values.shape
     if rows < columns:
         return "v8"
-    return "v10" if columns == 6 and rows <= _MOST_SUPPRESSED else "v5"
+    suppressed = columns == 6 and rows <= _MOST_SUPPRESSED and np.array_equal(values[:, 5], np.rint(values[:, 5]))
+    return "v10" if suppressed else "v5"
 
 
 def _with_a_column_for_each_class(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -155,6 +155,9 @@ def test_files_with_suppression_inside_hold_corners_and_one_score() -> None:
     # The same numbers of columns mean one class where there are as many boxes as a head of v5 has.
     assert detectors.decode([np.ones((1, 25200, 6), np.float32)], "auto", "v5").shape == (25200, 5)
     assert detectors.decode([values], "v5", "v5").shape == (300, 5)
+    values[0, 0, 5] = 0.7  # a probability
+    assert detectors.decode([values], "auto", "v5")[0, 4] == pytest.approx(0.9 * 0.7)
+    values[0, 0, 5] = 2
     with pytest.raises(errors.InputError, match="not a detector"):
         detectors.decode([np.ones((1, 300, 85), np.float32)], "v10", "x")
 

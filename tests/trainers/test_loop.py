@@ -207,13 +207,13 @@ def test_sheets_show_blurred_restored_and_sharp(start: Callable[..., session.Ses
     assert [path.name for path in sheets] == [f"images-{images:012d}.png" for images in (20, 40, 48)]
     picture = photos.read(sheets[-1])
     assert run.held_out is not None
-    blurred, sharp = next(iter(run.held_out))
-    # Columns are as wide as their captions.
-    (place,) = (
-        left for left in range(4, picture.shape[1] - 16) if np.array_equal(picture[4:20, left : left + 16], sharp)
-    )
-    assert place > 2 * (16 + 4)
-    assert np.array_equal(picture[4:20, 4:20], blurred)
-    between = (picture[4:20, 20:place] != 127).any(axis=(0, 2))
-    assert between.sum() <= 16  # the restored image alone
-    assert between.any()
+    # Enlarged, because they are small.
+    blurred, sharp = (image.repeat(12, axis=0).repeat(12, axis=1) for image in next(iter(run.held_out)))
+    side = 12 * 16
+    lefts = [4 + column * (side + 4) for column in range(3)]
+    assert picture.shape[1] == lefts[-1] + side + 4
+    first, restored, last = (picture[4 : 4 + side, left : left + side] for left in lefts)
+    assert np.array_equal(first, blurred)
+    assert np.array_equal(last, sharp)
+    assert not np.array_equal(restored, blurred)
+    assert (restored != 127).any()

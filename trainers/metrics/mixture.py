@@ -93,7 +93,8 @@ class Mixture:
     """A band as a Gaussian scale mixture seen through a distortion channel y = g x + v, on blocks of 3x3 coefficients.
 
     `strength` (N, B): the block's multiplier s^2 of the reference; `eigenvalues` (N, K) of the covariance that all
-    blocks share; `gain` (N, B) and `rest` (N, B): g and var(v), estimated in a window around the block. float64.
+    blocks share, ascending, float64; `gain` (N, B) and `rest` (N, B): g and var(v), estimated in a window around the
+    block. The others are of the bands' number type.
     """
 
     strength: torch.Tensor

@@ -31,13 +31,16 @@ def vif(
     another pyramid, such as one cut out of the Fourier plane, give other values (0.43 where this gives 0.50).
 
     Takes (N, C, H, W), C = 1 or 3 (RGB), of any dtype, in encoded light, which spans `data_range` (never guessed);
-    computes in `dtype`, and in float64 where the sharp image is so smooth or regular that float32 would not do. Gives
-    float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised. Raises InputError where a
-    side is below 80 pixels.
+    computes in `dtype`, and in float64 on a GPU and where the sharp image is so smooth or regular that float32 would
+    not do. Gives float64 (N,): 0 for nothing kept, 1 for equal images, above 1 where contrast was raised. Raises
+    InputError where a side is below 80 pixels.
     """
     windows.require("VIF", sharp_NCHW, SMALLEST)
     kept = torch.zeros(len(sharp_NCHW), dtype=torch.float64, device=sharp_NCHW.device)
     whole = torch.zeros_like(kept)
+    if sharp_NCHW.is_cuda:
+        # Unless the whole program forbids it, convolutions of float32 keep 10 bits there (TF32).
+        dtype = torch.float64
     every = list(mixtures(restored_NCHW, sharp_NCHW, data_range, dtype))
     if any(fitted.eigenvalues.min() < _LEAST for fitted in every):
         every = list(mixtures(restored_NCHW, sharp_NCHW, data_range, torch.float64))
