@@ -65,8 +65,10 @@ def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), on
         tables[dataset][option] = _value(value)
     for wanted in only:
         _known(wanted, "--only", tables)
-    wanted = {key: {"seed": values.get("seed", 0)} | table for key, table in tables.items() if not only or key in only}
-    entries = [_entry(name, key, table, tables) for key, table in wanted.items()]
+    seed = values.get("seed", 0)
+    entries = [
+        _entry(name, key, {"seed": seed} | table, tables) for key, table in tables.items() if not only or key in only
+    ]
     missing = [word for entry in entries for word in _missing(entry)]
     if missing:
         raise errors.RecipeError(f"{name} does not say everything that its datasets need. Give {' '.join(missing)}.")
