@@ -90,7 +90,8 @@ def photo_pairs(command: Command) -> Command:
         click.option(
             "--transfer",
             type=click.Choice(["gamma2.2", "srgb", "linear"]),
-            help="How the photos' values relate to light; the blur is taken in linear light. [default: gamma2.2]",
+            help="How the photos' values relate to light; the blur is taken in linear light. [default: gamma2.2, and "
+            "linear with the preset lai of a moving camera]",
         ),
         click.option(
             "--splits",

@@ -66,9 +66,13 @@ def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), on
     for wanted in only:
         _known(wanted, "--only", tables)
     seed = values.get("seed", 0)
-    return [
+    entries = [
         _entry(name, key, {"seed": seed} | table, tables) for key, table in tables.items() if not only or key in only
     ]
+    missing = [word for entry in entries for word in _missing(entry)]
+    if missing:
+        raise errors.RecipeError(f"{name} does not say everything that its datasets need. Give {' '.join(missing)}.")
+    return entries
 
 
 def run(ctx: click.Context, entry: Entry, folder: str, how: Mapping[str, Any], together: options.Together) -> None:
@@ -108,22 +112,19 @@ def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, A
         )
     given = table.pop("source", [])
     sources = [given] if isinstance(given, str) else list(given)
-    if command == "trajectories":
-        if sources:
-            raise errors.RecipeError(f"{recipe}: [{name}] makes trajectories, which have no source; leave it out.")
-    elif not sources:
-        raise errors.RecipeError(
-            f"{recipe}: [{name}] has no source. Say where its input lies with --source {name}=PATH."
-        )
+    if command == "trajectories" and sources:
+        raise errors.RecipeError(f"{recipe}: [{name}] makes trajectories, which have no source; leave it out.")
     entry = Entry(name, command, tuple(sources), table, tuple(tables))
     check(click.Context(main.blursynth), entry)
-    for option in _command(click.Context(main.blursynth), command).params:
-        if isinstance(option, click.Option) and option.required and option.name not in table:
-            raise errors.RecipeError(
-                f"{recipe}: [{name}] has no {option.name}, which {command} needs. Give it with "
-                f"--set {name}.{option.name}=VALUE."
-            )
     return entry
+
+
+def _missing(entry: Entry) -> list[str]:
+    """What has to be given on the command line, as it is given there."""
+    lacking = [f"--source {entry.name}=PATH"] if not entry.sources and entry.command != "trajectories" else []
+    options_ = [p for p in _command(click.Context(main.blursynth), entry.command).params if isinstance(p, click.Option)]
+    needed = [option.name for option in options_ if option.required and option.name not in entry.settings]
+    return lacking + [f"--set {entry.name}.{name}=VALUE" for name in needed]
 
 
 def _command(ctx: click.Context, name: str) -> click.Command:

@@ -74,7 +74,7 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[recipe.Convolve]):
         return field.light(crop, made["psf_field"][row], table)
 
     def peak_bytes(self, items: int) -> int:
-        """The items twice (made, and while encoded), their paths and kernels, and the largest photo in 8-bit."""
+        """The items twice (made, and while encoded), their paths and kernels, the largest photo in 8-bit, and light."""
         if self.recipe.motion is not None:
             steps = self.recipe.motion.steps
         else:
@@ -82,7 +82,10 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[recipe.Convolve]):
         points = 1 if self.recipe.field is None else self.recipe.field.rows * self.recipe.field.columns
         unstored = 0 if self.recipe.store_psf else items * points * self.recipe.psf_size**2 * 4
         paths = items * steps * 12 if points == 1 else (items + field.AT_ONCE * points) * steps * 12
-        return 2 * items * self.schema.bytes_per_item + paths + unstored + 2 * self.largest_photo
+        margin = self.recipe.psf_size
+        light = 27 * (self.frame[0] + margin) * (self.frame[1] + margin)  # of a crop and its margin, as codes, blurred
+        made = 2 * items * self.schema.bytes_per_item + paths + unstored
+        return made + 2 * self.largest_photo + light + self.camera_bytes
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ConvolveMaker:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from blursynth.kernels import bodies
 from blursynth.media import opencv
 from blursynth.production import photo_options, photo_pairs, shake
-from blursynth.sources import beside, masks
+from blursynth.sources import beside, masks, outlines
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import crop as crops
 from blursynth.synthesis import objects, objects_recipe
@@ -83,14 +83,16 @@ class ObjectsMaker(shake.ShakeMaker):
         uniform: npt.NDArray[np.float64],
         item: npt.NDArray[np.int64],
         photo: tuple[int, int],
-        belonging: masks.Outlines,
+        belonging: outlines.Outlines,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Each crop holds the whole of one object, or nothing but parts of one that is larger."""
         order = objects.choice(self.recipe, self.seed, item).order
-        first = [objects.ranked(draws, len(belonging.instances))[0] for draws in order]
         found = np.zeros((len(item), 2), np.int32)
-        for row, which in enumerate(first):
-            mask = belonging.mask(which, *photo)
+        for row, draws in enumerate(order):
+            ranked = objects.ranked(draws, len(belonging.instances))
+            masks_ = (belonging.mask(which, *photo) for which in ranked)
+            # Where a photo is made small, tiny objects can vanish, and with the last of them the crop lies anywhere.
+            mask = next((mask for mask in masks_ if mask.any()), np.ones(photo, bool))
             for axis, extent in enumerate(self.frame):
                 there = np.flatnonzero(mask.any(axis=1 - axis))
                 found[row, axis] = objects.begin(there, extent, photo[axis], uniform[row, axis])
@@ -123,15 +125,17 @@ class ObjectsMaker(shake.ShakeMaker):
         made["object_pivot"][row, :count], made["object_box"][row, :count] = done.pivots_B2, done.boxes_B4
         return done.shaken.light_HWC
 
-    def _chosen(self, made: Arrays, row: int, crop: crops.Crop) -> list[tuple[masks.Instance, npt.NDArray[np.bool_]]]:
+    def _chosen(
+        self, made: Arrays, row: int, crop: crops.Crop
+    ) -> list[tuple[outlines.Instance, npt.NDArray[np.bool_]]]:
         """The object that the crop was laid around, and others of which enough is in it, as many as were drawn."""
-        outlines: masks.Outlines = crop.belonging
-        chosen: list[tuple[masks.Instance, npt.NDArray[np.bool_]]] = []
-        for which in objects.ranked(made["object_order"][row], len(outlines.instances)):
-            mask = outlines.mask(which, *crop.photo_size)
+        known: outlines.Outlines = crop.belonging
+        chosen: list[tuple[outlines.Instance, npt.NDArray[np.bool_]]] = []
+        for which in objects.ranked(made["object_order"][row], len(known.instances)):
+            mask = known.mask(which, *crop.photo_size)
             seen = np.count_nonzero(mask[crop.inside])
             if seen and (not chosen or seen >= self.recipe.least * crop.height * crop.width):
-                chosen.append((outlines.instances[which], mask))
+                chosen.append((known.instances[which], mask))
             if len(chosen) == made["objects"][row]:
                 break
         return chosen

@@ -249,6 +249,11 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         """Bytes of the largest photo in 8-bit."""
         return max(self.photos.sources[k].height * self.photos.sources[k].width * 3 for k in self.used)
 
+    @property
+    def camera_bytes(self) -> int:
+        """What realism takes at most beside the rest, in bytes."""
+        return 0 if self.recipe.realism is None else self.frame[0] * self.frame[1] * realism.PEAK_BYTES
+
     def skipped(self, invalid: Items) -> list[provenance.Skipped]:
         """Why these items could not be made: the photos behind them are read again for the reason."""
         found = []

@@ -120,7 +120,8 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         mapped = self.recipe.depth_maps is not None
         light = (height + 2 * margin) * (width + 2 * margin) * (3 * 9 + 16 * self._layers + 64 * mapped)
         unstored = 0 if self.recipe.store_path else items * (self.recipe.knots * 24 + height * width * 4)
-        return 2 * items * self.schema.bytes_per_item + unstored + (2 + 4 * mapped) * self.largest_photo + light
+        photo = (2 + 4 * mapped) * self.largest_photo
+        return 2 * items * self.schema.bytes_per_item + unstored + photo + light + self.camera_bytes
 
     @property
     def _layers(self) -> int:

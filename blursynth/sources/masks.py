@@ -11,44 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import maps, opencv
-from blursynth.sources import beside, source
-
-Mask = npt.NDArray[np.bool_]
+from blursynth.media import maps
+from blursynth.sources import beside, outlines, source
 
 _TEXT = ".txt"
-_SUBPIXEL = 4  # bits of a polygon's coordinates
 _LOADING = threading.Lock()
-
-
-@dataclasses.dataclass(frozen=True)
-class Instance:
-    """One object. area: px of the annotated photo. polygons: float64 (P, 2) each, x then y; none in a panoptic map."""
-
-    id: int
-    category: int
-    area: float
-    polygons: tuple[npt.NDArray[np.float64], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Outlines:
-    """The objects of one photo of (height, width) px. numbers_HW: int32, whose pixel each is, for a panoptic map."""
-
-    instances: tuple[Instance, ...]
-    height: int
-    width: int
-    numbers_HW: npt.NDArray[np.int32] | None = None
-
-    def mask(self, which: int, height: int, width: int) -> Mask:
-        """Where an object is, bool (height, width), in the photo scaled to that size."""
-        instance = self.instances[which]
-        if self.numbers_HW is not None:
-            return maps.nearest(self.numbers_HW == instance.id, height, width)
-        return _drawn(instance.polygons, (height / self.height, width / self.width), height, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +51,7 @@ class Masks:
             digest.update(image.png.read_bytes())
         return digest.hexdigest()
 
-    def read(self, photo: source.Source) -> Outlines:
+    def read(self, photo: source.Source) -> outlines.Outlines:
         """The photo's objects within the bounds, of which there is at least one."""
         image = self._image(photo)
         instances, numbers = self._within(photo, image), None
@@ -97,7 +66,7 @@ class Masks:
             instances = [each for each in instances if each.id in there]
             if not instances:
                 raise errors.InputError(f"{image.png} has no pixel of any object that {image.file} lists.")
-        return Outlines(tuple(instances), photo.height, photo.width, numbers)
+        return outlines.Outlines(tuple(instances), photo.height, photo.width, numbers)
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         """Masks without a photo, and objects that are too small or too large to move, by file of masks."""
@@ -114,9 +83,12 @@ class Masks:
         counts: dict[str, list[int]] = {}
         for photo in all_photos:
             for image in self._of(photo):
+                try:
+                    beyond = self._beyond(photo, image)
+                except errors.InputError:
+                    continue  # such a photo is left out, with the reason
                 count = counts.setdefault(image.file, [0, 0])
-                for k, number in enumerate(self._beyond(photo, image)):
-                    count[k] += number
+                counts[image.file] = [count[k] + beyond[k] for k in range(2)]
         said = [(file, self._say(*count)) for file, count in counts.items() if any(count)]
         return [source.Skipped(file, f"has objects that stay still: {text}") for file, text in said]
 
@@ -134,7 +106,7 @@ class Masks:
         areas = [each.area for each in image.instances(photo)]
         return sum(area < low for area in areas), sum(area > high for area in areas)
 
-    def _within(self, photo: source.Source, image: "_Image") -> list[Instance]:
+    def _within(self, photo: source.Source, image: "_Image") -> list[outlines.Instance]:
         """Objects that may move. Raises InputError where there are none, or the photo has another size."""
         if image.size not in (None, (photo.height, photo.width)):
             size = f"{image.size[1]}x{image.size[0]}" if image.size else ""
@@ -191,19 +163,33 @@ class _Image:
     png: pathlib.Path | None = None
     things: frozenset[int] | None = None
 
-    def instances(self, photo: source.Source) -> tuple[Instance, ...]:
+    def instances(self, photo: source.Source) -> tuple[outlines.Instance, ...]:
         """Objects that are outlined one by one: crowds are not, nor is what has no polygon."""
         if isinstance(self.annotation, pathlib.Path):
-            return _of_text(self.annotation, photo.height, photo.width)
+            return outlines.of_text(self.annotation, photo.height, photo.width)
         return self._of_json
 
     @functools.cached_property
-    def _of_json(self) -> tuple[Instance, ...]:
-        if self.png is not None:
-            segments = [each for each in self.annotation if self.things is None or each["category_id"] in self.things]
-            segments = [each for each in segments if not each.get("iscrowd")]
-            return tuple(Instance(each["id"], each["category_id"], float(each["area"])) for each in segments)
-        return tuple(_of_polygons(each) for each in self.annotation if _has_polygons(each))
+    def _of_json(self) -> tuple[outlines.Instance, ...]:
+        try:
+            return self._segments() if self.png is not None else self._polygons()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise errors.InputError(
+                f"has masks in {self.file} that are not understood ({type(error).__name__}: {error})"
+            ) from None
+
+    def _segments(self) -> tuple[outlines.Instance, ...]:
+        segments = [each for each in self.annotation if self.things is None or each["category_id"] in self.things]
+        segments = [each for each in segments if not each.get("iscrowd")]
+        return tuple(outlines.Instance(each["id"], each["category_id"], float(each["area"])) for each in segments)
+
+    def _polygons(self) -> tuple[outlines.Instance, ...]:
+        found = [
+            outlines.of_annotation(each, self.size, self.file)
+            for each in self.annotation
+            if outlines.has_polygons(each)
+        ]
+        return tuple(instance for instance in found if instance.polygons)
 
 
 @functools.lru_cache(maxsize=2)
@@ -251,51 +237,3 @@ def _texts(folder: pathlib.Path, _changed: int) -> dict[str, list[_Image]]:
     for path in sorted(folder.rglob(f"*{_TEXT}")):
         found.setdefault(path.name, []).append(_Image(path.parent.name, None, path))
     return found
-
-
-def _of_text(path: pathlib.Path, height: int, width: int) -> tuple[Instance, ...]:
-    """YOLO's lines, one polygon each, of a photo of this size."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-        words = line.split()
-        if not words:
-            continue
-        try:
-            category, values = int(words[0]), np.array([float(word) for word in words[1:]])
-        except ValueError:
-            category, values = -1, np.empty(0)
-        if len(values) < 6 or len(values) % 2 or not ((values >= 0) & (values <= 1)).all():
-            raise errors.InputError(
-                f"has masks in {path} that are not understood: line {number + 1} is not a class and three or more "
-                "points from 0 to 1"
-            )
-        polygon = values.reshape(-1, 2) * (width, height)
-        found.append(Instance(number, category, _area(polygon), (polygon,)))
-    return tuple(found)
-
-
-def _has_polygons(annotation: Mapping[str, Any]) -> bool:
-    return not annotation.get("iscrowd") and isinstance(annotation["segmentation"], list)
-
-
-def _of_polygons(annotation: Mapping[str, Any]) -> Instance:
-    polygons = tuple(np.asarray(each, np.float64).reshape(-1, 2) for each in annotation["segmentation"])
-    area = annotation.get("area")
-    if area is None:
-        area = sum(_area(each) for each in polygons)
-    return Instance(annotation["id"], annotation["category_id"], float(area), polygons)
-
-
-def _area(polygon: npt.NDArray[np.float64]) -> float:
-    x, y = polygon.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def _drawn(polygons: Sequence[npt.NDArray[np.float64]], scale: tuple[float, float], height: int, width: int) -> Mask:
-    """Polygons filled, one after another. COCO's coordinates have the upper left corner of the photo at (0, 0)."""
-    cv2 = opencv.load("Outlines are filled with it")
-    mask = np.zeros((height, width), np.uint8)
-    for polygon in polygons:
-        points = (polygon * (scale[1], scale[0]) - 0.5) * 2**_SUBPIXEL
-        cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 1, cv2.LINE_8, _SUBPIXEL)
-    return mask.astype(bool)

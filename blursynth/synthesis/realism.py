@@ -17,6 +17,9 @@ from blursynth.synthesis import realism_recipe
 # Linear sRGB to CIE XYZ (D65): IEC 61966-2-1.
 _SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
+PEAK_BYTES = 40
+"""Of a pixel on its way through the steps, beside its light: clipped, mosaic, demosaiced, in sRGB."""
+
 COLUMNS = {
     "saturation": ("float32", "light above white of what shows as white"),
     "shot_noise": ("float32", "light of one photon on the sensor, in parts of white"),
@@ -140,9 +143,9 @@ def _seen(
     _balance(raw, gains.astype(np.float32), pattern)
     back = np.linalg.inv(forward) / gains
     found = sensor.recolour(sensor.demosaic(raw, pattern), back.astype(np.float32))
-    # What is at white has no noise: it is far above it.
-    result: npt.NDArray[np.float32] = np.where(light_HWC >= 1, np.float32(1), np.clip(found, 0, 1))
-    return result
+    np.clip(found, 0, 1, out=found)
+    found[light_HWC >= 1] = 1  # what is at white has no noise: it is far above it
+    return found
 
 
 def _balance(raw_HW: npt.NDArray[np.float32], gains: npt.NDArray[np.float32], pattern: int) -> None:

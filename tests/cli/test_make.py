@@ -85,7 +85,7 @@ def test_a_twin_makes_sound_datasets(path: pathlib.Path, run: Run, tmp_path: pat
         clip_files.write(tmp_path / "GOPR0001_07_00.mp4", clip_files.moving(22))
         arguments += ["--source", "gopro=GOPR0001_07_00.mp4"]
     if '"objects"' in path.read_text(encoding="utf-8"):
-        refused(run(*arguments, "--source", "photos=photos/"), "has no masks", "--set photos.masks=VALUE")
+        refused(run(*arguments, "--source", "photos=photos/"), "Give --set photos.masks=VALUE.")
         sizes = noise_photos(tmp_path / "photos")
         mask_files.instances(tmp_path / "instances.json", sizes)
         arguments += ["--source", "photos=photos/", "--set", "photos.masks=instances.json"]
@@ -146,7 +146,7 @@ def test_a_dry_run_says_all_of_what_does_not_fit(run: Run, monkeypatch: pytest.M
         ({"per_photo = 3": "per_foto = 3"}, [], ["[pairs]", "per_foto", "did you mean per_photo"]),
         ({'command = "convolve"': 'command = "blur"'}, [], ["[pairs]", "'blur'", "convolve"]),
         ({"seed = 5": "seeed = 5"}, [], ["seeed", "did you mean seed"]),
-        ({'source = "scenes:2"': ""}, [], ["[pairs]", "--source pairs=PATH"]),
+        ({'source = "scenes:2"': ""}, [], ["Give --source pairs=PATH."]),
         ({"size = 24": "workers = 4"}, [], ["[pairs]", "workers"]),
         ({"size = 24": 'size = "big"'}, [], ["[pairs]", "--size", "integer"]),
         ({"no_psf = true": "no_psf = 3"}, [], ["no_psf", "true or false"]),
@@ -178,6 +178,11 @@ def test_wrong_recipes(
 def test_other_recipes_are_named(run: Run) -> None:
     refused(run("make", "smoke/demo"), "trainers.run")
     refused(run("make", "nothing"), "synthesis/lai")
+
+
+def test_all_that_is_missing_is_named_at_once(run: Run) -> None:
+    refused(run("make", "lai"), "lai does not say", "Give --source uniform=PATH --source nonuniform=PATH.")
+    refused(run("make", "moving-objects"), "Give --source photos=PATH --set photos.masks=VALUE.")
 
 
 def test_a_list_of_sources_and_of_values(run: Run, tmp_path: pathlib.Path) -> None:

@@ -1,8 +1,12 @@
 """What holds for every kind of dataset: an item is a function of (recipe, seed, item), however the work is cut."""
 
 import dataclasses
+import json
+import os
 import pathlib
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import clip_files
@@ -17,6 +21,7 @@ from blursynth.production import convolve, footage, maker, psfs, run, trajectori
 from blursynth.storage import reader
 from blursynth.synthesis import recipe
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = {"steps": 200, "length": "5:20"}
 CONVOLVE: dict[str, Any] = {"seed": 4, "size": 48, "per_photo": 5, "exposure": "0.1,0.5,1", **SMALL}
 
@@ -131,6 +136,17 @@ def test_the_schema_is_what_is_made(made_by: Any) -> None:
         assert arrays[spec.name].shape == (2, *spec.shape), spec.name
         assert arrays[spec.name].dtype == spec.dtype, spec.name
     assert description.peak_bytes(2) >= sum(values.nbytes for values in arrays.values())
+
+
+def test_the_plan_knows_the_memory_of_pairs(tmp_path: pathlib.Path) -> None:
+    """Whole photos, where images count and not what Python takes anyway."""
+    script = pathlib.Path(__file__).with_name("traced_makers.py")
+    command = [sys.executable, "-X", "tracemalloc", str(script), str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
+    found = json.loads(done.stdout)
+    assert len(found) == 18
+    for kind, planned, taken in found:
+        assert taken <= planned, kind
 
 
 def test_the_recorded_recipe_is_the_recipe(made_by: Any, tmp_path: pathlib.Path) -> None:

@@ -89,6 +89,51 @@ def test_bounds_are_shares_of_the_crop_or_of_the_whole_photo(folder: pathlib.Pat
     assert whole.belonging(whole.recipe, whole.inputs).crop is None  # type: ignore[attr-defined]
 
 
+SQUARE = [10, 10, 40, 10, 40, 40, 10, 40]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        ({"segmentation": [[1, 2, 3]]}, "not understood: annotation 1 is not lists of x and y"),
+        ({"segmentation": [["abc"] * 6]}, "not understood: annotation 1 is not lists of x and y"),
+        ({"segmentation": [[float("nan")] * 6]}, "not understood: annotation 1 is not lists of x and y"),
+        ({"segmentation": [SQUARE], "category_id": None, "area": []}, "not understood (TypeError: "),
+        ({"segmentation": [[]]}, "has no object in own.json"),
+        ({"segmentation": [[1, 2, 30, 40]]}, "has no object in own.json"),
+        ({"segmentation": [[500, 500, 540, 500, 540, 540]]}, "has no object in own.json"),
+        ({"segmentation": [[-9, -9, -5, -9, -5, -5]]}, "has no object in own.json"),
+        ({}, "has no object in own.json"),
+    ],
+)
+def test_an_annotation_that_cannot_be_leaves_its_photo_out(
+    folder: pathlib.Path, annotation: dict[str, Any], reason: str
+) -> None:
+    images = [
+        {"id": k, "file_name": name, "height": height, "width": width}
+        for k, (name, (height, width)) in enumerate(SIZES.items())
+    ]
+    good = {"image_id": 0, "id": 0, "category_id": 7, "area": 900, "segmentation": [[*SQUARE, 1e9, 1e9]]}
+    bad = {"image_id": 1, "id": 1, "category_id": 7, "area": 900} | annotation
+    (folder / "own.json").write_text(json.dumps({"images": images, "annotations": [good, bad]}))
+    maker = made(folder, masks=str(folder / "own.json"), greatest=4.0)
+    reasons = {left.name: left.reason for left in maker.left_out}
+    names = list(SIZES)
+    assert reason in reasons[f"in/{names[1]}"]
+    assert f"in/{names[0]}" not in reasons
+    assert maker.make(range(1))["objects"].tolist() == [1]
+
+
+def test_objects_that_vanish_in_a_small_photo_do_not_move(folder: pathlib.Path) -> None:
+    """A pixel or two that nearest neighbours pass over."""
+    numbers = np.zeros((60, 80, 3), np.uint8)
+    numbers[31, 41] = (233, 3, 0)  # 1001, the disc
+    Image.fromarray(numbers).save(folder / "panoptic" / "a.png")
+    maker = made(folder, fit="resize", size=16, least=0.0, greatest=4.0, object_motion=2)
+    assert maker.make(range(1))["objects"].tolist() == [0]
+    assert maker.make(range(1))["valid"].tolist() == [1]
+
+
 @pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
 def test_masks_of_another_size_are_a_sentence(folder: pathlib.Path, file: str) -> None:
     Image.new("RGB", (30, 50)).save(folder / "photos" / "in" / "b.png")
