@@ -21,6 +21,7 @@ from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import frames, frames_recipe, realism, windows
 
 SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay under 1 GB
+_LIGHT = 12  # bytes of a pixel in float32 RGB
 
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
@@ -149,10 +150,11 @@ class AverageFramesMaker:
                 yield row, sharp if self._camera is None else self._camera.sharp(sharp)
 
     def peak_bytes(self, items: int) -> int:
-        """The items twice (made, and while encoded), and the largest window decoded and stacked."""
+        """The items twice (made, and while encoded), the largest window decoded and stacked, realism of one pair."""
         largest = max(clip.height * clip.width for clip in self.clips)
         held = largest * int(self.windows.frames.max()) * 6 + (largest * 64 if self.recipe.interpolate else 0)
-        return 2 * items * self.schema.bytes_per_item + held
+        camera = 0 if self.recipe.realism is None else self.frame[0] * self.frame[1] * (_LIGHT + realism.PEAK_BYTES)
+        return 2 * items * self.schema.bytes_per_item + held + camera
 
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
@@ -161,15 +163,8 @@ class AverageFramesMaker:
             column[window] for column in (self.windows.clip, self.windows.first, self.windows.frames)
         )
         target = first + np.array([self.recipe.target_of(int(each)) for each in count])
-        height, width = self.frame
         made: Arrays = {
-            "blurred": np.empty((len(item), height, width, 3), np.uint8),
-            "sharp": np.empty((len(item), height, width, 3), np.uint8),
-            "valid": np.zeros(len(item), np.uint8),
-            "split": np.asarray(self.split, np.uint8)[source],
-            "source": source,
-            "crop_y": np.zeros(len(item), np.int32),
-            "crop_x": np.zeros(len(item), np.int32),
+            **pairs.unmade(self.frame, source, np.asarray(self.split, np.uint8)[source]),
             "frames": count.astype(np.int32),
             "first_frame": first,
             "target_frame": target,
@@ -192,8 +187,6 @@ class AverageFramesMaker:
                 if found is not None and verdict.reason is window_columns.Reason.NONE:
                     self._expose(found, verdict.box, made, row, int(item[row]))
                     made["valid"][row] = 1
-                else:
-                    made["blurred"][row] = made["sharp"][row] = 0
         return made
 
     def _expose(self, window: frames.Window, box: frames.Box | None, made: Arrays, row: int, item: int) -> None:

@@ -152,16 +152,10 @@ class ImportMaker:
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         which = item // self.recipe.per_pair
-        height, width = self.frame
         mine = [self.pairs[k] for k in which.tolist()]
+        source = np.array([pair.sharp for pair in mine], np.int64)
         made: Arrays = {
-            "blurred": np.empty((len(item), height, width, 3), np.uint8),
-            "sharp": np.empty((len(item), height, width, 3), np.uint8),
-            "valid": np.zeros(len(item), np.uint8),
-            "split": np.array([pair.split for pair in mine], np.uint8),
-            "source": np.array([pair.sharp for pair in mine], np.int64),
-            "crop_y": np.zeros(len(item), np.int32),
-            "crop_x": np.zeros(len(item), np.int32),
+            **pairs.unmade(self.frame, source, np.array([pair.split for pair in mine], np.uint8)),
             "blurred_source": np.array([pair.blurred for pair in mine], np.int64),
             "frames": np.array([pair.frames for pair in mine], np.int32),
         }

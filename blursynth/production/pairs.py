@@ -2,7 +2,10 @@
 
 import collections
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.storage import schema
@@ -50,6 +53,22 @@ def columns(sources: int, thing: str) -> list[schema.ArraySpec]:
         schema.column("crop_y", "int32", long_name=f"top row of the crop in the {thing}", units="px"),
         schema.column("crop_x", "int32", long_name=f"left column of the crop in the {thing}", units="px"),
     ]
+
+
+def unmade(
+    frame: tuple[int, int], source: npt.NDArray[np.int64], split: npt.NDArray[np.uint8]
+) -> dict[str, npt.NDArray[Any]]:
+    """What `image_arrays` and `columns` describe, for one item of each of `source`: black, at the corner, not valid."""
+    images = (len(source), *frame, 3)
+    return {
+        "blurred": np.zeros(images, np.uint8),
+        "sharp": np.zeros(images, np.uint8),
+        "valid": np.zeros(len(source), np.uint8),
+        "split": split,
+        "source": source,
+        "crop_y": np.zeros(len(source), np.int32),
+        "crop_x": np.zeros(len(source), np.int32),
+    }
 
 
 def parse_splits(text: str) -> dict[str, float]:

@@ -163,15 +163,8 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
     def make(self, items: range) -> Arrays:
         item = np.arange(items.start, items.stop, dtype=np.int64)
         source = item // self.recipe.per_photo
-        height, width = self.frame
         made: Arrays = {
-            "blurred": np.zeros((len(item), height, width, 3), np.uint8),
-            "sharp": np.zeros((len(item), height, width, 3), np.uint8),
-            "valid": np.zeros(len(item), np.uint8),
-            "split": np.asarray(self.split, np.uint8)[source],
-            "source": source,
-            "crop_y": np.zeros(len(item), np.int32),
-            "crop_x": np.zeros(len(item), np.int32),
+            **pairs.unmade(self.frame, source, np.asarray(self.split, np.uint8)[source]),
             **self.prepare(item),
             **(realism.draw(self.recipe.realism, self.seed, item) if self.recipe.realism else {}),
         }
