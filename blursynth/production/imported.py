@@ -25,13 +25,15 @@ SHARD_BYTES = 16 * 2**20  # of blurred whole frames: four workers then stay unde
 class Import(recipe_file.Model):
     """`blursynth import`: pairs as they are.
 
-    layout: whose. transfer: how codes relate to light. blurred, sharp: names of folders (or fields of tars), where
-    the layout knows several. split: of all pairs, where names do not say. size: side of square crops in px; none:
-    whole images. per_pair: random crops of each. partial: take a set that is not as it was published.
+    layout: whose. transfer: how codes relate to light. response: the light of each 8-bit code (256, or 3 x 256 by
+    channel) for transfer "table", which exports of ours alone can say. blurred, sharp: names of folders (or fields of
+    tars), where the layout knows several. split: of all pairs, where names do not say. size: side of square crops in
+    px; none: whole images. per_pair: random crops of each. partial: take a set that is not as it was published.
     """
 
     layout: Literal["gopro", "flat", "webdataset", "kohler", "lai"]
     transfer: Literal["gamma2.2", "srgb", "linear", "table", "unknown"]
+    response: tuple[float, ...] | None = None
     blurred: str | None = None
     sharp: str | None = None
     split: Literal["train", "val", "test"] | None = None
@@ -40,7 +42,9 @@ class Import(recipe_file.Model):
     partial: bool = False
 
     @pydantic.model_validator(mode="after")
-    def _crops_have_a_size(self) -> "Import":
+    def _consistent(self) -> "Import":
+        if (self.response is not None) != (self.transfer == "table"):
+            raise ValueError('transfer = "table" and a response table go together')
         if self.per_pair > 1 and self.size is None:
             raise ValueError("several crops of a pair need a size")
         return self

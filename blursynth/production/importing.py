@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 import importlib
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     _require_told(path, listing, transfer)
     names = ("blurred", "sharp", "split", "size", "per_pair", "partial")
     given = {name: options[name] for name in names if options.get(name) is not None}
+    if transfer == "table":
+        given["response"] = _response(path, ours)
     request = recipe_file.from_options(given | {"layout": layout_name, "transfer": transfer}, imported.Import)
     measured = _measured(found, listing.pairs, options.get("workers"))
     usable, left_out = _usable(listing, measured, request.size)
@@ -89,6 +92,21 @@ def _transfer(path: str, listing: layout.Listing, ours: Mapping[str, Any] | None
             f"{'its ' + layout.MANIFEST if ours is not None else 'its names'}."
         )
     return known or asked
+
+
+def _response(path: str, ours: Mapping[str, Any] | None) -> list[float]:
+    """The light of each code, by the recipe that an export carries. Raises InputError where it is not there."""
+    try:
+        recipe = tomllib.loads(ours["dataset"]["recipe"]) if ours is not None else {}
+    except (KeyError, TypeError, tomllib.TOMLDecodeError):
+        recipe = {}
+    found = recipe.get("response") or recipe.get("realism", {}).get("response")
+    if found is None:
+        raise errors.InputError(
+            f"{layout.MANIFEST} in {path} says that a response table relates codes to light, and has lost the table. "
+            "Export the dataset again."
+        )
+    return list(found)
 
 
 def _require_told(path: str, listing: layout.Listing, transfer: str | None) -> None:

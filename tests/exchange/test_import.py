@@ -4,6 +4,7 @@ import io
 import pathlib
 import shutil
 import tarfile
+import tomllib
 from typing import Any
 
 import kinds
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.production import export, importing, repair, replay, run, verify
+from blursynth.production import convolve, export, importing, repair, replay, run, verify
 from blursynth.storage import reader
 
 ASKED: dict[str, Any] = {"seed": 0}
@@ -51,6 +52,23 @@ def test_export_then_import_is_the_identity(pairs: reader.Dataset, tmp_path: pat
     again = imported(layout, tmp_path / "crops-out", tmp_path / "crops-again.zarr")
     assert again.transfer_function == "srgb"
     same(again, reader.open(tmp_path / "crops.zarr"))
+
+
+def test_a_response_table_comes_along(tmp_path: pathlib.Path) -> None:
+    """Through an export, and through an export of what was imported."""
+    curve = [(code / 255) ** 1.8 for code in range(256)]
+    (tmp_path / "curve.txt").write_text("\n".join(map(str, curve)))
+    asked = kinds.SMALL | {"size": 24, "realism": [f"response={tmp_path / 'curve.txt'}"]}
+    run.produce(convolve.maker(str(kinds.photos(tmp_path / "photos")), ASKED | asked), tmp_path / "0.zarr")
+    for turn in (1, 2):
+        export.export(tmp_path / f"{turn - 1}.zarr", tmp_path / f"{turn}", "flat")
+        found = imported("flat", tmp_path / f"{turn}", tmp_path / f"{turn}.zarr")
+        assert found.transfer_function == "table"
+        assert tomllib.loads(found.attributes["recipe"])["response"] == pytest.approx(curve)
+    manifest = tmp_path / "1" / "blursynth.json"
+    manifest.write_text(manifest.read_text().replace("response = [", "respond = ["))
+    with pytest.raises(errors.InputError, match="has lost the table"):
+        imported("flat", tmp_path / "1", tmp_path / "lost.zarr")
 
 
 @pytest.mark.parametrize("layout", ["flat", "gopro"])
