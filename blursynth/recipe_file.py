@@ -50,7 +50,9 @@ def find(name: str | pathlib.Path, folder: str) -> pathlib.Path:
     for candidate in (shipped / folder / f"{stem}.toml", shipped / f"{stem}.toml"):
         if candidate.is_file():
             return candidate
-    known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
+    known = sorted(f"{folder}/{path.stem}" for path in (shipped / folder).glob("*.toml"))
+    twins = sorted(path.stem for path in (shipped / "smoke").glob("*.toml"))
+    known += [f"smoke/{twin}" for twin in twins if twin.endswith("-data") == (folder == "synthesis")]
     raise errors.RecipeError(
         f"There is no recipe file {name}, and no recipe of that name comes with the package. "
         f"Give a path, or one of: {', '.join(known)}."

@@ -52,6 +52,11 @@ def test_not_toml_not_text_not_there(tmp_path: pathlib.Path) -> None:
         recipe_file.load(tmp_path / "latin.toml", Outer, "training")
     with pytest.raises(errors.RecipeError, match=r"no recipe file nothing.toml.*Give a path, or one of:"):
         recipe_file.load("nothing.toml", Outer, "training")
+    with pytest.raises(errors.RecipeError) as refused:
+        recipe_file.find("nothing", "synthesis")
+    assert "synthesis/lai" in str(refused.value)
+    assert "smoke/lai-data" in str(refused.value)
+    assert "deepdeblur" not in str(refused.value)
 
 
 def test_no_silent_conversion() -> None:

@@ -68,6 +68,8 @@ def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
     if len(given) > 1:
         shown = " and ".join(f"--{name}" for name in given)
         raise errors.RecipeError(f"{shown} both say how codes relate to light; give one.")
+    if options.get("crop") == "grid" and options.get("per_window") is not None:
+        raise errors.RecipeError("--per-window is of random crops, and --crop grid takes all that fit; leave it out.")
     if options.get("gamma") is not None:
         values |= _gamma(float(options["gamma"]))
     if options.get("response") is not None:

@@ -55,6 +55,8 @@ def _put(table: dict[str, Any], word: str, name: str, value: str) -> None:
     target = table.setdefault(place, {}) if inner else table
     if not isinstance(target, dict):
         raise errors.RecipeError(f"--realism {place}=off and --realism {word} contradict each other.")
+    if (inner or place) in target:
+        raise errors.RecipeError(f"--realism {word} is the second setting of {name}; give one.")
     if name == "sensor.matrix":
         target[inner] = _numbers(word, value)
     elif name == "response" and value != "off":

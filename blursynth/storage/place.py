@@ -160,7 +160,7 @@ def _reason(error: Exception, number: int | None) -> str:
     """The system's own words where its error number is known, else the first words of the message."""
     if number is not None:
         return os.strerror(number)
-    text = str(error)
+    text = str(error).partition(" [tensorstore_spec=")[0]
     return text if len(text) <= 300 else text[:300] + "..."
 
 

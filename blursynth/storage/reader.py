@@ -322,4 +322,4 @@ class Dataset:
         return np.asarray(items[flags != 0], np.int64)
 
 
-_DAMAGED = "The files there are damaged or were removed; make the dataset again."
+_DAMAGED = "Files are damaged or were removed: `blursynth verify` names them, `blursynth repair` makes them again."

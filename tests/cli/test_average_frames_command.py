@@ -65,6 +65,7 @@ def test_the_report_prints_a_table(run: Run, tmp_path: pathlib.Path) -> None:
 def test_options_that_do_not_go_together(run: Run, clip: pathlib.Path) -> None:
     assert_sentence(run("average-frames", clip, "--frames", 8), "no middle one", "target")
     assert_sentence(run("average-frames", clip, "--gamma", 1, "--transfer", "srgb"), "--gamma and --transfer")
+    assert_sentence(run("average-frames", clip, "--size", 32, "--crop", "grid", "--per-window", 3), "--per-window")
     assert_sentence(run("average-frames", clip, "--gamma", 9), "expected 0.2 to 5")
     assert_sentence(run("average-frames", clip, "--target", "last"), "expected middle")
     assert_sentence(run("average-frames", clip, "--splits", "half"), "train=0.8")

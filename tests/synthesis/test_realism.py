@@ -159,6 +159,8 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     ("words", "said"),
     [
         (["rsblur", "lai"], "two presets"),
+        (["rsblur", "jpeg=80", "jpeg=90"], "jpeg=90 is the second setting of jpeg"),
+        (["rsblur", "sensor.read=1e-3", "sensor.read=1e-4"], "second setting of sensor.read"),
         (["rsbluer"], "rsblur"),
         (["sensor=off", "sensor.read=1"], "sensor=off and --realism sensor.read=1 contradict"),
         (["rsblur", "sensor.gain=off"], "only whole steps can be off, as sensor=off"),
