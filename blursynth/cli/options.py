@@ -281,9 +281,10 @@ def summary(out: str, outcome: Any, unit: str) -> str:
         lines = [f"{out} is complete already: {outcome.resumed} {unit}."]
     else:
         rate = outcome.made / max(outcome.seconds, 1e-9)
+        made = unit.removesuffix("s") if outcome.made == 1 else unit
         kept = f", {outcome.resumed} kept from an earlier run" if outcome.resumed else ""
         unusable = f"; {outcome.invalid} of all could not be used" if outcome.invalid else ""
-        lines = [f"{out}: {outcome.made} {unit} in {outcome.seconds:.1f} s ({rate:.0f}/s){kept}{unusable}."]
+        lines = [f"{out}: {outcome.made} {made} in {outcome.seconds:.1f} s ({rate:.0f}/s){kept}{unusable}."]
     if outcome.skipped:
         lines.append(f"Left out ({len(outcome.skipped)}), recorded in the dataset:")
         lines += [f"  {left.name}: {left.reason}" for left in outcome.skipped[:LEFT_OUT_SHOWN]]

@@ -20,10 +20,13 @@ def command(dataset: str, out: str | None, count: int, cell: int) -> None:
       blursynth preview pairs.zarr
       blursynth preview trajectories.zarr --count 32 --out paths.png
     """
+    from blursynth import errors
     from blursynth.exchange import png
     from blursynth.report import preview
     from blursynth.storage import place, reader
 
+    if out and not out.lower().endswith(".png"):
+        raise errors.InputError(f"--out {out}: a sheet is a PNG file; give a name that ends in .png.")
     sheet = preview.sheet(reader.open(dataset), count, cell)
     target = out or pathlib.Path(options.from_default(dataset)).with_suffix(".png")
     place.write_file(target, png.encode(sheet))

@@ -32,8 +32,6 @@ _TAR_BYTES = 128 * 2**20  # of pixels in a tar: about half as much as PNG
 _FEWEST_TARS = 16  # of a small set: so many can write it, and read it, side by side
 _PIECE = 8 * 2**20  # bytes of pixels that a task reads at a time
 _IN_FLIGHT = 16  # objects of a task that are on their way to the store
-# What has to be the same for an export that is gone on with.
-_SAME = ("layout", "fingerprint", "options")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +149,20 @@ def _manifest(dataset: reader.Dataset, to: str, plan: layout.Plan) -> dict[str, 
     }
 
 
+def _differences(there: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    """In words, what makes the export that is there another one."""
+    if there.get("layout") != manifest["layout"]:
+        return [f"it is laid out as {there.get('layout')}"]
+    found = []
+    if there.get("fingerprint") != manifest["fingerprint"]:
+        found.append("it is of another dataset, or of this one before it grew or was made anew")
+    before = there.get("options") or {}
+    for name, value in manifest["options"].items():
+        if before.get(name) != value:
+            found.append(f"--{name.replace('_', '-')} {before.get(name)} there, {value} asked for")
+    return found
+
+
 def _begin(path: str, manifest: Mapping[str, Any], overwrite: bool) -> None:
     """Put down what is being written, where nothing else is."""
     if not place.is_vacant(path):
@@ -159,12 +171,11 @@ def _begin(path: str, manifest: Mapping[str, Any], overwrite: bool) -> None:
             raise errors.DatasetError(
                 f"{path} exists and is not an export of ours, so it is left alone; name another place."
             )
-        other = [key for key in _SAME if there.get(key) != manifest[key]]
+        other = _differences(there, manifest)
         if other and not overwrite:
-            shown = "; ".join(f"{key}: {there.get(key)} there, {manifest[key]} asked for" for key in other)
             raise errors.DatasetError(
-                f"{path} holds another export than the one asked for ({shown}). Use --overwrite to replace it, or "
-                "choose another place."
+                f"{path} holds another export than the one asked for ({'; '.join(other)}). Use --overwrite to replace "
+                "it, or choose another place."
             )
         if overwrite:
             place.remove(path, layout.MANIFEST, there | {"complete": False})

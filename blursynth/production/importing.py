@@ -124,7 +124,7 @@ def _require_told(path: str, listing: layout.Listing, transfer: str | None) -> N
             "(codes were averaged as they are), or unknown where nobody knows"
         )
     if missing:
-        listed = "".join(f"\n  {line}" for line in missing)
+        listed = f" {missing[0]}." if len(missing) == 1 else "".join(f"\n  {line}" for line in missing)
         raise errors.RecipeError(f"Nothing in {path} says{listed}")
 
 
