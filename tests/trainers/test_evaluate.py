@@ -322,6 +322,8 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
         (good, ("--protocol", "gopro"), "no protocol 'gopro'. Did you mean 'gopro-y'|'gopro-rgb'"),
         (good, ("--metrics", "psnr,sim"), "no metric 'sim'"),
         (pairs, ("--split", "half"), 'no pairs in the split "half"'),
+        (pairs, ("--part", "blur"), "is a dataset, which has no --part"),
+        (good, ("--split", "train"), "--split is of datasets only"),
     ):
         out = tmp_path / f"out-{data.name}-{len(more)}"
         assert run(*arguments(model, data, out, *more)) == 2, data
