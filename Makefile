@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	cp "$$(ls demo/run/sheets/*.png | tail -n 1)" demo/restored.png
 	$(RUN)/python -m trainers.evaluate demo/run --data demo/pairs.zarr --split val --protocol gopro-rgb --out demo/scores
 	$(RUN)/blursynth convolve scenes:16 --size 448 --seed 1 --out demo/scenes.zarr
-	$(RUN)/python -m trainers.detect --place-codes demo/scenes.zarr --out demo/codes
+	$(RUN)/python -m trainers.detect --place-codes demo/scenes.zarr --out demo/codes --overwrite
 	$(RUN)/blursynth convolve demo/codes --size 256 --per-photo 4 --preset deblurgan --length 6:16 --out demo/codes.zarr
 	$(RUN)/python -m trainers.detect demo/run --data demo/codes.zarr --split all --out demo/detection
 	@echo "Held-out images, blurred, restored and sharp: demo/restored.png; scores: demo/scores, demo/detection"

@@ -161,6 +161,10 @@ def replace(path: pathlib.Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
+    except OSError as error:
+        # A full disk is an error of no file that is named; whoever reads it wants to know which disk.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

@@ -75,11 +75,14 @@ def _paste(
     canvas[:] = np.rint(mask * drawn[..., None] + (1 - mask) * canvas).astype(np.uint8)
 
 
-def place_all(source: pathlib.Path, out: pathlib.Path, seed: int) -> int:
+def place_all(source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False) -> int:
     """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files; gives their number.
 
-    InputError where there are none.
+    InputError where there are none, where `out` is `source` or below it, where two photos would become one file, and,
+    unless `overwrite`, where a file is there already.
     """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise errors.InputError(f"{out} is the folder of the photos themselves, or lies in it; choose another --out.")
     targets: list[tuple[pathlib.Path, Callable[[], npt.NDArray[np.uint8]]]]
     if (source / "zarr.json").is_file():
         dataset = reader.open(source)
@@ -95,6 +98,16 @@ def place_all(source: pathlib.Path, out: pathlib.Path, seed: int) -> int:
         ]
     if not targets:
         raise errors.InputError(f"{source} has no photos to place codes into, and is no dataset of pairs.")
+    names = [target for target, _ in targets]
+    twice = [target for target in names if names.count(target) > 1] if len(set(names)) < len(names) else []
+    if twice:
+        raise errors.InputError(f"Several photos of {source} would become {twice[0]}; rename all but one.")
+    there = [target for target in names if target.exists()]
+    if there and not overwrite:
+        raise errors.InputError(
+            f"{len(there)} of the results exist already, the first being {there[0]}; give --overwrite to replace them, "
+            "or another --out."
+        )
     for item, (target, read) in enumerate(targets):
         target.parent.mkdir(parents=True, exist_ok=True)
         photos.write_png(target, place(read(), seed, item))

@@ -79,7 +79,7 @@ def _truth(wanted: evaluation.Wanted, labels: detection.Labels) -> dict[str, Any
 def _place_codes(asked: argparse.Namespace) -> int:
     if asked.out is None:
         raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
-    count = codes.place_all(asked.place_codes, asked.out, asked.seed)
+    count = codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
     print(f"Placed codes into {count} images, in {asked.out}.")
     return 0
 

@@ -44,12 +44,16 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A row of the table: a checkpoint, or (`path` None) the blurred input itself."""
+    """A row of the table: a checkpoint, or (`path` None) the blurred input itself.
+
+    `seen` says in words what of the test set it was trained on, if anything.
+    """
 
     name: str
     path: pathlib.Path | None = None
     sha256: str = ""
     about: checkpoint.About | None = None
+    seen: str = ""
 
     def describe(self) -> dict[str, Any]:
         """What a table says of it."""
@@ -57,7 +61,13 @@ class Network:
             return {"name": self.name}
         known = {key: getattr(self.about, key) for key in ("method", "variant", "images_seen", "provenance")}
         light = sorted({str(each["transfer_function"]) for each in self.about.datasets})
-        return {"name": self.name, "checkpoint_sha256": self.sha256, **known, "trained_on_light": light}
+        return {
+            "name": self.name,
+            "checkpoint_sha256": self.sha256,
+            **known,
+            "trained_on_light": light,
+            "seen": self.seen,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +94,8 @@ def networks(paths: Sequence[pathlib.Path], wanted: Wanted) -> list[Network]:
         about = checkpoint.about(file)
         name = path.name if path.is_dir() else f"{file.parent.name}/{file.stem}" if file.parent.name else file.stem
         taken = sum(row.name == name or row.name.startswith(f"{name} #") for row in rows)
-        rows.append(Network(f"{name} #{taken + 1}" if taken else name, file, _sha256(file), about))
+        seen = _seen(about, wanted.tests)
+        rows.append(Network(f"{name} #{taken + 1}" if taken else name, file, _sha256(file), about, seen))
         _warn(rows[-1], wanted.tests)
     return rows
 
@@ -97,9 +108,18 @@ def _warn(row: Network, tests: test_set.TestSet) -> None:
             "%s was trained on blur made for %s, and %s has blur made for %s; its scores will suffer.",
             row.name, " and ".join(sorted(light)), tests.name, tests.transfer_function,
         )  # fmt: skip
+    if row.seen:
+        _log.warning("%s was trained on %s: its scores are no test.", row.name, row.seen)
+
+
+def _seen(about: checkpoint.About, tests: test_set.TestSet) -> str:
+    """What of a test set was trained on, as far as the training sets are still where they were; else ""."""
     fingerprint, _, split = tests.fingerprint.partition(" ")
-    if split in ("train", datasets.ALL) and fingerprint in {each.get("fingerprint") for each in row.about.datasets}:
-        _log.warning("%s was trained on these very images (%s): its scores are no test.", row.name, tests.name)
+    if split in ("train", datasets.ALL) and fingerprint in {each.get("fingerprint") for each in about.datasets}:
+        return f"these very images ({tests.name})"
+    trained = set().union(*(datasets.trained_sources(each["path"], each["fingerprint"]) for each in about.datasets))
+    shared = len(trained & tests.sources)
+    return f"{shared} of the {len(tests.sources)} photos or clips that {tests.name} is made from" if shared else ""
 
 
 class Journal:

@@ -154,6 +154,8 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         where = "" if len(rows) == len(found["rows"]) else f"{', '.join(rows)}: "
         notes.append(f"{where}{why}")
     for row in found["rows"]:
+        if row.get("seen"):
+            notes.append(f"{row['name']} was trained on {row['seen']}: its scores are no test.")
         for name, score in row["scores"].items():
             if math.isinf(score["mean"]):
                 title = found["metrics"][name]["title"]

@@ -36,7 +36,7 @@ class HeldOut:
                 f'There are no pairs in the split "{section.split}" of {paths} to validate on. Make a dataset that has '
                 "that split, give validation.path another dataset, or turn validation off: --set validation.images=0."
             )
-        _refuse_shared_sources(used, datasets, section.split)
+        _refuse_shared_sources(used, datasets, section)
         data.warn_of_other_light([*used, *datasets])
         chosen = np.linspace(0, len(pairs) - 1, min(section.images, len(pairs))).round().astype(int)
         self._pairs = [pairs[index] for index in chosen]
@@ -138,16 +138,21 @@ def _tensor(image: Image, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
 
 
-def _refuse_shared_sources(training: Sequence[reader.Dataset], held_out: Sequence[reader.Dataset], split: str) -> None:
+def _refuse_shared_sources(
+    training: Sequence[reader.Dataset], held_out: Sequence[reader.Dataset], section: recipe.Validation
+) -> None:
     """Validation never sees a training source, also where the two come from different datasets."""
     trained = set().union(*(_sources(dataset, "train") for dataset in training))
     for dataset in held_out:
-        shared = trained & _sources(dataset, split)
-        if shared:
-            raise errors.DatasetError(
-                f'{len(shared)} of the source photos in the split "{split}" of {dataset.path} are trained on as well; '
-                "leave validation.path out to use the training set's own split, or take other photos."
-            )
+        shared = trained & _sources(dataset, section.split)
+        if not shared:
+            continue
+        where = f'the split "{section.split}" of {dataset.path}'
+        if section.path:
+            advice = "; leave validation.path out to use the training set's own split, or take other photos"
+        else:
+            advice = ", as pairs of another training set; give validation.path other photos, or train on one of them"
+        raise errors.DatasetError(f"{len(shared)} of the source photos in {where} are trained on as well{advice}.")
 
 
 def _sources(dataset: reader.Dataset, split: str) -> set[str]:

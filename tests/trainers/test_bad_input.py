@@ -91,7 +91,9 @@ def test_data_that_cannot_be_trained_on(
     assert "not finished" in refused([*arguments, "--data", str(begun)], capsys)
     seen = refused([*arguments, "--set", f"validation.path={shared}"], capsys)
     assert "3 of the source photos" in seen
-    assert "are trained on as well" in seen
+    assert "are trained on as well; leave validation.path out" in seen
+    seen = refused([*arguments, "--data", str(tmp_path / "pairs.zarr"), "--data", str(shared)], capsys)
+    assert "are trained on as well, as pairs of another training set" in seen
     assert not (tmp_path / "run").exists()
 
 

@@ -39,6 +39,11 @@ def test_gopro_pairs_blur_and_sharp_of_each_sequence(tmp_path: pathlib.Path, cap
     linear = benchmarks.find(str(tmp_path), part="blur")
     assert linear.items[0].blurred()[0, 0, 0] == 0
     assert linear.transfer_function == "linear"
+    (tmp_path / "test").rename(tmp_path / "train")
+    assert benchmarks.find(str(tmp_path / "train")).about == "GOPRO train set, blur_gamma"
+    (tmp_path / "train").rename(tmp_path / "test")
+    with pytest.raises(errors.InputError, match="--split is of datasets only"):
+        benchmarks.find(str(tmp_path), split="train")
     (tmp_path / "test" / "GOPR0410_11_00" / "sharp" / "000001.png").unlink()
     with pytest.raises(errors.InputError, match=r"GOPR0410_11_00 has images 1 without a sharp image .*: 000001"):
         benchmarks.find(str(tmp_path))

@@ -293,6 +293,29 @@ def test_codes_go_into_the_sharp_images_of_a_dataset(
     assert run("--place-codes", tmp_path / "empty", "--out", tmp_path / "none") == 2
 
 
+def test_placing_codes_never_replaces_photos(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "photos", tmp_path / "codes"
+    source.mkdir()
+    photos.write_png(source / "a.png", np.ascontiguousarray(skimage.data.astronaut()[:300, :300]))
+    before = (source / "a.png").read_bytes()
+    for folder, more in ((source, ()), (source, ("--overwrite",)), (source / "codes", ())):
+        assert run("--place-codes", source, "--out", folder, *more) == 2
+        assert "choose another --out" in capsys.readouterr().err
+    assert [path.name for path in source.iterdir()] == ["a.png"]
+    assert (source / "a.png").read_bytes() == before
+    assert run("--place-codes", source, "--out", out) == 0
+    placed = (out / "a.png").read_bytes()
+    assert placed != before
+    assert run("--place-codes", source, "--out", out) == 2
+    assert "1 of the results exist already" in capsys.readouterr().err
+    assert run("--place-codes", source, "--out", out, "--overwrite") == 0
+    assert (out / "a.png").read_bytes() == placed
+    Image.open(source / "a.png").save(source / "a.jpg")
+    assert run("--place-codes", source, "--out", tmp_path / "more") == 2
+    assert "Several photos" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
+
+
 def test_what_cannot_be_detected_is_said(
     scenes: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import math
+import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -241,6 +242,38 @@ def test_images_that_were_trained_on_are_no_test(
         asked = (model, "--data", pairs, "--split", split, "--protocol", "gopro-rgb", "--out", tmp_path / split)
         assert run(*asked) == 0
         assert ("was trained on these very images" in caplog.text) == warned
+        assert ("was trained on these very images" in (tmp_path / split / "table.md").read_text()) == warned
+
+
+def test_other_pairs_of_the_photos_trained_on_are_no_test(
+    model: pathlib.Path, make_pairs: Make, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = make_pairs(tmp_path / "pairs.zarr", items=12, size=(24, 32))
+    other = make_pairs(tmp_path / "other.zarr", items=12, size=(24, 24), first_source=1)
+    file = model / "last.safetensors"
+    own = {"path": str(pairs), "fingerprint": reader.open(pairs).fingerprint, "transfer_function": "gamma2.2"}
+    about = checkpoint.About(**{**vars(checkpoint.about(file)), "datasets": [own]})
+    checkpoint.save(file, about, restoring.load(file, torch.device("cpu")))
+    for data, split, shared in ((pairs, "val", ""), (other, "test", "1 of the 2"), (other, "all", "8 of the 12")):
+        out = tmp_path / f"{data.stem}-{split}"
+        assert run(model, "--data", data, "--split", split, "--protocol", "gopro-rgb", "--out", out) == 0
+        said = f"first was trained on {shared} photos or clips that {data} is made from: its scores are no test."
+        for text in (capsys.readouterr().out, (out / "table.txt").read_text(), (out / "table.md").read_text()):
+            assert (said in text) if shared else ("was trained on" not in text)
+
+
+def test_scores_of_files_that_were_replaced_are_not_kept(
+    model: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = folder_of_pairs(tmp_path / "data")
+    asked = arguments(model, data, tmp_path / "scores")
+    assert run(*asked) == 0
+    assert run(*asked) == 0
+    replaced = data / "blurred" / "b.png"
+    status = replaced.stat()
+    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    assert run(*asked) == 2
+    assert "holds another evaluation; it differs in test_set" in capsys.readouterr().err
 
 
 def test_half_size_is_halved_before_restoring(model: pathlib.Path, pairs: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -289,6 +322,8 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
         (good, ("--protocol", "gopro"), "no protocol 'gopro'. Did you mean 'gopro-y'|'gopro-rgb'"),
         (good, ("--metrics", "psnr,sim"), "no metric 'sim'"),
         (pairs, ("--split", "half"), 'no pairs in the split "half"'),
+        (pairs, ("--part", "blur"), "is a dataset, which has no --part"),
+        (good, ("--split", "train"), "--split is of datasets only"),
     ):
         out = tmp_path / f"out-{data.name}-{len(more)}"
         assert run(*arguments(model, data, out, *more)) == 2, data

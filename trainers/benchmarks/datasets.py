@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy import typing as npt
 
 from blursynth import errors
 from blursynth.storage import reader
@@ -36,7 +37,23 @@ def read(path: str, split: str) -> test_set.TestSet:
         f"{dataset.fingerprint} {split}",
         f"split {split}, made by: {dataset.attributes['command']}",
         dataset.transfer_function,
+        sources=_digests(dataset, numbers),
     )
+
+
+def trained_sources(path: str, fingerprint: str) -> frozenset[str]:
+    """SHA-256 of what the split "train" of a dataset is made from; nothing where it is gone or has become another."""
+    try:
+        dataset = reader.open(path)
+    except (errors.BlursynthError, OSError):
+        return frozenset()
+    return _digests(dataset, dataset.in_split("train")) if dataset.fingerprint == fingerprint else frozenset()
+
+
+def _digests(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> frozenset[str]:
+    sources = dataset.sources
+    used = np.unique(dataset.columns["source"][items]) if sources else ()
+    return frozenset(sources[number]["sha256"] for number in used)
 
 
 def _image(dataset: reader.Dataset, name: str, number: int) -> Callable[[], test_set.Image]:

@@ -25,7 +25,7 @@ def pairs(folder: Path, part: str) -> test_set.TestSet:  # noqa: ARG001
 
 
 def gopro(folder: Path, part: str) -> test_set.TestSet:
-    """GOPRO_Large (Nah et al. 2017): `test/SEQUENCE/{blur,blur_gamma,sharp}`, or that `test` folder itself.
+    """GOPRO_Large (Nah et al. 2017): `test/SEQUENCE/{blur,blur_gamma,sharp}`, or its folder `test` or `train` itself.
 
     `part` is "blur_gamma" (the default: averaged in linear light) or "blur" (encoded values averaged).
     """
@@ -43,8 +43,9 @@ def gopro(folder: Path, part: str) -> test_set.TestSet:
         for name, path in blurred.items():
             files[f"{sequence.name}/{name}"] = (path, [sharp[name]])
             groups[f"{sequence.name}/{name}"] = sequence.name
-    note = test_set.expect(len(files), GOPRO_IMAGES, "test images of GOPRO")
-    about = f"GOPRO test set, {part}" + (f" ({note})" if note else "")
+    kind = root.resolve().name if root.resolve().name in ("train", "val") else "test"
+    note = test_set.expect(len(files), GOPRO_IMAGES, "test images of GOPRO") if kind == "test" else ""
+    about = f"GOPRO {kind} set, {part}" + (f" ({note})" if note else "")
     light = "gamma2.2" if part == "blur_gamma" else "linear"
     return test_set.from_files(str(folder), files, about, transfer_function=light, groups=groups)
 

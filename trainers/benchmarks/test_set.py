@@ -39,7 +39,8 @@ class TestSet:
     """The items of a dataset, a benchmark or a folder, and what stands beside their scores.
 
     `transfer_function` is None where nobody says it. `fingerprint` changes when the set does. `about`: blur and split
-    in words. `truth`: whether items have ground truths; `many`: whether several each.
+    in words. `truth`: whether items have ground truths; `many`: whether several each. `sources`: SHA-256 of the photos
+    or clips that items were made from, where that is known.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -51,6 +52,7 @@ class TestSet:
     transfer_function: str | None = None
     truth: bool = True
     many: bool = False
+    sources: frozenset[str] = frozenset()
 
 
 def from_files(
@@ -65,13 +67,14 @@ def from_files(
 ) -> TestSet:
     """A set of photo files: item name -> (blurred file, files of its ground truths), in the order of the names.
 
-    Names and sizes of the files make its fingerprint.
+    Names, sizes and times of the files make its fingerprint, so that scores of files that were replaced are not kept.
     """
     digest = hashlib.sha256()
     items = []
     for item, (blurred, truths) in sorted(files.items()):
         for path in (blurred, *truths):
-            digest.update(f"{item} {path.name} {path.stat().st_size}\n".encode())
+            status = path.stat()
+            digest.update(f"{item} {path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
         group = groups[item] if groups else item
         items.append(Item(item, group, _reader(blurred), _readers(blurred, truths)))
     return TestSet(name, items, digest.hexdigest(), about, transfer_function, truth, many)
