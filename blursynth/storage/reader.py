@@ -55,8 +55,8 @@ def stored_attributes(path: str) -> dict[str, Any] | None:
     ours = attributes.get(schemas.ATTRIBUTE) if isinstance(attributes, dict) else None
     if not isinstance(ours, dict) or "format_version" not in ours:
         raise errors.DatasetError(
-            f"{path} exists, and its {schemas.GROUP} is not that of a blursynth dataset, so it is left alone. A new "
-            "dataset needs another place; of one that is damaged, `blursynth verify` says how."
+            f"{path} exists and is not a blursynth dataset, so it is left alone; name another place. (Of a dataset "
+            "that was damaged, `blursynth verify` says how.)"
         )
     return ours
 

@@ -186,7 +186,7 @@ def test_places_that_are_taken(pairs: reader.Dataset, tmp_path: pathlib.Path) ->
     with pytest.raises(errors.DatasetError, match="not an export of ours"):
         export.export(pairs.path, pairs.path, "flat", overwrite=True)
     export.export(pairs.path, tmp_path / "out", "flat")
-    with pytest.raises(errors.DatasetError, match="layout: flat there, gopro asked for"):
+    with pytest.raises(errors.DatasetError, match="it is laid out as flat"):
         export.export(pairs.path, tmp_path / "out", "gopro")
     export.export(pairs.path, tmp_path / "out", "gopro", overwrite=True)
     assert not list((tmp_path / "out").rglob("input"))
