@@ -103,7 +103,7 @@ def _restore_digests(stored: integrity.Stored, findings: Sequence[Finding]) -> l
     rows = stored.rows.copy()
     for shard in suspects:
         for row, name in enumerate(stored.arrays):
-            digest, _ = integrity.digest_of(stored.path, stored.key(name, shard))
+            digest, _ = place.digest(stored.path, stored.key(name, shard))
             rows[shard, row] = np.frombuffer(digest or bytes(schemas.DIGEST_BYTES), np.uint8)
     if dataclasses.replace(stored, rows=rows).fingerprint() != stored.attributes["fingerprint"]:
         return []
@@ -184,7 +184,7 @@ class _Work:
         recorded = {name: stored.rows[shard, row].tobytes() for row, name in enumerate(stored.arrays)}
         wanted = recorded if trusted else made
         keys = {array.name: maker.schema.chunk_key(array, shard) for array in maker.schema.arrays}
-        bad = [name for name, key in keys.items() if integrity.digest_of(stored.path, key)[0] != wanted[name]]
+        bad = [name for name, key in keys.items() if place.digest(stored.path, key)[0] != wanted[name]]
         unlike = [name for name in bad if made[name] != wanted[name]]
         if (unlike and not self._explained()) or (bad and not trusted and self._others() and not self._explained()):
             return "could not be made again: " + self._why_unlike(unlike or bad)

@@ -14,13 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorstore as ts
 
 from blursynth import errors
 from blursynth.storage import place, reader, seal
 from blursynth.storage import schema as schemas
-
-_PIECE = 16 * 2**20  # bytes hashed at a time
 
 # What a record must have for anything below to make sense.
 _REQUIRED = frozenset(
@@ -130,7 +127,7 @@ def shard(stored: Stored, shard: int) -> list[Finding]:
     for row, name in enumerate(stored.arrays):
         key = stored.key(name, shard)
         try:
-            digest, size = digest_of(stored.path, key)
+            digest, size = place.digest(stored.path, key)
         except errors.DatasetError as error:
             findings.append(Finding(key, str(error), name, shard, items))
             continue
@@ -139,29 +136,6 @@ def shard(stored: Stored, shard: int) -> list[Finding]:
         elif stored.finished[shard] and digest != stored.rows[shard, row].tobytes():
             findings.append(Finding(key, _what_happened(stored, name, shard, size), name, shard, items))
     return findings
-
-
-def digest_of(path: str, key: str) -> tuple[bytes | None, int]:
-    """SHA-256 and size of an object, read in pieces; (None, 0) where there is none."""
-    store, total, size = place.store(path), hashlib.sha256(), 0
-    while True:
-        with place.failures(path, f"read {key}", hint=""):
-            if size == 0 and store.read(key, byte_range=slice(0, 0)).result().state != "value":
-                return None, 0
-            piece = _piece(store, key, size)
-        total.update(piece)
-        size += len(piece)
-        if len(piece) < _PIECE:
-            return total.digest(), size
-
-
-def _piece(store: ts.KvStore, key: str, start: int) -> bytes:
-    """At most _PIECE bytes of an object from `start`; a store refuses a range that ends beyond the object."""
-    try:
-        piece: bytes = store.read(key, byte_range=slice(start, start + _PIECE)).result().value
-    except ValueError:
-        piece = store.read(key, byte_range=slice(start, None)).result().value
-    return piece
 
 
 def digest_schema(attributes: Mapping[str, Any]) -> schemas.Schema:

@@ -6,19 +6,22 @@ added here alone.
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any, TypeVar
 
 import tensorstore as ts
 
 from blursynth import errors
 from blursynth.storage import remote
+
+Read = TypeVar("Read")
 
 # The generation that tensorstore gives a key without a value; a write on this condition creates or fails.
 ABSENT = b"\x02"
@@ -26,6 +29,7 @@ ABSENT = b"\x02"
 _LEFTOVER = ".__lock"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # one letter is a drive
 _MARKS = ("zarr.json", "blursynth.json")  # of a dataset and of an export: asked for first, a list may be long
+_PIECE = 16 * 2**20  # bytes of an object that are asked for at a time
 _FINISHED = "digest/"  # below it are the marks of what is finished
 
 
@@ -110,14 +114,6 @@ def write_file(target: str | os.PathLike[str], value: bytes) -> None:
         store(path).write(name, value).result()
 
 
-def read_bytes(path: str, key: str) -> bytes | None:
-    """An object, or None where there is none."""
-    with failures(path, f"read {key}", hint=""):
-        found = store(path).read(key).result()
-    value: bytes | None = found.value if found.state == "value" else None
-    return value
-
-
 def read_range(path: str, key: str, start: int, size: int) -> bytes | None:
     """`size` bytes of an object from `start`, or None where there is no object."""
     with failures(path, f"read {key}", hint=""):
@@ -184,6 +180,50 @@ def names(path: str) -> list[str] | None:
             visited.add((status.st_dev, status.st_ino))
             found += [pathlib.Path(folder, file).relative_to(path).as_posix() for file in files]
     return [name for name in found if not name.endswith(_LEFTOVER)]
+
+
+def read_bytes(path: str, key: str) -> bytes | None:
+    """An object, or None where there is none."""
+    with failures(path, f"read {key}", hint=""):
+        if not remote.is_remote(path):
+            return _of_file(path, key, lambda file: file.read())
+        found = store(path).read(key).result()
+    value: bytes | None = found.value if found.state == "value" else None
+    return value
+
+
+def digest(path: str, key: str) -> tuple[bytes | None, int]:
+    """SHA-256 and size of an object, read in pieces; (None, 0) where there is none."""
+    with failures(path, f"read {key}", hint=""):
+        if remote.is_remote(path):
+            return _digest_of_pieces(store(path), key)
+        found = _of_file(path, key, lambda file: (hashlib.file_digest(file, "sha256").digest(), file.tell()))
+    return found or (None, 0)
+
+
+def _of_file(path: str, key: str, read: Callable[[io.BufferedReader], Read]) -> Read | None:
+    """What is read of a file, or None where there is none."""
+    try:
+        with pathlib.Path(path, key).open("rb") as file:
+            return read(file)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def _digest_of_pieces(kvstore: ts.KvStore, key: str) -> tuple[bytes | None, int]:
+    """As `digest`; a store refuses a range that ends beyond the object, so the last is asked for without an end."""
+    if kvstore.read(key, byte_range=slice(0, 0)).result().state != "value":
+        return None, 0
+    total, size = hashlib.sha256(), 0
+    while True:
+        try:
+            piece = kvstore.read(key, byte_range=slice(size, size + _PIECE)).result().value
+        except ValueError:
+            piece = kvstore.read(key, byte_range=slice(size, None)).result().value
+        total.update(piece)
+        size += len(piece)
+        if len(piece) < _PIECE:
+            return total.digest(), size
 
 
 def opened(path: str, key: str) -> IO[bytes]:

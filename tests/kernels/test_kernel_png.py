@@ -164,15 +164,30 @@ def test_one_flipped_bit_is_never_read() -> None:
         assert png.decode(flipped, 31, 17) is None, place
 
 
+def plain_file(height: int, width: int, packed: bytes) -> bytes:
+    """A file that says this size, with these packed rows and right checksums."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return png.SIGNATURE + png._chunk(b"IHDR", header) + png._chunk(b"IDAT", packed) + png._chunk(b"IEND", b"")
+
+
 def test_a_file_that_unpacks_to_more_than_it_says() -> None:
-    more = zlib.compress(bytes(10_000_000))
-    header = whole_header(31, 17)
-    data = png.SIGNATURE + png._chunk(b"IHDR", header) + png._chunk(b"IDAT", more) + png._chunk(b"IEND", b"")
-    assert png.decode(data, 31, 17) is None
+    assert png.decode(plain_file(31, 17, zlib.compress(bytes(10_000_000))), 31, 17) is None
 
 
-def whole_header(height: int, width: int) -> bytes:
-    return struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+@pytest.mark.parametrize("height", [1, png._ROWS - 1, png._ROWS, png._ROWS + 1, 2 * png._ROWS, 3 * png._ROWS + 2])
+def test_rows_are_neither_missing_nor_too_many(height: int) -> None:
+    """Around the number of rows that are unpacked at a time; of the packed rows, all, some, one more, a part of one."""
+    pixels_HWC = np.random.default_rng(height).integers(0, 256, (height, 7, 3), dtype=np.uint8)
+    rows = slow_filtered(pixels_HWC, [y % 5 for y in range(height)]).tobytes()
+    found = png.decode(plain_file(height, 7, zlib.compress(rows)), height, 7)
+    assert found is not None
+    assert np.array_equal(found, pixels_HWC)
+    stride = 1 + 3 * 7
+    for other in (rows[:-1], rows[:-stride], rows + rows[:stride], rows + b"\0", b""):
+        assert png.decode(plain_file(height, 7, zlib.compress(other)), height, 7) is None, len(other) - len(rows)
+    whole = zlib.compress(rows)
+    for cut in (whole[:-1], whole[: len(whole) // 2], whole[:-4] + b"\0\0\0\0"):
+        assert png.decode(plain_file(height, 7, cut), height, 7) is None, len(cut)
 
 
 def test_pngs_of_the_test_suite_are_read_as_elsewhere(shared_data: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ import json
 import pathlib
 from typing import Any
 
+import dying_store
 import fake_maker
 import hypothesis
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 
 from blursynth import errors, recipe_file
 from blursynth.production import convolve, maker, psfs, run, trajectories
-from blursynth.storage import growth, place, reader
+from blursynth.storage import growth, reader
 from blursynth.storage import schema as schemas
 from blursynth.synthesis import recipe
 
@@ -79,31 +80,7 @@ class Counting(fake_maker.Growing):
         return super().make(items)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class DyingStore:
-    """A store that dies instead of writing one more object than it may; its lock's come and go."""
-
-    real = staticmethod(place.store)
-    may_write = 0
-
-    def __init__(self, folder: str) -> None:
-        self.store = self.real(folder)
-
-    def write(self, key: str, *args: Any, **options: Any) -> Any:
-        if not key.endswith(".lock"):
-            if not DyingStore.may_write:
-                raise Killed
-            DyingStore.may_write -= 1
-        return self.store.write(key, *args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-
-def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path) -> None:
     """What was there is readable until the end is near, and never in between; the next run completes the growth."""
     short, long = dataclasses.replace(SHORT, items=5), dataclasses.replace(SHORT, items=8)
     run.produce(long, tmp_path / "whole.zarr")
@@ -111,15 +88,13 @@ def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path, monkeypa
     for objects in range(40):
         path = tmp_path / f"{objects}.zarr"
         run.produce(short, path)
-        with monkeypatch.context() as patch:
-            patch.setattr(place, "store", DyingStore)
-            patch.setattr(DyingStore, "may_write", objects)
-            try:
+        try:
+            with dying_store.dies_after(objects):
                 run.produce(long, path, append=True, workers=1)
-            except Killed:
-                pass
-            else:
-                break
+        except dying_store.Killed:
+            pass
+        else:
+            break
         if json.loads((path / "zarr.json").read_text())["attributes"]["blursynth"]["complete"]:
             dataset = reader.open(path)
             fake_maker.assert_holds(dataset, short if len(dataset) == 5 else long)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 from typing import Any
 
+import dying_store
 import fake_maker
 import hypothesis
 import numpy as np
@@ -138,42 +139,15 @@ def test_a_late_writer_leaves_another_dataset_alone(tmp_path: pathlib.Path) -> N
     fake_maker.assert_holds(reader.open(path), other)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class DyingStore:
-    """A store that dies instead of storing one more object than it may."""
-
-    real = staticmethod(place.store)
-    may_store = 0
-
-    def __init__(self, folder: str) -> None:
-        self.store = self.real(folder)
-
-    def write(self, key: str, *args: Any, **options: Any) -> Any:
-        if not key.endswith(".lock"):
-            if not DyingStore.may_store:
-                raise Killed
-            DyingStore.may_store -= 1
-        return self.store.write(key, *args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-
-def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_any_object_and_continued(tmp_path: pathlib.Path) -> None:
     """Die before the first, second, ... object that is stored; the next run makes the dataset all the same."""
     maker = fake_maker.Fake(items=5, shard_length=3)
     run.produce(maker, tmp_path / "whole.zarr", workers=1)
     whole = contents(tmp_path / "whole.zarr")
     for objects in range(len(whole) + 1):  # the group's document is stored twice
         path = tmp_path / f"{objects}.zarr"
-        with monkeypatch.context() as patch:
-            patch.setattr(place, "store", DyingStore)
-            patch.setattr(DyingStore, "may_store", objects)
-            with pytest.raises(Killed):
-                run.produce(maker, path, workers=1)
+        with pytest.raises(dying_store.Killed), dying_store.dies_after(objects):
+            run.produce(maker, path, workers=1)
         run.produce(maker, path, workers=1)
         assert contents(path) == whole, f"killed after {objects} objects"
 
