@@ -50,11 +50,11 @@ _MATRICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a clip: frames written, frames that could not be decoded, whether sound was left out."""
+    """What became of a clip: frames written, frames that could not be decoded, sound tracks that were left out."""
 
     frames: int
     lost: int
-    silent: bool
+    silent: int
 
 
 def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: Callable[[int, int], None]) -> Outcome:
@@ -67,13 +67,13 @@ def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: 
     try:
         with video.opened(source) as (container, stream), av.open(str(unfinished), "w", format="mp4") as out:
             written = _Writer(out, stream, index)
-            sound = next((each for each in container.streams.audio), None)
-            kept = sound is not None and sound.codec_context.name in _SOUND_IN_MP4
-            copied: Any = out.add_stream_from_template(sound) if sound is not None and kept else None
-            for packet in container.demux([stream, sound] if sound is not None and kept else [stream]):
+            sounds = [each for each in container.streams.audio if each.codec_context.name in _SOUND_IN_MP4]
+            silent = len(container.streams.audio) - len(sounds)
+            copies = {each.index: out.add_stream_from_template(each) for each in sounds}
+            for packet in container.demux([stream, *sounds]):
                 if packet.stream.type == "audio":
                     if packet.dts is not None:
-                        packet.stream = copied
+                        packet.stream = copies[packet.stream.index]
                         out.mux(packet)
                     continue
                 for frame in _decoded(packet):
@@ -85,7 +85,7 @@ def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: 
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Outcome(written.frames, max(0, index.frames - written.frames), sound is not None and not kept)
+    return Outcome(written.frames, max(0, index.frames - written.frames), silent)
 
 
 class _Writer:

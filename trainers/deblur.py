@@ -16,6 +16,7 @@ EXAMPLES = """\
 examples:
   python -m trainers.deblur runs/deblurgan photo.jpg -o restored
   python -m trainers.deblur runs/deblurgan/last.safetensors holiday/ -o restored --device cpu
+  python -m trainers.deblur runs/deblurgan holiday/ -o restored --resume
   python -m trainers.deblur runs/deblurgan clip.mp4 -o restored --no-dropout
 
 Photos become PNG files under their names, clips MP4 files with their frames' times and sound. What does not fit the
@@ -27,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, load the network, restore one file after another; 2 where some could not be read, else 0."""
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
-    jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite)
+    jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite, resume=asked.resume)
+    if not jobs:
+        print(f"Nothing to do: all results are in {asked.out}.")
+        return 0
     network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
@@ -42,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _restore(job, restorer, asked.bits, bar)
             except errors.InputError as error:
                 refused.append(str(error))
+            except OSError as error:  # a full disk names no file
+                error.filename = error.filename or str(job.target)
+                raise
     print(f"Restored {len(jobs) - len(refused)} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
     for sentence in refused:
         print(f"Left out: {sentence}", file=sys.stderr)
@@ -63,7 +70,8 @@ def _restore(
     if outcome.lost:
         tqdm.tqdm.write(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.", file=sys.stderr)
     if outcome.silent:
-        tqdm.tqdm.write(f"{job.source}: its sound is in a format that MP4 does not hold and was left out.", sys.stderr)
+        tracks = "its sound is" if outcome.silent == 1 else f"{outcome.silent} of its sound tracks are"
+        tqdm.tqdm.write(f"{job.source}: {tracks} in a format that MP4 does not hold; left out.", file=sys.stderr)
 
 
 def _require_writable(folder: pathlib.Path) -> None:
@@ -92,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         "photos", nargs="+", type=pathlib.Path, metavar="file", help="photos, clips, or folders of either"
     )
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, metavar="FOLDER", help="where results go")
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    there.add_argument("--resume", action="store_true", help="keep results that are there, and make the others")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )

@@ -32,11 +32,13 @@ class Job:
         return self.source.suffix.lower() in clips.ENDINGS
 
 
-def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -> list[Job]:
-    """One job a photo or clip; a folder's keep their place below it.
+def plan(
+    paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool = False, resume: bool = False
+) -> list[Job]:
+    """One job a photo or clip; a folder's keep their place below it. With `resume`, those without a result.
 
     InputError where a path does not exist, a folder has nothing to restore, two files would become one, a result would
-    replace a file that is read, or results are there already (unless `overwrite`).
+    replace a file that is read, or results are there already (unless `overwrite` or `resume`).
     """
     jobs = _apart([job for path in paths for job in _jobs(path, out)])
     sources: dict[pathlib.Path, pathlib.Path] = {}
@@ -52,13 +54,14 @@ def plan(paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool) -
         raise errors.InputError(
             f"The result {replaced} would replace a photo or clip that is to be restored; choose another -o."
         )
-    existing = [job.target for job in jobs if job.target.exists()]
-    if existing and not overwrite:
+    missing = [job for job in jobs if not job.target.exists()]
+    if len(missing) < len(jobs) and not (overwrite or resume):
+        first = next(job.target for job in jobs if job.target.exists())
         raise errors.InputError(
-            f"{len(existing)} of the results exist already, the first being {existing[0]}; give --overwrite to replace "
-            "them, or another -o."
+            f"{len(jobs) - len(missing)} of {len(jobs)} results exist already, the first being {first}; give "
+            "--overwrite to replace them, --resume to keep them and make the others, or another -o."
         )
-    return jobs
+    return missing if resume else jobs
 
 
 def _apart(jobs: list[Job]) -> list[Job]:

@@ -2,7 +2,7 @@
 
 import collections
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -41,21 +41,26 @@ def _heading(dataset: reader.Dataset) -> Iterator[str]:
 
 def _arrays(dataset: reader.Dataset) -> Iterator[str]:
     yield f"arrays, shards of {dataset.attributes['shard_length']} items"
-    for name in dataset.names:
-        shape = dataset.shape_of(name)
-        if shape:
-            units = dataset.attributes_of(name).get("units", "1")
-            size = " x ".join(str(extent) for extent in shape)
-            yield f"  {name:<10} {size}, {dataset.dtype_of(name)}{'' if units == '1' else ', ' + units}"
+    shapes = {name: shape for name in dataset.names if (shape := dataset.shape_of(name))}
+    width = _width(shapes)
+    for name, shape in shapes.items():
+        units = dataset.attributes_of(name).get("units", "1")
+        size = " x ".join(str(extent) for extent in shape)
+        yield f"  {name:<{width}}{size}, {dataset.dtype_of(name)}{'' if units == '1' else ', ' + units}"
 
 
 def _columns(dataset: reader.Dataset) -> Iterator[str]:
-    yield f"columns {'':<6}{'least':>10}{'median':>10}{'greatest':>10}"
-    for name, values in dataset.columns.items():
-        if name not in COUNTED:
-            low, middle, high = np.min(values), np.median(values), np.max(values)
-            units = dataset.attributes_of(name).get("units", "1")
-            yield f"  {name:<12}{low:>10.4g}{middle:>10.4g}{high:>10.4g}{'' if units == '1' else ' ' + units}"
+    columns = {name: values for name, values in dataset.columns.items() if name not in COUNTED}
+    width = _width(columns)
+    yield f"{'columns':<{width + 2}}{'least':>10}{'median':>10}{'greatest':>10}"
+    for name, values in columns.items():
+        low, middle, high = np.min(values), np.median(values), np.max(values)
+        units = dataset.attributes_of(name).get("units", "1")
+        yield f"  {name:<{width}}{low:>10.4g}{middle:>10.4g}{high:>10.4g}{'' if units == '1' else ' ' + units}"
+
+
+def _width(names: Iterable[str]) -> int:
+    return max([10, *(len(name) + 1 for name in names)])
 
 
 def _windows(dataset: reader.Dataset) -> Iterator[str]:

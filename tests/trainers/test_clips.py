@@ -1,5 +1,6 @@
 """A clip comes out with as many frames, at their times, of the same size."""
 
+import itertools
 import pathlib
 
 import av
@@ -35,7 +36,7 @@ def test_frames_rate_and_size_are_kept(height: int, width: int, tmp_path: pathli
     scene = clip_files.moving(9, height, width)
     source = clip_files.write(tmp_path / "a.mkv", scene, rate=30, pixels="yuv444p")
     outcome = clips.restore(source, tmp_path / "b.mp4", same, quiet)
-    assert outcome == clips.Outcome(frames=9, lost=0, silent=False)
+    assert outcome == clips.Outcome(frames=9, lost=0, silent=0)
     given, found = video.index(source), video.index(tmp_path / "b.mp4")
     assert (found.frames, found.height, found.width) == (9, height, width)
     np.testing.assert_allclose(found.seconds, given.seconds, atol=1e-3)
@@ -76,29 +77,33 @@ def test_the_network_sees_upright_rgb_and_its_result_is_written(tmp_path: pathli
 
 
 def test_sound_is_copied(tmp_path: pathlib.Path) -> None:
+    """All tracks that MP4 holds, to the byte; those that it does not hold are counted."""
     source = clip_files.write(tmp_path / "a.mp4", clip_files.moving(12), rate=24)
-    with_sound = tmp_path / "b.mp4"
+    with_sound = tmp_path / "b.mkv"
     with av.open(str(source)) as given, av.open(str(with_sound), "w") as out:
         picture = out.add_stream_from_template(given.streams.video[0])
-        sound = out.add_stream("aac", rate=44100)
+        tracks = [out.add_stream(codec, rate=44100) for codec in ("pcm_s16le", "aac", "aac")]
         for packet in given.demux(video=0):
             if packet.dts is not None:
                 packet.stream = picture
                 out.mux(packet)
-        for place in range(20):
-            samples = (np.sin(np.arange(1024) * 0.05)[None] * 0.3).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        for place, (number, track) in itertools.product(range(20), enumerate(tracks)):
+            samples = np.sin(np.arange(1024) * 0.05 * (number + 1))[None] * 0.3
+            planes = (samples * 32767).astype(np.int16) if number == 0 else samples.astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(planes, format="s16" if number == 0 else "fltp", layout="mono")
             frame.sample_rate, frame.pts = 44100, place * 1024
-            out.mux(sound.encode(frame))
-        out.mux(sound.encode(None))
-    assert not clips.restore(with_sound, tmp_path / "c.mp4", same, quiet).silent
+            out.mux(track.encode(frame))
+        for track in tracks:
+            out.mux(track.encode(None))
+    assert clips.restore(with_sound, tmp_path / "c.mp4", same, quiet).silent == 1
 
-    def packets(path: pathlib.Path) -> list[bytes]:
+    def packets(path: pathlib.Path, track: int) -> list[bytes]:
         with av.open(str(path)) as container:
-            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+            return [bytes(packet) for packet in container.demux(audio=track) if packet.size]
 
-    assert packets(tmp_path / "c.mp4") == packets(with_sound)
-    assert len(packets(with_sound)) >= 20
+    assert len(packets(with_sound, 1)) >= 20
+    assert packets(with_sound, 1) != packets(with_sound, 2)
+    assert [packets(tmp_path / "c.mp4", k) for k in (0, 1)] == [packets(with_sound, k) for k in (1, 2)]
 
 
 def test_what_is_no_clip_is_refused_and_nothing_stays(tmp_path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """`python -m trainers.deblur`: any photo or clip in, one of the same name and size out."""
 
+import errno
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -99,6 +100,35 @@ def test_results_are_replaced_only_when_asked(
     assert [path.name for path in out.iterdir()] == ["b.png"]
     assert run(model, folder, "-o", out, "--overwrite") == 0
     assert photos.read(out / "b.png").shape == (1, 1, 3)
+
+
+def test_what_was_stopped_goes_on(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(model, folder, "-o", tmp_path / "whole") == 0
+    whole = {path.relative_to(tmp_path / "whole"): path.read_bytes() for path in (tmp_path / "whole").rglob("*.png")}
+    out = tmp_path / "out"
+    assert run(model, folder / "b.bmp", "-o", out) == 0
+    kept = (out / "b.png").stat().st_mtime_ns
+    assert run(model, folder, "-o", out) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert run(model, folder, "-o", out, "--resume") == 0
+    assert "Restored 2 of 2 photos" in capsys.readouterr().out
+    assert (out / "b.png").stat().st_mtime_ns == kept
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*.png")} == whole
+    assert run(model, folder, "-o", out, "--resume") == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_named(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(photos, "write_png", full)
+    assert run(model, folder / "b.bmp", "-o", tmp_path / "out") == 2
+    assert f"{tmp_path / 'out' / 'b.png'}: No space left on device" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(
