@@ -29,8 +29,8 @@ def rebuild(
     """The maker of the dataset with these group attributes and this list of sources (empty where it is lost).
 
     `moved`: where inputs lie now, by name (photos, clips, trajectories), if not where the record has them. Raises
-    DatasetError where this version has no such maker or would make another dataset, and whatever the maker raises
-    where an input is gone.
+    DatasetError where this version has no such maker or would make another dataset, RecipeError where `moved` names an
+    input that it has not, and whatever the maker raises where an input is gone.
     """
     name = attributes["maker"]
     if name not in MAKERS:
@@ -39,8 +39,13 @@ def rebuild(
             f"it knows {', '.join(MAKERS)}."
         )
     record = provenance.recorded(attributes, sources)
-    inputs = {**record.inputs, **{key: place for key, place in moved.items() if key in record.inputs}}
-    maker = MAKERS[name](record, attributes["shard_length"], inputs)
+    strange = next((key for key in moved if key not in record.inputs), None)
+    if strange is not None:
+        raise errors.RecipeError(
+            f"--{strange} says where that input lies now, but the dataset was made without it; it was made from "
+            f"{', '.join(record.inputs) or 'nothing but its seed'}."
+        )
+    maker = MAKERS[name](record, attributes["shard_length"], {**record.inputs, **moved})
     wanted = provenance.attributes(maker.record(), maker.schema) | {"versions": attributes["versions"]}
     differences = provenance.differences(attributes, wanted)
     if differences:

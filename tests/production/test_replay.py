@@ -73,6 +73,8 @@ def test_what_cannot_be_replayed_is_a_sentence(pairs: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match=r"Item 9 cannot be made again: its source 3.png has changed since"):
         replay.replay(pairs, 9)
     assert replay.replay(pairs, 8).equal
+    with pytest.raises(errors.RecipeError, match=r"--gyro .* made without it; it was made from photos"):
+        replay.replay(pairs, 8, moved={"gyro": "phone.csv"})
     photos.rename(photos.with_name("moved"))
     with pytest.raises(errors.InputError, match="There is no file or folder"):
         replay.replay(pairs, 8)
