@@ -75,11 +75,14 @@ def _paste(
     canvas[:] = np.rint(mask * drawn[..., None] + (1 - mask) * canvas).astype(np.uint8)
 
 
-def place_all(source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False) -> int:
-    """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files; gives their number.
+def place_all(
+    source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False
+) -> tuple[int, list[errors.InputError]]:
+    """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files.
 
-    InputError where there are none, where `out` is `source` or below it, where two photos would become one file, and,
-    unless `overwrite`, where a file is there already.
+    Gives their number, and why photos were left out that cannot be read. InputError where there are none, where `out`
+    is `source` or below it, where two photos would become one file, and, unless `overwrite`, where a file is there
+    already.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise errors.InputError(f"{out} is the folder of the photos themselves, or lies in it; choose another --out.")
@@ -108,10 +111,16 @@ def place_all(source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: 
             f"{len(there)} of the results exist already, the first being {there[0]}; give --overwrite to replace them, "
             "or another --out."
         )
+    left_out = []
     for item, (target, read) in enumerate(targets):
+        try:
+            image = read()
+        except errors.InputError as error:
+            left_out.append(error)
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        photos.write_png(target, place(read(), seed, item))
-    return len(targets)
+        photos.write_png(target, place(image, seed, item))
+    return len(targets) - len(left_out), left_out
 
 
 def _sharp(dataset: reader.Dataset, index: int) -> npt.NDArray[np.uint8]:

@@ -79,9 +79,11 @@ def _truth(wanted: evaluation.Wanted, labels: detection.Labels) -> dict[str, Any
 def _place_codes(asked: argparse.Namespace) -> int:
     if asked.out is None:
         raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
-    count = codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
+    count, left_out = codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
     print(f"Placed codes into {count} images, in {asked.out}.")
-    return 0
+    for error in left_out:
+        print(f"Left out: {error}", file=sys.stderr)
+    return 2 if left_out else 0
 
 
 def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Labels]:

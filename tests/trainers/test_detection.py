@@ -310,6 +310,10 @@ def test_placing_codes_never_replaces_photos(tmp_path: pathlib.Path, capsys: pyt
     assert "1 of the results exist already" in capsys.readouterr().err
     assert run("--place-codes", source, "--out", out, "--overwrite") == 0
     assert (out / "a.png").read_bytes() == placed
+    (source / "b.png").write_text("no photo")
+    assert run("--place-codes", source, "--out", tmp_path / "rest") == 2
+    assert "Left out: " in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "rest").iterdir()] == ["a.png"]
     Image.open(source / "a.png").save(source / "a.jpg")
     assert run("--place-codes", source, "--out", tmp_path / "more") == 2
     assert "Several photos" in capsys.readouterr().err
