@@ -103,8 +103,11 @@ def require_in_the_making(path: str, identity: str) -> None:
     documents = [group["attributes"][schemas.ATTRIBUTE] if group else None, place.read_json(path, schemas.GROWTH)]
     if identity in [provenance.identity(attributes) for attributes in documents if attributes is not None]:
         return
-    what = "was replaced by another dataset" if group else "is gone: it was removed"
-    raise errors.StorageError(
+    raise _lost(path, "was replaced by another dataset" if group else "is gone: it was removed")
+
+
+def _lost(path: str, what: str) -> errors.StorageError:
+    return errors.StorageError(
         f"{path} {what} while it was being made, or lies on a file system that not all workers share. "
         "Run the command again to make what is missing.",
         errno.ENOENT,
@@ -132,19 +135,32 @@ def write_shard(
         assert values.dtype == array.dtype, f"{array.name}: {values.dtype}, not {array.dtype}"
     if identity is not None:
         require_in_the_making(path, identity)
-    with place.failures(path, f"write shard {shard}"):
-        begun = [_begin(path, schema, array, shard, arrays[array.name]) for array in schema.arrays]
-        digests = [finish() for finish in begun]
+    try:
+        with place.failures(path, f"write shard {shard}"):
+            digests = _ended([_begin(path, schema, array, shard, arrays[array.name]) for array in schema.arrays])
+    except errors.StorageError as error:
+        if error.number != errno.ENOENT or remote.is_remote(path):
+            raise
+        digests = [None]  # folders vanish while they are written into
     if identity is not None:
         _require_still(path, identity, [schema.chunk_key(array, shard) for array in schema.arrays])
     whole = [digest for digest in digests if digest is not None]
-    if len(whole) < len(digests):
-        raise errors.StorageError(
-            f"A part of shard {shard} vanished from {path} as soon as it was written: something else removes files "
-            "there. Run the command again to make what is missing.",
-            errno.ENOENT,
-        )
+    if len(whole) < len(digests):  # a removal that has come to the arrays, and not yet to the group's document
+        raise _lost(path, "is gone: it was removed")
     write_digests(path, schema, shard, np.frombuffer(b"".join(whole), np.uint8).reshape(-1, schemas.DIGEST_BYTES))
+
+
+def _ended(begun: Sequence[Callable[[], bytes | None]]) -> list[bytes | None]:
+    """What each gives. Raises the first error when all have ended, so that nothing is written afterwards."""
+    digests, failed = [], []
+    for finish in begun:
+        try:
+            digests.append(finish())
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return digests
 
 
 def encode_shard(schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
