@@ -58,6 +58,10 @@ def kvstore_spec(path: str, *names: str) -> dict[str, Any]:
     """The tensorstore specification of the store at a path, or of an array in it."""
     if remote.is_remote(path):
         return remote.spec(path, *names)
+    if os.sep != "\\" and "\\" in path:
+        raise errors.DatasetError(
+            f"{path} has a backslash in it, which tensorstore takes for a slash; choose another name."
+        )
     return {"driver": "file", "path": "/".join([path, *names, ""])}
 
 

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -197,11 +198,13 @@ def _begin(
     """Begin to store an array's part of one shard; gives what waits until it lies there, and gives its SHA-256.
 
     On a disk tensorstore encodes and writes it with all threads of Python running, and it is hashed as it is read
-    back from the system's cache: as bytes of Python's it would be copied twice while they stand still, which took
-    four threads a third of the time of an import. Inner chunks have checksums of what was meant to be written.
+    back from the system's cache (None: it is gone): as bytes of Python's it would be copied twice while they stand
+    still, which took four threads a third of the time of an import. But where an object lies already, tensorstore
+    reads it and keeps what the shard does not cover, the padding of tiles and of a shorter last shard: that one is
+    replaced, as an object in a store is, by bytes that were encoded before.
     """
     key, start = schema.chunk_key(array, shard), schema.items_of(shard).start
-    if remote.is_remote(path):
+    if remote.is_remote(path) or os.path.lexists(f"{path}/{key}"):
         encoded = _encode(schema.document(array), values, start, key.partition("/")[2])
         stored = place.store(path).write(key, encoded)
         return lambda: (stored.result(), hashlib.sha256(encoded).digest())[1]

@@ -110,6 +110,39 @@ def test_fingerprint_is_of_the_content(tmp_path: pathlib.Path) -> None:
     assert prints[0] == prints[1] != prints[2]
 
 
+@pytest.mark.parametrize("shard", [0, 1])
+@pytest.mark.parametrize("there", ["the same", "another", "longer", "cut", "empty", "junk", "a dangling link"])
+def test_an_object_that_is_there_is_replaced(there: str, shard: int, tmp_path: pathlib.Path) -> None:
+    """Also where a shard does not cover it: a last one that is not full, and tiles that reach beyond the image."""
+    tiled = schemas.ArraySpec("tiled", "uint8", (5, 7), ("y", "x"), chunk=(4, 4))
+    arrays = (tiled, schemas.column("weight", "float64", "any"))
+    short, long = (schemas.sized("fake", items, arrays, shard_length=3) for items in (5, 6))
+    random = np.random.default_rng(0)
+    older, wanted = ({"tiled": random.integers(1, 256, (3, 5, 7), np.uint8), "weight": random.random(3)} for _ in "12")
+    mine = {name: values[: len(short.items_of(shard))] for name, values in wanted.items()}
+    expected = writer.encode_shard(short, shard, mine)
+    path = str(tmp_path)
+    for array in arrays:
+        file = tmp_path / short.chunk_key(array, shard)
+        before = {"the same": expected, "longer": writer.encode_shard(long, shard, older)}.get(there)
+        before = before or writer.encode_shard(short, shard, {k: v[: len(mine[k])] for k, v in older.items()})
+        file.parent.mkdir(parents=True)
+        if there == "a dangling link":
+            file.symlink_to(tmp_path / "nowhere")
+        else:
+            file.write_bytes(
+                {"cut": before[array.name][:-3], "empty": b"", "junk": b"x" * 99}.get(there, before[array.name])
+            )
+    writer.write_shard(path, short, shard, mine)
+    rows = ts.open(
+        {"driver": "zarr3", "kvstore": f"file://{path}/digest/", "metadata": short.digest_document(), "create": True}
+    ).result()
+    for row, array in enumerate(arrays):
+        stored = (tmp_path / short.chunk_key(array, shard)).read_bytes()
+        assert stored == expected[array.name]
+        assert rows[shard, row].read().result().tobytes() == hashlib.sha256(stored).digest()
+
+
 def test_an_item_is_read_without_the_rest_of_its_shard(made: pathlib.Path) -> None:
     """Item 1's shard is overwritten with junk but for that item's inner chunk and the index."""
     stored = made / "picture" / "c" / "0" / "0" / "0" / "0"
@@ -274,3 +307,9 @@ def test_place_has_one_name_for_one_place(tmp_path: pathlib.Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert place.normalise(f"{tmp_path}/link/") == place.normalise(tmp_path / "real" / ".." / "real")
+
+
+def test_a_name_with_a_backslash_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.DatasetError, match="has a backslash in it"):
+        run.produce(FAKE, tmp_path / "a\\b")
+    assert not list(tmp_path.iterdir())
