@@ -19,6 +19,7 @@ Finding = integrity.Finding
 Progress = Callable[[int, int], None]
 
 _AT_ONCE = 8 * 2**20  # bytes of an array that are decoded at a time
+_DAMAGED = "DATA_LOSS"  # tensorstore's word for what cannot be decoded
 _SHARP = "sharp"
 _CROPS = ("crop_y", "crop_x")
 
@@ -127,6 +128,14 @@ def _all_shards(check: "_Checker", workers: int | None, progress: Progress | Non
     return [checks[shard] for shard in range(shards)]
 
 
+class _UndecodableError(Exception):
+    """An object with the digest that is recorded of it, which holds no values."""
+
+    def __init__(self, array: str) -> None:
+        super().__init__(array)
+        self.array = array
+
+
 class _Checker:
     """Judges one shard at a time; what all shards need is read once. Used by several threads at a time."""
 
@@ -148,7 +157,14 @@ class _Checker:
         found = _Check(integrity.shard(self.stored, shard))
         if not self.quick and self.stored.finished[shard]:
             damaged = {finding.array for finding in found.findings}
-            self._values(shard, {name for name in self.arrays if name not in damaged}, found)
+            try:
+                self._values(shard, {name for name in self.arrays if name not in damaged}, found)
+            except _UndecodableError as error:
+                problem = (
+                    "is what was recorded, but its values fail their checksums: it was damaged while it was stored, by "
+                    "this machine's memory or disk. Make the dataset again, with --overwrite"
+                )
+                found.findings.append(self._finding(error.array, shard, np.arange(len(self.items(shard))), problem))
         return found
 
     def _values(self, shard: int, sound: set[str], found: _Check) -> None:
@@ -224,8 +240,13 @@ class _Checker:
     def _read(self, name: str, shard: int, first: int = 0, last: int | None = None) -> npt.NDArray[Any]:
         """Some rows of an array's shard, decoded."""
         rows = self.items(shard)[first:last]
-        with place.failures(self.stored.path, f"read {name}", hint=""):
-            values: npt.NDArray[Any] = self.arrays[name][rows.start : rows.stop].read().result()
+        try:
+            with place.failures(self.stored.path, f"read {name}", hint=""):
+                values: npt.NDArray[Any] = self.arrays[name][rows.start : rows.stop].read().result()
+        except errors.StorageError as error:
+            if _DAMAGED in str(error):
+                raise _UndecodableError(name) from error
+            raise
         return values
 
     def _finding(self, name: str, shard: int, rows: npt.NDArray[np.int64], problem: str) -> Finding:

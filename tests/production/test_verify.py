@@ -71,6 +71,28 @@ def test_missing_cut_and_foreign_objects_are_told_apart(fake: pathlib.Path, tmp_
     assert (missing.array, missing.shard, missing.items) == ("picture", 0, (0, 1, 2))
 
 
+def test_what_was_damaged_before_it_was_recorded_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bit that flips between writing and hashing: the digest agrees with it, the checksums inside do not."""
+    real = place.digest
+
+    def damaged(path: str, key: str) -> tuple[bytes | None, int]:
+        if key == "weight/c/2":
+            content = bytearray(pathlib.Path(path, key).read_bytes())
+            content[3] ^= 1
+            pathlib.Path(path, key).write_bytes(content)
+        return real(path, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "digest", damaged)
+        run.produce(FAKE, tmp_path / "f.zarr")
+    assert verify.verify(tmp_path / "f.zarr", quick=True).sound
+    problems = found(tmp_path / "f.zarr", sources=False)
+    assert list(problems) == ["weight/c/2"]
+    assert "its values fail their checksums" in problems["weight/c/2"]
+
+
 def test_a_shard_that_comes_whole_from_another_dataset_shows_in_the_fingerprint(
     fake: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
