@@ -5,7 +5,12 @@ turns these (and the operating system's own errors) into exit code 2; anything e
 traceback.
 """
 
+import contextlib
 import errno
+import logging
+from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
 
 
 class BlursynthError(ValueError):
@@ -18,6 +23,14 @@ class RecipeError(BlursynthError):
 
 class InputError(BlursynthError):
     """A photo, clip or folder cannot be used as it is."""
+
+
+class SourceError(BlursynthError):
+    """A source cannot be read at this moment, or its bytes are not those that were recorded when the run started.
+
+    Unlike InputError it says nothing about what the source contains: the shard fails, is tried again and is named,
+    and no item is marked invalid because of it.
+    """
 
 
 class DatasetError(BlursynthError):
@@ -65,3 +78,24 @@ def sentence(error: OSError) -> str:
     where = f": {error.filename}" if error.filename else ""
     advice = _ADVICE.get(error.errno or 0, "")
     return f"{what}{where}. {advice}".rstrip()
+
+
+@contextlib.contextmanager
+def boundary(name: object, what: str, kind: type[BlursynthError] = InputError) -> Iterator[None]:
+    """Raise `kind`, naming the file `name`, for whatever parsing arbitrary bytes raises.
+
+    Libraries that parse files meet arbitrary bytes and raise nearly anything. Read the bytes before (so that an error
+    of the operating system stays one) and parse them within. `what` completes "cannot be read as ...". A
+    BlursynthError passes through as it is, and so does a lack of memory. The traceback goes to the log, at level DEBUG.
+    """
+    try:
+        yield
+    except (BlursynthError, MemoryError):
+        raise
+    except Exception as error:
+        _log.debug("%s could not be read as %s.", name, what, exc_info=True)
+        detail = " ".join(str(error).split())[:200].rstrip(".")
+        raise kind(
+            f"{name} cannot be read as {what}: {type(error).__name__}{f' ({detail})' if detail else ''}. The file is "
+            "damaged or of a form that is not supported; write it again, or leave it out."
+        ) from error
