@@ -77,7 +77,7 @@ def _paste(
 
 def place_all(
     source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False
-) -> tuple[int, list[errors.InputError]]:
+) -> tuple[int, list[errors.InputError | errors.SourceError]]:
     """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files.
 
     Gives their number, and why photos were left out that cannot be read. InputError where there are none, where `out`
@@ -111,11 +111,11 @@ def place_all(
             f"{len(there)} of the results exist already, the first being {there[0]}; give --overwrite to replace them, "
             "or another --out."
         )
-    left_out = []
+    left_out = list[errors.InputError | errors.SourceError]()
     for item, (target, read) in enumerate(targets):
         try:
             image = read()
-        except errors.InputError as error:
+        except (errors.InputError, errors.SourceError) as error:
             left_out.append(error)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _restore(job, restorer, asked.bits, bar)
-            except errors.InputError as error:
+            except (errors.InputError, errors.SourceError) as error:
                 refused.append(str(error))
             except OSError as error:  # a full disk names no file
                 error.filename = error.filename or str(job.target)

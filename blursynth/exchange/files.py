@@ -11,7 +11,7 @@ from typing import Any
 
 from blursynth import errors
 from blursynth.exchange import png
-from blursynth.media import photos
+from blursynth.media import photos, source_file
 from blursynth.sources import source
 from blursynth.storage import place, provenance, remote
 
@@ -70,16 +70,44 @@ class Files:
         return place.read_bytes(self.root, name)
 
     def read(self, name: str) -> bytes:
-        """A file's bytes, or those of `TAR/MEMBER`. Raises InputError where it is gone."""
+        """A file's bytes, or those of `TAR/MEMBER`.
+
+        Raises SourceError where they cannot be read, or the tar has no such member; InputError where it is no tar.
+        """
         tar, found, member = name.partition(f"{TAR}/")
         if not found:
-            data = place.read_bytes(self.root, name)
-        else:
-            where = self.tar(tar + TAR).members.get(member)
-            data = None if where is None else place.read_range(self.root, tar + TAR, where.start, where.size)
+            return self._bytes(name)
+        where = self.tar(tar + TAR).members.get(member)
+        if where is None:
+            self.forget(tar + TAR)
+            raise errors.SourceError(f"{self.root}/{name} is not in its tar now. Put back the tar that was there.")
+        return self._bytes(tar + TAR, where.start, where.size)
+
+    def recorded(self, listed: source.Source) -> bytes:
+        """A file's bytes as they were recorded. Raises SourceError where they cannot be read, or are others now."""
+        try:
+            data = self.read(listed.name)
+        except errors.InputError as error:  # a tar that was whole when its members were recorded
+            raise errors.SourceError(f"{listed.name} cannot be read any more: {error}") from error
+        return source_file.recorded(f"{self.root}/{listed.name}", data, listed.sha256, listed.bytes)
+
+    def forget(self, tar: str) -> None:
+        """List a tar anew when it is asked for again."""
+        with self._lock:
+            self._tars.pop(tar, None)
+
+    def _bytes(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        """Bytes of a file, all or some. Raises SourceError where they cannot be read."""
+        path = f"{self.root}/{name}"
+        if not remote.is_remote(self.root):
+            return source_file.read(path, start, size)
+        try:
+            data = stored_bytes(self.root, name, start, size)
+        except errors.StorageError as error:
+            raise errors.SourceError(f"{path} cannot be read at the moment: {error}") from error
         if data is None:
-            raise errors.InputError(f"{self.root}/{name} is gone.")
-        return data
+            raise errors.SourceError(f"{path} is not in the store now. Put it back, and run the same command again.")
+        return data if size is None else source_file.whole(path, data, size)
 
     def tar(self, name: str) -> Contents:
         """What a tar holds. Raises InputError where it is no plain tar, or names could lead out of a folder."""
@@ -101,11 +129,23 @@ class Files:
                     if entry.name in members:
                         doubled.add(entry.name)
                     members[entry.name] = Member(entry.offset_data, entry.size)
+        except errors.StorageError as error:
+            raise errors.SourceError(f"{path} cannot be read at the moment: {error}") from error
+        except OSError as error:
+            raise source_file.failure(path, error) from error
         except tarfile.TarError as error:
             raise errors.InputError(
                 f"{path} is damaged, cut short or compressed: it cannot be read as a plain tar ({error})."
             ) from None
         return Contents(members, frozenset(doubled))
+
+
+def stored_bytes(root: str, name: str, start: int, size: int | None) -> bytes | None:
+    """Bytes of an object in an object store; None where there is none. Every read of a source there goes through here.
+
+    Raises StorageError.
+    """
+    return place.read_bytes(root, name) if size is None else place.read_range(root, name, start, size)
 
 
 def _require_plain(path: str, entry: tarfile.TarInfo) -> None:
@@ -118,51 +158,42 @@ def _require_plain(path: str, entry: tarfile.TarInfo) -> None:
 
 
 def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
-    """What a dataset records of an image file; with the reason, where it cannot be used."""
+    """What a dataset records of an image file; with the reason, where its content cannot be used.
+
+    Raises SourceError where it cannot be read.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
         readable = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         return provenance.Skipped(readable, "its name is not valid UTF-8; rename it")
+    path = pathlib.Path(files.root, name)
+    if not remote.is_remote(files.root) and source_file.is_dangling(path):
+        return provenance.Skipped(name, f"is a link to {path.readlink()}, which is not there")
     try:
         data = files.read(name)
         height, width = photos.probe(name, data)
     except errors.InputError as error:
         return provenance.Skipped(name, source.reason(error, name))
-    except errors.StorageError as error:
-        if remote.is_remote(files.root) or not error.lasts:
-            raise
-        return provenance.Skipped(name, source.reason(error, name))  # one file that may not be read
     return source.Source(name, hashlib.sha256(data).hexdigest(), height, width, len(data))
 
 
 def changed(files: Files, recorded: source.Source) -> str | None:
-    """Why a file is no longer what was recorded of it, as it stands after its name; else None."""
-    try:
-        data = files.read(recorded.name)
-    except errors.InputError:
-        return f"is gone from {files.root}"
-    except errors.DatasetError as error:
-        return f"cannot be read any more: {error}"
-    return None if hashlib.sha256(data).hexdigest() == recorded.sha256 else "has changed since: its SHA-256 is another"
+    """Why a file is not what was recorded of it, or cannot be read, as it stands after its name; else None."""
+    return source.changed(recorded.name, lambda: files.read(recorded.name), recorded.sha256)
 
 
 def pixels(files: Files, recorded: source.Source, into: photos.Pixels | None = None) -> photos.Pixels:
-    """An image, uint8 (H, W, 3), RGB, encoded light. Raises InputError where it cannot be read or has another size.
+    """An image, uint8 (H, W, 3), RGB, encoded light.
 
+    Raises InputError where it cannot be decoded, SourceError where it cannot be read or has changed.
     `into`: a contiguous array of that shape to hold it, whose content is not defined after an error.
     """
-    data = files.read(recorded.name)
+    data = files.recorded(recorded)
     plain = png.decode(data, recorded.height, recorded.width, into)
     if plain is not None:
         return plain
-    found = photos.read(recorded.name, data)
-    height, width, _ = found.shape
-    if (height, width) != (recorded.height, recorded.width):
-        raise errors.InputError(
-            f"{recorded.name} is {width}x{height} pixels now and was {recorded.width}x{recorded.height} when it was "
-            "listed; leave the files unchanged while a dataset is made."
-        )
+    found = source.sized(recorded, photos.read(recorded.name, data))
     if into is None:
         return found
     into[:] = found

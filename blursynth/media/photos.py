@@ -16,7 +16,6 @@ No setting of Pillow is changed. Its limit on pixels (twice Image.MAX_IMAGE_PIXE
 """
 
 import contextlib
-import errno
 import io
 import logging
 import os
@@ -25,14 +24,13 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from typing import IO
 
 import numpy
 import numpy.typing
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour
+from blursynth.media import colour, source_file
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -50,6 +48,7 @@ UNSUPPORTED_ENDINGS = frozenset(
     {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf", ".rw2"}
 )
 
+_NO_MEMORY = ImageFile.ERRORS[-9]
 _ROWS = 256  # converted at a time: beside the decoded photo and the result, only a strip is ever held
 
 # EXIF orientation -> the stored pixels as a view of the upright ones.
@@ -68,33 +67,33 @@ _STORED_VIEW: dict[int, Callable[[Pixels], Pixels]] = {
 def read(path: str | pathlib.Path, data: bytes | None = None) -> Pixels:
     """The photo, uint8 (height, width, 3), RGB, encoded light (sRGB), upright, writable and contiguous.
 
-    Raises InputError where the file is missing or forbidden, not a photo, truncated, damaged (PNG's checksums are
-    verified), has too many pixels, or values without a known white. Peak memory: the photo as decoded (at most 4 bytes
-    a pixel) and the result. `data`: the file's bytes, where they have been read already; the path only names them then.
+    Raises InputError where the file is not a photo, truncated, damaged (PNG's checksums are verified), has too many
+    pixels, or values without a known white; SourceError where it cannot be read. Peak memory: the file, the photo as
+    decoded (at most 4 bytes a pixel) and the result. `data`: the file's bytes, where they have been read already; the
+    path only names them then.
     """
     path = pathlib.Path(path)
-    return _read(path, 3, lambda image: colour.converter(image, path), data)
+    content = source_file.read(path) if data is None else data
+    return _read(path, content, 3, lambda image: colour.converter(image, path))
 
 
 def read_apart(path: str | pathlib.Path) -> tuple[Pixels, Pixels | None]:
     """The photo's colours as `read` gives them, but nothing laid over white, and its alpha, uint8 (height, width).
 
-    None where it has no transparency. Raises InputError as `read` does.
+    None where it has no transparency. Raises as `read` does.
     """
     path = pathlib.Path(path)
-    pixels = _read(path, 3, lambda image: colour.converter(image, path, over_white=False))
-    with opened(path) as image:
+    data = source_file.read(path)
+    pixels = _read(path, data, 3, lambda image: colour.converter(image, path, over_white=False))
+    with opened(path, data) as image:
         if not image.has_transparency_data:
             return pixels, None
-    alpha = _read(path, 1, lambda _: lambda part: part.convert("RGBA").getchannel("A"))
+    alpha = _read(path, data, 1, lambda _: lambda part: part.convert("RGBA").getchannel("A"))
     return pixels, alpha[:, :, 0]
 
 
 def _read(
-    path: pathlib.Path,
-    channels: int,
-    converter: Callable[[Image.Image], colour.Converter],
-    data: bytes | None = None,
+    path: pathlib.Path, data: bytes, channels: int, converter: Callable[[Image.Image], colour.Converter]
 ) -> Pixels:
     """The file, part for part through the converter that is made for it, upright: uint8 (height, width, channels)."""
     with opened(path, data) as image:
@@ -119,10 +118,10 @@ def _read(
 def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int]:
     """(height, width) in pixels of what `read` would return, from the file's header alone. `data`: as for `read`.
 
-    Raises InputError as `read` does, as far as a header can tell.
+    Raises as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with opened(path, data) as image:
+    with opened(path, source_file.read(path) if data is None else data) as image:
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
@@ -157,21 +156,18 @@ def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path, data: bytes | None = None) -> Iterator[Image.Image]:
-    """The file with its header parsed. A file object rather than a path, so that Pillow never maps it into memory."""
+def opened(path: pathlib.Path, data: bytes) -> Iterator[Image.Image]:
+    """The image in a file's bytes with its header parsed; the path names it."""
     with contextlib.ExitStack() as stack:
-        with refusing(path):
-            found: IO[bytes] = path.open("rb") if data is None else io.BytesIO(data)
-            file = stack.enter_context(found)
         stack.enter_context(_QUIET)
         with refusing(path):
-            image = stack.enter_context(Image.open(file, formats=FORMATS))
+            image = stack.enter_context(Image.open(io.BytesIO(data), formats=FORMATS))
         yield image
 
 
 @contextlib.contextmanager
 def refusing(path: pathlib.Path) -> Iterator[None]:
-    """Whatever Pillow or the file system raises over a file's content becomes one InputError."""
+    """Whatever Pillow raises over a file's content becomes one InputError; a lack of memory is none of it."""
     try:
         yield
     except (MemoryError, errors.BlursynthError):
@@ -188,16 +184,14 @@ def refusing(path: pathlib.Path) -> Iterator[None]:
             "scale it down or cut it first."
         ) from None
     except Exception as error:  # Decoders meet arbitrary bytes and raise nearly anything.
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise  # the machine's trouble, not the file's
-        if isinstance(error, OSError) and error.errno is not None:
-            raise errors.InputError(f"{path} cannot be read: {error.strerror}.") from None
         detail = str(error) or type(error).__name__
+        if _NO_MEMORY in detail:  # Pillow's decoders say so by an OSError like any other
+            raise MemoryError(f"{path} could not be decoded: {detail}") from error
         raise errors.InputError(f"{path} is damaged or incomplete and cannot be decoded ({detail}).") from None
 
 
-def verify_checksums(path: pathlib.Path, data: bytes | None = None) -> None:
-    """Pillow decodes PNG pixels without looking at their CRC; one flipped bit would pass. Costs one more read."""
+def verify_checksums(path: pathlib.Path, data: bytes) -> None:
+    """Pillow decodes PNG pixels without looking at their CRC; one flipped bit would pass."""
     with opened(path, data) as image, refusing(path):
         image.verify()
 

@@ -2,14 +2,19 @@
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from blursynth import errors
 from blursynth.production import execute, plan
 
 _log = logging.getLogger(__name__)
 
-RETRIES = 2  # further attempts at a task that failed, each after all others have ended
+Result = TypeVar("Result")
+
+WAITS = (1.0, 5.0)  # seconds before each further attempt, where a source could not be read: a file server may be back
+RETRIES = len(WAITS)  # further attempts at a task that failed, each after all others have ended
 GIVE_UP_AFTER = 8  # failed tasks, where they are the greater part
 _LISTED = 5
 
@@ -33,18 +38,46 @@ def complete(
     """Run every task; `finished` is called in this thread after each that succeeds.
 
     A task that fails does not stop the others and is tried again, up to RETRIES times, after they have ended. An
-    error for which `stops` is true would meet every task: it is raised at once. So is the report where more tasks
-    fail than succeed. Raises DatasetError with the shards, items and reasons of what could not be made.
+    error for which `stops` is true would meet every task: it is raised at once. Where more tasks fail than succeed,
+    the rest is not begun: because of sources that cannot be read it is tried again after a while, else, and at the
+    last attempt, that is reported. Raises DatasetError with the shards, items and reasons of what could not be made.
     """
-    remaining, failures = tasks, list[Failure]()
+    remaining = list(tasks)
     for attempt in range(1 + RETRIES):
-        failures = _attempt(executor, function, remaining, finished, stops)
+        done, failures, gave_up = _attempt(executor, function, remaining, finished, stops)
         if not failures:
             return
-        remaining = [failure.task for failure in failures]
-        if attempt < RETRIES:
-            _log.warning("%d shards failed (%s); trying them again.", len(failures), _words(failures[0].error))
-    raise _report(failures, f"after {1 + RETRIES} attempts each; all others are finished")
+        transient = all(is_transient(failure.error) for failure in failures)
+        if gave_up and (attempt == RETRIES or not transient):
+            raise _report(failures, f"and only {len(done)} could, so the rest was not begun")
+        if attempt == RETRIES:
+            raise _report(failures, f"after {1 + RETRIES} attempts each; all others are finished")
+        ended = {task.shard for task in done}
+        remaining = [task for task in remaining if task.shard not in ended]
+        wait = WAITS[attempt] if transient else 0.0
+        words = _words(failures[0].error)
+        _log.warning("%s failed (%s); trying again in %g s.", _shards(failures), words, wait)
+        time.sleep(wait)
+
+
+def patiently(function: Callable[[], Result]) -> Result:
+    """What the function gives; called again, after a while, where a source could not be read."""
+    for wait in WAITS:
+        try:
+            return function()
+        except (errors.SourceError, OSError) as error:
+            _log.warning("%s Trying again in %g s.", error, wait)
+            time.sleep(wait)
+    return function()
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether a later attempt may succeed without anybody doing anything: a source could not be read."""
+    return isinstance(error, errors.SourceError | OSError)
+
+
+class _GaveUpError(Exception):
+    """More tasks fail than succeed."""
 
 
 def _attempt(
@@ -53,25 +86,27 @@ def _attempt(
     tasks: Sequence[plan.ShardTask],
     finished: Callable[[plan.ShardTask], None],
     stops: Callable[[Exception], bool],
-) -> list[Failure]:
-    """Every task once; gives those that failed."""
+) -> tuple[list[plan.ShardTask], list[Failure], bool]:
+    """Every task once; gives those that succeeded, those that failed, and whether the rest was not begun."""
+    done: list[plan.ShardTask] = []
     failures: list[Failure] = []
-    succeeded = 0
 
     def ended(task: plan.ShardTask, error: Exception | None) -> None:
-        nonlocal succeeded
         if error is None:
-            succeeded += 1
+            done.append(task)
             finished(task)
             return
         if stops(error):
             raise error
         failures.append(Failure(task, error))
-        if len(failures) >= GIVE_UP_AFTER and len(failures) > succeeded:
-            raise _report(failures, f"and only {succeeded} could, so the rest was not begun")
+        if len(failures) >= GIVE_UP_AFTER and len(failures) > len(done):
+            raise _GaveUpError
 
-    executor.run(function, tasks, ended)
-    return failures
+    try:
+        executor.run(function, tasks, ended)
+    except _GaveUpError:
+        return done, failures, True
+    return done, failures, False
 
 
 def _report(failures: Sequence[Failure], outcome: str) -> errors.DatasetError:

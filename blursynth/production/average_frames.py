@@ -13,6 +13,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import frames as kernel
 from blursynth.kernels import random
 from blursynth.media import picture
+from blursynth.production import maker as makers
 from blursynth.production import pairs, realism_options, selection, verdicts, window_columns
 from blursynth.sources import clip_files
 from blursynth.sources import readers as readers_
@@ -127,7 +128,7 @@ class AverageFramesMaker:
         return dataclasses.replace(self, clips=clips, generations=generations)
 
     def changed(self, items: Items) -> list[provenance.Skipped]:
-        """Clips behind these items that are gone or are other files than when the dataset was begun."""
+        """Clips behind these items that cannot be read, or are other files than when the dataset was begun."""
         window = np.searchsorted(self._begin, np.asarray(items), side="right") - 1
         involved = [self.clips[source] for source in np.unique(self.windows.clip[window]).tolist()]
         reasons = [(clip.name, clip.changed()) for clip in involved]
@@ -231,7 +232,10 @@ class AverageFramesMaker:
         for wanted in np.unique(window).tolist():
             items = numbers[window == wanted]
             judged = self.unusable.known(items) or self._judge(wanted, items)[1]
-            found.append((self.clips[int(self.windows.clip[wanted])].name, judged))
+            name = self.clips[int(self.windows.clip[wanted])].name
+            if any(verdict.reason is window_columns.Reason.NONE for verdict in judged):
+                raise makers.wrongly_left_out(name)
+            found.append((name, judged))
         return verdicts.reasons(found)
 
 

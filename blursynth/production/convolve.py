@@ -85,7 +85,7 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[recipe.Convolve]):
         margin = self.recipe.psf_size
         light = 27 * (self.frame[0] + margin) * (self.frame[1] + margin)  # of a crop and its margin, as codes, blurred
         made = 2 * items * self.schema.bytes_per_item + paths + unstored
-        return made + 2 * self.largest_photo + light + self.camera_bytes
+        return made + 2 * self.largest_photo + self.largest_file + light + self.camera_bytes
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ConvolveMaker:

@@ -12,6 +12,7 @@ import pydantic
 from blursynth import errors, recipe_file
 from blursynth.exchange import files
 from blursynth.kernels import random
+from blursynth.production import maker as makers
 from blursynth.production import pairs, selection
 from blursynth.sources import source as sources_
 from blursynth.storage import provenance, reader, schema
@@ -168,7 +169,7 @@ class ImportMaker:
         return made
 
     def _cut(self, pair: ImportedPair, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
-        """Fill the rows of one pair's items; images that turn out unreadable leave them black and invalid."""
+        """Fill the rows of one pair's items; images whose content cannot be used leave them black and invalid."""
         height, width = self.frame
         whole = self.recipe.size is None  # then the images are decoded where they stay
         images = {}
@@ -200,7 +201,7 @@ class ImportMaker:
         return list(dict.fromkeys(k for pair in involved for k in (pair.blurred, pair.sharp)))
 
     def changed(self, items: Items) -> list[provenance.Skipped]:
-        """Images behind these items that are gone or are other files than when the dataset was begun."""
+        """Images behind these items that cannot be read, or are other files than when the dataset was begun."""
         found = [(self.sources[k].name, files.changed(self.files, self.sources[k])) for k in self._sources_of(items)]
         return [provenance.Skipped(name, reason) for name, reason in found if reason is not None]
 
@@ -224,9 +225,6 @@ class ImportMaker:
                 files.pixels(self.files, self.sources[k])
             except errors.InputError as error:
                 found.append(provenance.Skipped(name, sources_.reason(error, name)))
-        return found or [
-            provenance.Skipped(
-                self.sources[self._sources_of(invalid)[0]].name,
-                "could not be read when the dataset was made, but can be now",
-            )
-        ]
+        if not found:
+            raise makers.wrongly_left_out(self.sources[self._sources_of(invalid)[0]].name)
+        return found

@@ -7,14 +7,16 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from blursynth import errors
 from blursynth.storage import provenance, reader, schema
 
 
 class Maker(Protocol):
     """How the items of a dataset are made. Can be pickled: it is sent to whoever makes a shard.
 
-    An item that cannot be made (an unreadable photo) is marked invalid in the column `valid` of `make`'s result and
-    explained by `skipped`, so that it takes part in the plan and is hidden from readers. A dataclass with a field
+    An item whose source holds nothing that can be used (a damaged photo) is marked invalid in the column `valid` of
+    `make`'s result and explained by `skipped`, so that it takes part in the plan and is hidden from readers. A source
+    that cannot be read, or is not as recorded, is a SourceError instead: the shard fails. A dataclass with a field
     `shard_length`: items a shard, or None for the usual number.
     """
 
@@ -43,8 +45,22 @@ class Maker(Protocol):
         ...
 
     def skipped(self, invalid: Sequence[int] | npt.NDArray[np.int64]) -> Sequence[provenance.Skipped]:
-        """Why these items could not be made, recomputed from the inputs; several items may share one entry."""
+        """Why these items could not be made, recomputed from the inputs; several items may share one entry.
+
+        Raises SourceError where an input cannot be read, or is not as recorded.
+        """
         ...
+
+
+def wrongly_left_out(name: str) -> errors.DatasetError:
+    """What there is to say of items that are marked invalid, though their source can be used.
+
+    Only versions that took a source that could not be read for one that is damaged have left such behind.
+    """
+    return errors.DatasetError(
+        f"Items made from {name} are marked as left out, though it can be used: an earlier version began this dataset "
+        "while the file could not be read. Use --overwrite to make it anew."
+    )
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from blursynth import errors, recipe_file
 from blursynth.kernels import random, response
 from blursynth.media import photos
+from blursynth.production import maker as makers
 from blursynth.production import pairs, realism_options, selection
 from blursynth.sources import beside
 from blursynth.sources import source as sources_
@@ -173,10 +174,10 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         return {array.name: made[array.name] for array in self.schema.arrays}
 
     def _blur_photo(self, source: int, item: npt.NDArray[np.int64], rows: npt.NDArray[np.intp], made: Arrays) -> None:
-        """Fill the rows of one photo's items; a photo that turns out unreadable leaves them invalid."""
+        """Fill the rows of one photo's items; a photo whose content cannot be used leaves them invalid."""
         try:
             photo_HWC, belonging = self._read(source), self._read_beside(source)
-        except (errors.InputError, OSError):
+        except errors.InputError:
             self.unmade(made, rows)
             return  # `skipped` finds the reason again when the dataset is finished
         height, width = self.frame
@@ -215,7 +216,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         return None if self._beside is None else self._beside.read(self.photos.sources[self.used[source]])
 
     def changed(self, items: Items) -> list[provenance.Skipped]:
-        """Photos behind these items that are gone or are other files than when the dataset was begun."""
+        """Photos behind these items that cannot be read, or are other files than when the dataset was begun."""
         found = []
         for source in np.unique(np.asarray(items) // self.recipe.per_photo).tolist():
             photo = self.photos.sources[self.used[source]]
@@ -243,6 +244,11 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         return max(self.photos.sources[k].height * self.photos.sources[k].width * 3 for k in self.used)
 
     @property
+    def largest_file(self) -> int:
+        """Bytes of the largest photo's file, which is read whole."""
+        return max(self.photos.sources[k].bytes for k in self.used)
+
+    @property
     def camera_bytes(self) -> int:
         """What realism takes at most beside the rest, in bytes."""
         return 0 if self.recipe.realism is None else self.frame[0] * self.frame[1] * realism.PEAK_BYTES
@@ -255,8 +261,8 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             try:
                 self._read(source)
                 self._read_beside(source)
-            except (errors.InputError, OSError) as error:
+            except errors.InputError as error:
                 found.append(provenance.Skipped(name, sources_.reason(error, name)))
             else:
-                found.append(provenance.Skipped(name, "could not be read when the dataset was made, but can be now"))
+                raise makers.wrongly_left_out(name)
         return found

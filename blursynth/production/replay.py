@@ -47,8 +47,8 @@ def replay(path: str | os.PathLike[str], item: int, *, moved: Mapping[str, str] 
     """Make item number `item` again and compare decoded values. Nothing is written.
 
     Items are numbered as they are stored, those left out included (`Dataset.item_numbers`). `moved`: where photos and
-    trajectories lie now. Raises DatasetError where there is no such item or the dataset cannot be read, InputError
-    where its source is gone or another file than it was.
+    trajectories lie now. Raises DatasetError where there is no such item or the dataset cannot be read, SourceError
+    where its source cannot be read or is another file than it was.
     """
     dataset = reader.open(path)
     attributes = dataset.attributes
@@ -102,7 +102,7 @@ def _why_left_out(attributes: Mapping[str, Any], source: Mapping[str, Any] | Non
 def _make(maker: makers.Maker, item: int) -> Arrays:
     changed = maker.changed([item]) if isinstance(maker, makers.FromSources) else ()
     if changed:
-        raise errors.InputError(f"Item {item} cannot be made again: its source {changed[0].name} {changed[0].reason}.")
+        raise errors.SourceError(f"Item {item} cannot be made again: its source {changed[0].name} {changed[0].reason}.")
     return {name: values[0] for name, values in maker.make(range(item, item + 1)).items()}
 
 

@@ -56,7 +56,8 @@ def produce(
     its items untouched. `memory`: bytes that the whole run may take; by default what the machine has.
 
     Raises DatasetError where the place is taken, locked, or cannot be written, where the plan does not fit the memory
-    or the disk, and, when all else is done, for shards that cannot be made; InputError where `strict` stops it;
+    or the disk, and, when all else is done, for shards that cannot be made (of sources that cannot be read, or have
+    changed, too); InputError where `strict` stops it;
     ClusterError where the executor is lost. Whatever stops it leaves a dataset that the same call goes on with.
     """
     began = time.monotonic()
@@ -144,8 +145,8 @@ def _finish(job: jobs.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...]
         invalid = writer.invalid_items(path) if has_flags else np.empty(0, np.int64)
         new = invalid[invalid >= job.kept]  # what was left out of a dataset that grew is on record
         if strict:
-            _refuse(maker, new)
-        reasons = maker.skipped(new) if new.size else ()
+            attempts.patiently(lambda: _refuse(maker, new))
+        reasons = attempts.patiently(lambda: maker.skipped(new)) if new.size else ()
         if len(invalid) == maker.schema.items:
             first = reasons[0]
             writer.remove(path)  # nothing to keep, and in the way of another try

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
-from blursynth.media import opencv
+from blursynth.media import opencv, source_file
 from blursynth.production import photo_options, photo_pairs
 from blursynth.sources import beside
 from blursynth.storage import provenance, schema
@@ -120,7 +120,7 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         mapped = self.recipe.depth_maps is not None
         light = (height + 2 * margin) * (width + 2 * margin) * (3 * 9 + 16 * self._layers + 64 * mapped)
         unstored = 0 if self.recipe.store_path else items * (self.recipe.knots * 24 + height * width * 4)
-        photo = (2 + 4 * mapped) * self.largest_photo
+        photo = (2 + 4 * mapped) * self.largest_photo + self.largest_file
         return 2 * items * self.schema.bytes_per_item + unstored + photo + light + self.camera_bytes
 
     @property
@@ -135,10 +135,8 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     def _log(self) -> gyroscope.Log | None:
         if self.recipe.gyro is None:
             return None
-        log = gyroscope.read(self.inputs["gyro"])
-        if log.sha256 != self.recipe.gyro:
-            raise errors.InputError(f"{self.inputs['gyro']} is another recording than the one that was recorded.")
-        return log
+        path = self.inputs["gyro"]
+        return gyroscope.read(path, data=source_file.recorded(path, source_file.read(path), self.recipe.gyro))
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMaker:

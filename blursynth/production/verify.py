@@ -12,6 +12,7 @@ import numpy.typing as npt
 from blursynth import errors
 from blursynth.production import contracts, execute, registry
 from blursynth.production import maker as makers
+from blursynth.sources import source as sources_
 from blursynth.storage import integrity, place, provenance, reader
 from blursynth.storage import schema as schemas
 
@@ -221,9 +222,11 @@ class _Checker:
                     found.compared += 1
                     if not np.array_equal(sharp_NHWC[row], expected_HWC):
                         unlike.setdefault(name, []).append(row)
-            except (errors.InputError, OSError) as error:
+            except errors.SourceError as error:
+                found.findings.append(Finding(name, sources_.reason(error, name), damage=False))
+            except errors.InputError as error:
                 found.findings.append(
-                    Finding(name, f"cannot be read, though it has not changed: {error}", damage=False)
+                    Finding(name, f"cannot be decoded, though it has not changed: {error}", damage=False)
                 )
         for name, different in unlike.items():
             found.unlike += len(different)

@@ -22,7 +22,6 @@ class Reason(enum.IntEnum):
 
 
 _WORDS = {
-    Reason.NONE: "could not be made when the dataset was, but can be now",
     Reason.CUT: "the scene changes within them",
     Reason.DAMAGED: "{lost} of their frames could not be decoded, or are built on such",
     Reason.CHANGED: "{lost} of their frames have another size or format than the clip's first",

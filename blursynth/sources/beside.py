@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import maps
+from blursynth.media import maps, source_file
 from blursynth.sources import photos, source
 
 
@@ -22,11 +22,17 @@ class Beside(Protocol):
     """What it is called: `depth map`."""
 
     def digest(self, photo: source.Source) -> str:
-        """SHA-256 of what belongs to this photo. Raises InputError, as it stands after the photo's name, where there
-        is nothing that fits it."""
+        """SHA-256 of what belongs to this photo.
+
+        Raises InputError, as it stands after the photo's name, where there is nothing that fits it; SourceError where
+        it cannot be read.
+        """
 
     def read(self, photo: source.Source) -> Any:
-        """What belongs to this photo. Raises InputError where it cannot be read."""
+        """What belongs to this photo, if it is what `photo.beside` says.
+
+        Raises InputError where its content cannot be used; SourceError where it cannot be read, or is not as recorded.
+        """
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         """What belongs to none of these photos."""
@@ -46,19 +52,25 @@ class DepthMaps:
 
     def digest(self, photo: source.Source) -> str:
         path = self._path(photo)
-        height, width = maps.probe(path)
+        data = source_file.read(path)
+        height, width = maps.probe(path, data)
         if (height, width) != (photo.height, photo.width):
             raise errors.InputError(
                 f"is {photo.width}x{photo.height} px, but its depth map {path} {width}x{height}; they have to be equal"
             )
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(data).hexdigest()
 
     def read(self, photo: source.Source) -> npt.NDArray[np.float32]:
         """Depth in metres, float32 (H, W): > 0, infinity far away, NaN where it is not known (0, negative or NaN)."""
-        path = self._path(photo)
+        try:
+            path = self._path(photo)
+        except errors.InputError as error:  # it was there when it was recorded
+            raise errors.SourceError(
+                f"{photo.name} {error} now. Put it back, and run the same command again."
+            ) from error
+        data = source_file.recorded(path, source_file.read(path), photo.beside)
         scale = self.scale or (0.001 if path.suffix == ".png" else 1.0)
-        depth = maps.read(path) * np.float32(scale)
+        depth = maps.read(path, data) * np.float32(scale)
         depth[~(depth > 0)] = np.nan
         if np.isnan(depth).all():
             raise errors.InputError(f"{path} has no depth above 0.")
@@ -66,7 +78,7 @@ class DepthMaps:
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         stems = {pathlib.PurePath(photo.name).with_suffix("").as_posix() for photo in all_photos}
-        found = (path for path in sorted(self.root.rglob("*")) if path.suffix in maps.ENDINGS)
+        found = source_file.below(self.root, lambda path: path.suffix in maps.ENDINGS)
         names = [path.relative_to(self.root) for path in found]
         lone = [name.as_posix() for name in names if name.with_suffix("").as_posix() not in stems]
         return leftover(self.root.name, "depth maps", "depth map", lone)
@@ -75,7 +87,7 @@ class DepthMaps:
         stem = (self.root / photo.name).with_suffix("")
         for ending in maps.ENDINGS:
             path = stem.with_name(stem.name + ending)
-            if path.is_file():
+            if source_file.is_file(path):
                 return path
         raise errors.InputError(f"has no depth map {stem}.png or {stem.name}.npy")
 
@@ -111,8 +123,8 @@ def changed(photo: source.Source, beside: Beside) -> str | None:
         digest = beside.digest(photo)
     except errors.InputError as error:
         return str(error)
-    except OSError as error:
-        return f"has a {beside.thing} that cannot be read any more: {error.strerror}"
+    except errors.SourceError as error:
+        return f"has a {beside.thing} that is not there: {error}"
     return None if digest == photo.beside else f"has another {beside.thing} than it had: its SHA-256 is another"
 
 

@@ -1,21 +1,23 @@
 """One clip: a video file, or a folder of numbered frames (the layout of GOPRO_Large_all)."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import decode, photos, picture, video
+from blursynth.media import decode, photos, picture, source_file, video
 from blursynth.sources import source
 
 # Folders of frames carry no times; those that people have are 240 frames per second.
 FOLDER_RATE = 240.0
+_HEADER = 2**16  # bytes at the beginning of a picture in which its size usually stands
 
 # GOPRO_Large's own names for what was averaged already.
 _PUBLISHED = frozenset({"blur", "blur_gamma", "sharp"})
@@ -25,7 +27,10 @@ class Frames(Protocol):
     """Reads frames of a clip; not for several threads at once."""
 
     def frames(self, first: int, stop: int) -> Iterator[picture.Picture | decode.Loss]:
-        """Frames first .. stop - 1 as stored, in order, each a Picture or the reason that it is none."""
+        """Frames first .. stop - 1 as stored, in order, each a Picture or the reason that it is none.
+
+        Raises SourceError where they cannot be read, or are not as recorded.
+        """
 
     @property
     def position(self) -> int:
@@ -85,13 +90,12 @@ class Clip:
         return dataclasses.asdict(self.source) | self.about
 
     def changed(self) -> str | None:
-        """Whether it is gone or another file than `source` says; None if not."""
-        if not self.path.exists():
-            return f"is gone from {self.path.parent}"
+        """Why it cannot be read, or is another file than `source` says; None where it is the same."""
         try:
-            digest = _digest(_files(self.path) if self.path.is_dir() else [self.path])
-        except (errors.InputError, OSError) as error:
-            return f"cannot be read any more: {error}"
+            is_file = source_file.is_file(self.path)
+            digest = source_file.digest(self.path)[0] if is_file else _combined(map(_Frame.of, _files(self.path)))
+        except (errors.InputError, errors.SourceError) as error:
+            return source.reason(error, self.name)
         return None if digest == self.source.sha256 else "has changed since: its SHA-256 is another"
 
 
@@ -107,14 +111,14 @@ def one(name: str, path: pathlib.Path, matrix: str = "auto", *, hashed: bool = T
 
 def _video_clip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> Clip:
     index = video.index(path, matrix)
-    digest = _digest([path]) if hashed else ""
+    digest, size = source_file.digest(path) if hashed else ("", source_file.status(path).st_size)
     coding = index.coding
     about: dict[str, str | int | float] = {"format": index.format, "turns": index.turns}
     if coding is not None:
         about |= {"matrix": coding.matrix, "range": "full" if coding.full_range else "limited", "bits": coding.bits}
     interval = video.interval(index.seconds)
     return Clip(
-        source=source.Source(name, digest, index.height, index.width, path.stat().st_size),
+        source=source.Source(name, digest, index.height, index.width, size),
         path=path,
         frames=index.frames,
         turns=index.turns,
@@ -135,25 +139,28 @@ class _Opener:
 
 
 def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
-    """Numbered frames without a gap, of one size."""
+    """Numbered frames without a gap, of one size; their bytes are recorded, to be compared when they are decoded."""
     if folder.name in _PUBLISHED:
         raise errors.InputError(
             f"{folder} holds images of GOPRO_Large, of which some are averages already. Averaging needs all frames: "
             "give the folder of GOPRO_Large_all, or the video."
         )
     paths = _files(folder)
-    sizes = {path: photos.probe(path) for path in paths}
-    height, width = sizes[paths[0]]
+    frames, extent = [], None
     for path in paths:
-        if sizes[path] != (height, width):
+        frame, size = _Frame.probed(path) if hashed else _Frame.glanced(path)
+        frames.append(frame)
+        extent = extent or size
+        if size != extent:
             raise errors.InputError(
-                f"{path} is {sizes[path][1]}x{sizes[path][0]} px and the frames before it are {width}x{height}. "
+                f"{path} is {size[1]}x{size[0]} px and the frames before it are {extent[1]}x{extent[0]}. "
                 "Frames of one folder have one size; divide the folder there."
             )
-    digest = _digest(paths) if hashed else ""
+    assert extent is not None, folder
+    digest = _combined(frames) if hashed else ""
     seconds = numpy.arange(len(paths)) / FOLDER_RATE
     return Clip(
-        source=source.Source(name, digest, height, width, sum(path.stat().st_size for path in paths)),
+        source=source.Source(name, digest, *extent, sum(frame.size for frame in frames)),
         path=folder,
         frames=len(paths),
         turns=0,
@@ -161,14 +168,29 @@ def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
         interval=1 / FOLDER_RATE,
         missing=0,
         about={"format": "images", "frames": len(paths)},
-        open=_FolderOpener(tuple(paths), (height, width)),
+        open=_FolderOpener(tuple(frames), extent),
     )
 
 
+def as_recorded(clip: Clip, described: source.Source, about: dict[str, str | int | float]) -> Clip:
+    """The clip as a dataset lists it; frames of a folder are compared with the record when they are first read."""
+    opener = clip.open
+    if isinstance(opener, _FolderOpener):
+        opener = dataclasses.replace(opener, recorded=described.sha256)
+    return dataclasses.replace(clip, source=described, about=about, open=opener)
+
+
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Frames in the order of the numbers at the end of their names. Raises InputError where one is missing."""
+    """Frames in the order of the numbers at the end of their names.
+
+    Raises InputError where one is missing, SourceError where the folder cannot be listed.
+    """
     numbered: dict[int, pathlib.Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        listed = sorted(folder.iterdir())
+    except OSError as error:
+        raise source_file.failure(folder, error) from error
+    for path in listed:
         if path.suffix.lower() not in photos.ENDINGS or path.name.startswith("."):
             continue
         ending = re.search(r"(\d+)$", path.stem)
@@ -187,38 +209,86 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     return [numbered[number] for number in range(first, last + 1)]
 
 
-def _digest(paths: Sequence[pathlib.Path]) -> str:
-    """SHA-256 of a file, or of the digests of several."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256"))
-    if len(digests) == 1:
-        return digests[0].hexdigest()
-    return hashlib.sha256(b"".join(each.digest() for each in digests)).hexdigest()
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """A file that is one frame, with its size in bytes and its SHA-256, if that is known."""
+
+    path: pathlib.Path
+    size: int
+    sha256: bytes | None
+
+    @classmethod
+    def of(cls, path: pathlib.Path, data: bytes | None = None) -> "_Frame":
+        """As it is now, `data` being its bytes if they have been read. Raises SourceError where it cannot be read."""
+        data = source_file.read(path) if data is None else data
+        return cls(path, len(data), hashlib.sha256(data).digest())
+
+    @classmethod
+    def probed(cls, path: pathlib.Path) -> tuple["_Frame", tuple[int, int]]:
+        """With its height and width in px. Raises InputError where it is no picture, SourceError as `of`."""
+        data = source_file.read(path)
+        return cls.of(path, data), photos.probe(path, data)
+
+    @classmethod
+    def glanced(cls, path: pathlib.Path) -> tuple["_Frame", tuple[int, int]]:
+        """As `probed`, without its SHA-256: from the file's beginning, where that is enough."""
+        size = source_file.status(path).st_size
+        try:
+            extent = photos.probe(path, source_file.read(path, 0, min(size, _HEADER)))
+        except errors.InputError:
+            extent = photos.probe(path)
+        return cls(path, size, None), extent
+
+    def read(self) -> bytes:
+        """Its bytes. Raises SourceError where they cannot be read, or are not those that are known."""
+        data = source_file.read(self.path)
+        return data if self.sha256 is None else source_file.recorded(self.path, data, self.sha256.hex(), self.size)
+
+
+def _combined(frames: Iterable[_Frame]) -> str:
+    """SHA-256 of the only frame, or of the digests of several."""
+    digests = [frame.sha256 or b"" for frame in frames]
+    return digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class _FolderOpener:
-    paths: tuple[pathlib.Path, ...]
+    """`recorded`: the clip's SHA-256 in a dataset's record, where the frames' own are not known."""
+
+    frames: tuple[_Frame, ...]
     size: tuple[int, int]
+    recorded: str | None = None
 
     def __call__(self) -> Frames:
-        return _FolderFrames(self.paths, self.size)
+        frames = self.frames if self.recorded is None else _as_recorded(self.frames, self.recorded)
+        return _FolderFrames(frames, self.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _as_recorded(frames: tuple[_Frame, ...], recorded: str) -> tuple[_Frame, ...]:
+    """The frames with their SHA-256. Raises SourceError where they are not those that were recorded together."""
+    now = tuple(_Frame.of(frame.path) for frame in frames)
+    if _combined(now) != recorded:
+        raise errors.SourceError(
+            f"The frames in {frames[0].path.parent} have changed since they were recorded: their SHA-256 is another. "
+            "Put them back as they were."
+        )
+    return now
 
 
 class _FolderFrames:
     """Frames of a folder; each is a file of its own."""
 
-    def __init__(self, paths: tuple[pathlib.Path, ...], size: tuple[int, int]) -> None:
-        self._paths = paths
+    def __init__(self, frames: tuple[_Frame, ...], size: tuple[int, int]) -> None:
+        self._frames = frames
         self._size = size
 
     def frames(self, first: int, stop: int) -> Iterator[picture.Picture | decode.Loss]:
-        for path in self._paths[first:stop]:
+        for frame in self._frames[first:stop]:
+            data = frame.read()
             try:
-                pixels = photos.read(path)
-            except (errors.InputError, OSError):
+                pixels = photos.read(frame.path, data)
+            except errors.InputError:
                 yield decode.Loss.DAMAGED
                 continue
             yield picture.Picture((pixels,), None) if pixels.shape[:2] == self._size else decode.Loss.CHANGED

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from blursynth import errors
-from blursynth.media import photos
+from blursynth.media import photos, source_file
 from blursynth.sources import clip_files, source
 
 # File name endings (lower case) that a folder is searched for; a file named by itself may have any.
@@ -89,11 +89,11 @@ def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], matrix: str)
         clip = clip_files.one(described.name, path, matrix, hashed=False)
         if (clip.frames, clip.height, clip.width) != (frames, described.height, described.width):
             raise errors.InputError(f"{path} is another clip than the dataset was made from.")
-    except errors.InputError as error:
+    except (errors.InputError, errors.SourceError) as error:
         seconds = numpy.zeros(frames)
         lost = pathlib.Path(path or described.name)
         return clip_files.Clip(described, lost, frames, 0, seconds, 0.0, 0, about, _Unreadable(str(error)))
-    return dataclasses.replace(clip, source=described, about=about)
+    return clip_files.as_recorded(clip, described, about)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +101,18 @@ class _Unreadable:
     reason: str
 
     def __call__(self) -> clip_files.Frames:
-        raise errors.InputError(self.reason)
+        raise errors.SourceError(self.reason)
 
 
 def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Video files and folders of frames in a folder and everything below it."""
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    """Video files and folders of frames in a folder and everything below it.
+
+    Raises SourceError for a folder that cannot be listed.
+    """
+    try:
+        entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise source_file.failure(folder, error) from error
     if any(entry.suffix.lower() in photos.ENDINGS and entry.is_file() for entry in entries):
         yield folder
         return

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import stat
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from blursynth import errors
-from blursynth.media import maps
+from blursynth.media import maps, source_file
 from blursynth.sources import beside, outlines, source
 
 _TEXT = ".txt"
@@ -40,23 +41,26 @@ class Masks:
 
     def digest(self, photo: source.Source) -> str:
         image = self._image(photo)
-        self._within(photo, image)
-        if isinstance(image.annotation, pathlib.Path):
-            return hashlib.sha256(image.annotation.read_bytes()).hexdigest()
-        text = json.dumps([image.annotation, sorted(image.things or ())], sort_keys=True)
-        digest = hashlib.sha256(text.encode())
-        if image.png is not None:
-            if not image.png.is_file():
-                raise errors.InputError(f"has no panoptic map {image.png}")
-            digest.update(image.png.read_bytes())
-        return digest.hexdigest()
+        data = image.content()
+        self._within(photo, image, data)
+        return image.digest(data)
 
     def read(self, photo: source.Source) -> outlines.Outlines:
         """The photo's objects within the bounds, of which there is at least one."""
-        image = self._image(photo)
-        instances, numbers = self._within(photo, image), None
+        try:
+            image = self._image(photo)
+            data = image.content()
+        except errors.InputError as error:  # they were there when they were recorded
+            raise errors.SourceError(f"The masks of {photo.name} are not what they were: {error}.") from error
+        if image.digest(data) != photo.beside:
+            raise errors.SourceError(
+                f"The masks of {photo.name} in {image.file} have changed since they were recorded. Put them back as "
+                "they were, and run the same command again."
+            )
+        instances, numbers = self._within(photo, image, data), None
         if image.png is not None:
-            numbers = maps.read_numbers(image.png)
+            assert data is not None, image.png
+            numbers = maps.read_numbers(image.png, data)
             if numbers.shape != (photo.height, photo.width):
                 size = f"{numbers.shape[1]}x{numbers.shape[0]}"
                 raise errors.InputError(
@@ -84,7 +88,7 @@ class Masks:
         for photo in all_photos:
             for image in self._of(photo):
                 try:
-                    beyond = self._beyond(photo, image)
+                    beyond = self._beyond(photo, image.instances(photo, image.content()))
                 except errors.InputError:
                     continue  # such a photo is left out, with the reason
                 count = counts.setdefault(image.file, [0, 0])
@@ -101,25 +105,25 @@ class Masks:
         whole = self.crop or photo.height * photo.width
         return self.least * whole, self.greatest * whole
 
-    def _beyond(self, photo: source.Source, image: "_Image") -> tuple[int, int]:
+    def _beyond(self, photo: source.Source, instances: Sequence[outlines.Instance]) -> tuple[int, int]:
         low, high = self._bounds(photo)
-        areas = [each.area for each in image.instances(photo)]
+        areas = [each.area for each in instances]
         return sum(area < low for area in areas), sum(area > high for area in areas)
 
-    def _within(self, photo: source.Source, image: "_Image") -> list[outlines.Instance]:
+    def _within(self, photo: source.Source, image: "_Image", data: bytes | None) -> list[outlines.Instance]:
         """Objects that may move. Raises InputError where there are none, or the photo has another size."""
         if image.size not in (None, (photo.height, photo.width)):
             size = f"{image.size[1]}x{image.size[0]}" if image.size else ""
             raise errors.InputError(
                 f"is {photo.width}x{photo.height} px, but its masks in {image.file} {size}; they have to be equal"
             )
-        instances = image.instances(photo)
+        instances = image.instances(photo, data)
         if not instances:
             raise errors.InputError(f"has no object in {image.file}")
         low, high = self._bounds(photo)
         within = [each for each in instances if low <= each.area <= high]
         if not within:
-            raise errors.InputError(f"has no object that can move: {self._say(*self._beyond(photo, image))}")
+            raise errors.InputError(f"has no object that can move: {self._say(*self._beyond(photo, instances))}")
         return within
 
     def _image(self, photo: source.Source) -> "_Image":
@@ -138,18 +142,19 @@ class Masks:
         return [*index.get(name.name, ()), *index.get(f"{name.stem}{_TEXT}", ())]
 
     def _index(self) -> Mapping[str, Sequence["_Image"]]:
-        files = sorted(self.place.glob("*.json")) if self.place.is_dir() else [self.place]
+        if not self.place.exists():
+            raise errors.InputError(f"There is no file or folder of masks {self.place}.")
+        state = source_file.status(self.place)
+        files = _json_files(self.place) if stat.S_ISDIR(state.st_mode) else [self.place]
         if not files:
             with _LOADING:
-                texts = _texts(self.place, self.place.stat().st_mtime_ns)
+                texts = _texts(self.place, state.st_mtime_ns)
             if not texts:
                 raise errors.InputError(f"{self.place} has no JSON file of masks, and no text files of polygons.")
             return texts
-        if not files[0].is_file():
-            raise errors.InputError(f"There is no file or folder of masks {self.place}.")
-        known = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        states = [source_file.status(file) for file in files]
         with _LOADING:
-            return _load(known)
+            return _load(tuple((file, now.st_mtime_ns, now.st_size) for file, now in zip(files, states, strict=True)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,10 +168,31 @@ class _Image:
     png: pathlib.Path | None = None
     things: frozenset[int] | None = None
 
-    def instances(self, photo: source.Source) -> tuple[outlines.Instance, ...]:
+    def content(self) -> bytes | None:
+        """Of the file that is about this photo alone: YOLO's text, or a panoptic map; None where there is none.
+
+        Raises InputError, as it stands after the photo's name, where a panoptic map is missing; SourceError where the
+        file cannot be read.
+        """
+        if isinstance(self.annotation, pathlib.Path):
+            return source_file.read(self.annotation)
+        if self.png is None:
+            return None
+        if not source_file.is_file(self.png):
+            raise errors.InputError(f"has no panoptic map {self.png}")
+        return source_file.read(self.png)
+
+    def digest(self, data: bytes | None) -> str:
+        """SHA-256 of all that is said of the photo; `data` as `content` gives it."""
+        if isinstance(self.annotation, pathlib.Path):
+            return hashlib.sha256(data or b"").hexdigest()
+        text = json.dumps([self.annotation, sorted(self.things or ())], sort_keys=True)
+        return hashlib.sha256(text.encode() + (data or b"")).hexdigest()
+
+    def instances(self, photo: source.Source, data: bytes | None) -> tuple[outlines.Instance, ...]:
         """Objects that are outlined one by one: crowds are not, nor is what has no polygon."""
         if isinstance(self.annotation, pathlib.Path):
-            return outlines.of_text(self.annotation, photo.height, photo.width)
+            return outlines.of_text(self.annotation, data or b"", photo.height, photo.width)
         return self._of_json
 
     @functools.cached_property
@@ -192,13 +218,20 @@ class _Image:
         return tuple(instance for instance in found if instance.polygons)
 
 
+def _json_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise source_file.failure(folder, error) from error
+
+
 @functools.lru_cache(maxsize=2)
 def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> dict[str, list[_Image]]:
     """What files of masks say, by the photos' file names. Large files take seconds: once a process."""
     found: dict[str, list[_Image]] = {}
     for path, _, _ in files:
         try:
-            entries = _entries(path, json.loads(path.read_bytes()))
+            entries = _entries(path, json.loads(source_file.read(path)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.InputError(
                 f"{path} is not understood as COCO's instances or panoptic JSON ({type(error).__name__}: {error})."
@@ -234,6 +267,6 @@ def _entries(path: pathlib.Path, content: Any) -> list[tuple[str, _Image]]:
 def _texts(folder: pathlib.Path, _changed: int) -> dict[str, list[_Image]]:
     """YOLO's files anywhere below a folder, by name; the files themselves are read when they are needed."""
     found: dict[str, list[_Image]] = {}
-    for path in sorted(folder.rglob(f"*{_TEXT}")):
+    for path in source_file.below(folder, lambda path: path.suffix == _TEXT):
         found.setdefault(path.name, []).append(_Image(path.parent.name, None, path))
     return found

@@ -5,13 +5,14 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import stat
 from collections.abc import Iterator, Sequence
 
 import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import photos
+from blursynth.media import photos, source_file
 from blursynth.sources import source
 
 
@@ -24,31 +25,19 @@ class PhotoFolder:
     skipped: tuple[source.Skipped, ...]
 
     def changed(self, index: int) -> str | None:
-        """Whether photo number `index` is gone or another file than it was when its folder was scanned; None if not."""
+        """Why photo number `index` cannot be read, or is another file than was scanned; None where it is the same."""
         expected = self.sources[index]
-        try:
-            digest = _digest(self.root / expected.name)
-        except FileNotFoundError:
-            return f"is gone from {self.root}"
-        except OSError as error:
-            return f"cannot be read any more: {error.strerror}"
-        return None if digest == expected.sha256 else "has changed since: its SHA-256 is another"
+        return source.changed(expected.name, lambda: source_file.read(self.root / expected.name), expected.sha256)
 
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
         """Photo number `index`: uint8 (height, width, 3), RGB, encoded light; see `media.photos.read`.
 
-        Raises InputError where it cannot be read, or is no longer the size that it was when it was scanned.
+        Raises InputError where it cannot be decoded, SourceError where it cannot be read or has changed.
         """
         expected = self.sources[index]
         path = self.root / expected.name
-        pixels = photos.read(path)
-        height, width, _ = pixels.shape
-        if (height, width) != (expected.height, expected.width):
-            raise errors.InputError(
-                f"{path} is {width}x{height} pixels now and was {expected.width}x{expected.height} when its folder was "
-                "listed; leave the photos unchanged while a dataset is made."
-            )
-        return pixels
+        data = source_file.recorded(path, source_file.read(path), expected.sha256, expected.bytes)
+        return source.sized(expected, photos.read(path, data))
 
 
 def recorded(path: str | pathlib.Path, sources: Sequence[source.Source]) -> PhotoFolder:
@@ -67,28 +56,28 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
 
     A folder is searched with everything below it. Files of other endings (`media.photos.ENDINGS`), hidden ones and
     `__MACOSX` are passed over. Links are followed; a folder that is reached twice counts once, so that loops end.
-    Files that look like photos and cannot be used are in `.skipped` with the reason.
+    Files that look like photos and cannot be used for what they contain are in `.skipped` with the reason.
 
-    Raises InputError where the path does not exist, a single photo cannot be used, or a folder has no photo.
+    Raises InputError where the path does not exist, a single photo cannot be used, or a folder has no photo;
+    SourceError for a file that cannot be read and a folder that cannot be listed.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise errors.InputError(f"There is no file or folder {path}.")
     if not path.is_dir():
         return PhotoFolder(path.parent, (_measure(path.parent, path.name),), ())
-    found = [*_walk(path)]
-    names = sorted(name for name in found if isinstance(name, str))
+    names = sorted(_walk(path))
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
         measured = list(threads.map(lambda name: _measure_or_skip(path, name), names))
     usable = tuple(each for each in measured if isinstance(each, source.Source))
-    skipped = [each for each in (*found, *measured) if isinstance(each, source.Skipped)]
+    skipped = [each for each in measured if isinstance(each, source.Skipped)]
     if not usable:
         raise errors.InputError(_nothing_usable(path, skipped))
     return PhotoFolder(path, usable, tuple(sorted(skipped, key=lambda each: each.name)))
 
 
-def _walk(root: pathlib.Path) -> Iterator[str | source.Skipped]:
-    """Names of files that look like photos, and folders that cannot be listed."""
+def _walk(root: pathlib.Path) -> Iterator[str]:
+    """Names of files that look like photos. Raises SourceError for a folder that cannot be listed."""
     visited = set()
     pending = [root]
     while pending:
@@ -97,8 +86,7 @@ def _walk(root: pathlib.Path) -> Iterator[str | source.Skipped]:
             status = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            yield source.Skipped(folder.relative_to(root).as_posix(), f"cannot be listed: {error.strerror}")
-            continue
+            raise source_file.failure(folder, error) from error
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
@@ -106,15 +94,16 @@ def _walk(root: pathlib.Path) -> Iterator[str | source.Skipped]:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
             path = folder / entry.name
-            if path.is_dir():
+            mode = 0 if source_file.is_dangling(path) else source_file.status(path).st_mode
+            if stat.S_ISDIR(mode):
                 pending.append(path)
-            elif path.suffix.lower() in photos.ENDINGS | photos.UNSUPPORTED_ENDINGS and not _is_special(path):
+            elif path.suffix.lower() in photos.ENDINGS | photos.UNSUPPORTED_ENDINGS and _is_plain(mode):
                 yield path.relative_to(root).as_posix()
 
 
-def _is_special(path: pathlib.Path) -> bool:
-    """A pipe, socket or device, which would block or never end; a dangling link is not."""
-    return path.exists() and not path.is_file()
+def _is_plain(mode: int) -> bool:
+    """No pipe, socket or device, which would block or never end; a link that leads nowhere has mode 0."""
+    return mode == 0 or stat.S_ISREG(mode)
 
 
 def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Skipped:
@@ -134,13 +123,14 @@ def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Sk
 
 def _measure(root: pathlib.Path, name: str) -> source.Source:
     path = root / name
-    height, width = photos.probe(path)
-    return source.Source(name, _digest(path), height, width, path.stat().st_size)
-
-
-def _digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if source_file.is_dangling(path):
+        raise errors.InputError(f"{name} is a link to {path.readlink()}, which is not there.")
+    size = source_file.status(path).st_size
+    if size > source_file.LARGEST:
+        raise errors.InputError(f"{name} has {size:,} bytes, more than any photo that can be used.")
+    data = source_file.read(path)
+    height, width = photos.probe(path, data)
+    return source.Source(name, hashlib.sha256(data).hexdigest(), height, width, len(data))
 
 
 def _nothing_usable(path: pathlib.Path, skipped: list[source.Skipped]) -> str:

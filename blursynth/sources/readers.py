@@ -30,12 +30,14 @@ class Readers:
         reader = self._near(clip.name, first) or clip.open()
         try:
             yield reader
-        finally:
-            with self._lock:
-                self._idle.append((clip.name, reader))
-                surplus = self._idle.pop(0)[1] if len(self._idle) > self._most else None
-            if surplus is not None:
-                surplus.close()
+        except BaseException:
+            reader.close()  # it may stand anywhere
+            raise
+        with self._lock:
+            self._idle.append((clip.name, reader))
+            surplus = self._idle.pop(0)[1] if len(self._idle) > self._most else None
+        if surplus is not None:
+            surplus.close()
 
     def _near(self, name: str, first: int) -> clip_files.Frames | None:
         """Take the idle reader that has the least to decode, if any comes from this side of the key frame."""

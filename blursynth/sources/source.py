@@ -1,10 +1,14 @@
 """What every collection of sources is: named, hashed, measured photos in a fixed order."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy
 import numpy.typing
+
+from blursynth import errors
+from blursynth.media import source_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,30 @@ class Sources(Protocol):
         """Why source number `index` is no longer what `sources` says of it, as it stands after its name; else None."""
 
     def read(self, index: int) -> numpy.typing.NDArray[numpy.uint8]:
-        """Source number `index`: uint8 (height, width, 3), RGB, encoded light. Raises InputError."""
+        """Source number `index`: uint8 (height, width, 3), RGB, encoded light.
+
+        Raises InputError where its content cannot be used, SourceError where it cannot be read or has changed.
+        """
+
+
+def sized(expected: Source, pixels: numpy.typing.NDArray[numpy.uint8]) -> numpy.typing.NDArray[numpy.uint8]:
+    """The pixels of a source; raises InputError where they are not as many as when it was listed."""
+    height, width, _ = pixels.shape
+    if (height, width) != (expected.height, expected.width):
+        raise errors.InputError(
+            f"{expected.name} is {width}x{height} px as this version reads it, and {expected.width}x{expected.height} "
+            "px are recorded of the same bytes. Install the versions that the dataset was made with."
+        )
+    return pixels
+
+
+def changed(name: str, read: Callable[[], bytes], sha256: str | None) -> str | None:
+    """Why a file is not what was recorded of it, or cannot be read now, as it stands after its name; None if it is."""
+    try:
+        source_file.recorded(name, read(), sha256)
+    except (errors.SourceError, errors.InputError) as error:
+        return reason(error, name)
+    return None
 
 
 def reason(error: Exception, name: str) -> str:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import pathlib
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import transform
 
 from blursynth import errors
+from blursynth.media import source_file
 
 FINE = 8  # steps of integration between two knots of a path, at least
 
@@ -48,17 +48,16 @@ class Log:
         return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
 
 
-def read(path: str, longest: float = 0.0, shortest: float | None = None) -> Log:
+def read(path: str, longest: float = 0.0, shortest: float | None = None, data: bytes | None = None) -> Log:
     """Read a text file with a line a sample: seconds and three rates in rad/s, separated by commas or spaces.
 
-    longest, shortest: seconds that a path may take. Lines that begin with # and a first line of words are passed over.
-    Raises InputError where it cannot be used.
+    longest, shortest: seconds that a path may take. data: the file's bytes, where they have been read already. Lines
+    that begin with # and a first line of words are passed over.
+    Raises InputError where it cannot be used, SourceError where it cannot be read.
     """
+    content = source_file.read(path) if data is None else data
     try:
-        content = pathlib.Path(path).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise errors.InputError(f"The recording {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise errors.InputError(
             f"{path} is not a text file; a recording is lines of seconds and three rates in rad/s."

@@ -223,9 +223,9 @@ def test_a_profile_works_behind_grey_16_bit_and_alpha(tmp_path):
 
 @pytest.mark.parametrize("use", [photos.read, photos.probe])
 def test_what_is_no_photo_is_refused_in_a_sentence(tmp_path, use):
-    with pytest.raises(errors.InputError, match="No such file"):
+    with pytest.raises(errors.SourceError, match="No such file"):
         use(tmp_path / "absent.png")
-    with pytest.raises(errors.InputError, match="directory"):
+    with pytest.raises(errors.SourceError, match="directory"):
         use(tmp_path)
     with pytest.raises(errors.InputError, match="not a photo of a known format"):
         use(written(tmp_path / "text.png", b"a letter to a friend"))
@@ -241,7 +241,7 @@ def test_what_is_no_photo_is_refused_in_a_sentence(tmp_path, use):
 def test_a_forbidden_file_is_refused(tmp_path):
     path = save(tmp_path / "mine.png", Image.fromarray(PICTURE))
     path.chmod(0)
-    with pytest.raises(errors.InputError, match="Permission denied"):
+    with pytest.raises(errors.SourceError, match="Permission denied"):
         photos.read(path)
 
 

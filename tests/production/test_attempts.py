@@ -12,6 +12,14 @@ from blursynth.production import attempts, execute, plan
 TASKS = [plan.ShardTask(shard, range(10 * shard, 10 * shard + 10)) for shard in range(30)]
 
 
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited, instead of waiting."""
+    pauses: list[float] = []
+    monkeypatch.setattr(attempts.time, "sleep", pauses.append)
+    return pauses
+
+
 class Serial:
     """The definition of an executor."""
 
@@ -41,7 +49,9 @@ class Work:
             raise self.error
 
 
-def complete(work: Work, stops: Callable[[Exception], bool] = lambda _: False, executor: Any = None) -> list[int]:
+def complete(
+    work: Callable[[plan.ShardTask], None], stops: Callable[[Exception], bool] = lambda _: False, executor: Any = None
+) -> list[int]:
     finished: list[int] = []
     attempts.complete(executor or Serial(), work, TASKS, finished=lambda task: finished.append(task.shard), stops=stops)
     return finished
@@ -82,10 +92,52 @@ def test_what_nobody_foresaw_keeps_its_traceback_in_the_log(caplog: pytest.LogCa
 
 
 def test_where_most_fail_the_rest_is_not_begun() -> None:
-    work = Work(dict.fromkeys(range(1, 30), 99))
+    work = Work(dict.fromkeys(range(1, 30), 99), RuntimeError("no"))
     with pytest.raises(errors.DatasetError, match=r"8 shards could not be made, and only 1 could(?s:.)*and 3 more"):
         complete(work)
     assert len(work.begun) == 9
+
+
+def test_where_most_sources_cannot_be_read_all_is_tried_again_after_a_while(slept: list[float]) -> None:
+    """An outage of a file server fails every shard in milliseconds, and passes."""
+    begun: list[int] = []
+
+    def away_for_two_seconds(task: plan.ShardTask) -> None:
+        begun.append(task.shard)
+        if task.shard > 0 and sum(slept) < 2:
+            raise errors.SourceError("a.png cannot be read at the moment")
+
+    assert sorted(complete(away_for_two_seconds)) == list(range(30))
+    assert slept == list(attempts.WAITS)
+    assert begun == [*range(9), *range(1, 9), *range(1, 30)]
+    gone = Work(dict.fromkeys(range(30), 99), errors.SourceError("a.png cannot be read at the moment"))
+    with pytest.raises(errors.DatasetError, match=r"8 shards could not be made(?s:.)*a\.png cannot be read"):
+        complete(gone)
+    assert len(gone.begun) == 3 * attempts.GIVE_UP_AFTER
+
+
+def test_nothing_else_is_waited_for(slept: list[float]) -> None:
+    complete(Work({3: 1}, RuntimeError("no")))
+    assert slept == [0.0]
+
+
+def test_a_function_is_called_again_while_a_source_cannot_be_read(slept: list[float]) -> None:
+    results: list[Exception | int] = [errors.SourceError("no"), OSError("no"), 7]
+
+    def next_result() -> int:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    assert attempts.patiently(next_result) == 7
+    assert slept == list(attempts.WAITS)
+    results += [errors.SourceError("no")] * 3
+    with pytest.raises(errors.SourceError):
+        attempts.patiently(next_result)
+    results += [errors.InputError("no"), 1]
+    with pytest.raises(errors.InputError):
+        attempts.patiently(next_result)
 
 
 def test_a_few_failures_at_the_start_are_not_most() -> None:

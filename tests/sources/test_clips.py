@@ -41,15 +41,35 @@ def test_folders_of_clips_in_order(tmp_path: pathlib.Path) -> None:
 
 def test_frames_of_a_folder(tmp_path: pathlib.Path) -> None:
     folder = frame_folder(tmp_path / "a")
+    (folder / "000009.png").write_bytes((folder / "000009.png").read_bytes()[:900])
     clip = clips.scan([folder]).clips[0]
     assert (clip.height, clip.width, clip.frames, clip.rate) == (48, 64, 5, 240)
-    (folder / "000009.png").write_bytes((folder / "000009.png").read_bytes()[:900])
     made = clip_files.moving(5)
     read = list(pickle.loads(pickle.dumps(clip)).open().frames(1, 4))
     assert read[1] is decode.Loss.DAMAGED
     for frame, expected in ((read[0], made[1]), (read[2], made[3])):
         assert isinstance(frame, picture.Picture)
         assert np.array_equal(frame.planes[0], expected)
+
+
+def test_a_frame_that_is_gone_or_changed_is_no_damaged_one(tmp_path: pathlib.Path) -> None:
+    folder = frame_folder(tmp_path / "a")
+    scanned = clips.scan([folder])
+    listed = [clip.record for clip in scanned.clips]
+    (clip,), path = scanned.clips, folder / "000009.png"
+    data = path.read_bytes()
+    for change in (path.unlink, lambda: path.write_bytes(data[:-1]), lambda: path.write_bytes(b"x" + data[1:])):
+        change()
+        (known,) = clips.recorded([folder], listed, "auto") if path.exists() else (clip,)
+        for each in (clip, known):
+            with pytest.raises(errors.SourceError, match=str(folder)):
+                list(each.open().frames(0, 5))
+        assert clip.changed() is not None
+        path.write_bytes(data)
+    (known,) = clips.recorded([folder], listed, "auto")
+    for each in (clip, known):
+        assert all(isinstance(frame, picture.Picture) for frame in each.open().frames(0, 5))
+        assert each.changed() is None
 
 
 def test_folders_that_cannot_be_used(tmp_path: pathlib.Path) -> None:

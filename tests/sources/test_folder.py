@@ -48,12 +48,24 @@ def test_read_gives_the_photo(tmp_path):
     assert numpy.array_equal(folder.read(1), media.read(tmp_path / "two.png"))
 
 
-def test_a_photo_that_changed_its_size_is_refused(tmp_path):
-    photo(tmp_path / "one.png", height=6, width=9)
-    folder = photos.scan(tmp_path)
-    photo(tmp_path / "one.png", height=4, width=9)
-    with pytest.raises(errors.InputError, match="is 9x4 pixels now and was 9x6"):
-        folder.read(0)
+def test_a_photo_that_changed_or_went_is_no_damaged_one(tmp_path):
+    path = photo(tmp_path / "one.png", height=6, width=9)
+    folder, data = photos.scan(tmp_path), path.read_bytes()
+    for change in (lambda: photo(path, height=4), lambda: path.write_bytes(data[:-1]), path.unlink):
+        change()
+        with pytest.raises(errors.SourceError, match=str(path)):
+            folder.read(0)
+        assert folder.changed(0) is not None
+    path.write_bytes(data)
+    assert folder.changed(0) is None
+    assert folder.read(0).shape == (6, 9, 3)
+
+
+def test_a_file_too_large_to_be_a_photo_is_left_out_unread(tmp_path):
+    photo(tmp_path / "one.png")
+    with (tmp_path / "disk.png").open("wb") as file:
+        file.truncate(2**33)
+    assert [each.name for each in photos.scan(tmp_path).skipped] == ["disk.png"]
 
 
 def test_hidden_and_foreign_files_are_passed_over(tmp_path):
@@ -135,11 +147,15 @@ def test_nothing_to_use_is_an_error_that_names_the_endings(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
-def test_a_forbidden_folder_is_listed_as_skipped(tmp_path):
+def test_a_forbidden_folder_or_file_is_an_error(tmp_path):
     photo(tmp_path / "photo.png")
     (tmp_path / "closed").mkdir(mode=0)
-    (skipped,) = photos.scan(tmp_path).skipped
-    assert (skipped.name, skipped.reason) == ("closed", "cannot be listed: Permission denied")
+    with pytest.raises(errors.SourceError, match="closed"):
+        photos.scan(tmp_path)
+    (tmp_path / "closed").rmdir()
+    photo(tmp_path / "mine.png").chmod(0)
+    with pytest.raises(errors.SourceError, match=r"mine\.png"):
+        photos.scan(tmp_path)
 
 
 def test_real_folders(shared_data):

@@ -82,7 +82,7 @@ def test_a_recording_that_is_too_short_or_gone(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "g.csv", steady((0.1, 0.0, 0.0), seconds=0.5))
     with pytest.raises(errors.InputError, match=r"lasts 0\.495 s, and an exposure with its readout takes up to 0\.8 s"):
         shake.maker("scenes:2", {"seed": 0, "size": 64, "gyro": path, "exposure": "0.1:0.4", "readout": 1.0})
-    with pytest.raises(errors.InputError, match="cannot be read"):
+    with pytest.raises(errors.SourceError, match="cannot be read"):
         shake.maker("scenes:2", {"seed": 0, "size": 64, "gyro": str(tmp_path / "none.csv"), "exposure": 0.1})
 
 
