@@ -33,7 +33,7 @@ class Data(recipe_file.Model):
 
     `saturation` multiplies the saturation (HSV) of both images by a number drawn evenly from the range. `noise` adds
     Gaussian noise to the blurred image, whose standard deviation is itself drawn from N(0, noise^2), all in levels of
-    8 bits. Both are clipped to the range of light.
+    8 bits. RGB is clipped to the range of light after each of the two; the saturation itself may exceed 1 before.
     """
 
     train: tuple[TrainingSet, ...]
