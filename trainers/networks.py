@@ -37,16 +37,25 @@ class Residual(nn.Module, abc.ABC):
 class ResidualBlock(Residual):
     """x + F(x), F a chain of convolutions of equal width, each normalised, ReLU and dropout after the first.
 
-    With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout.
+    With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout. `activation` = False
+    leaves the ReLU out.
     """
 
     def __init__(
-        self, width: int, convolutions: int, norm: Norm, padding: Padding, dropout: float, kernel: int = 3
+        self,
+        width: int,
+        convolutions: int,
+        norm: Norm,
+        padding: Padding,
+        dropout: float,
+        kernel: int = 3,
+        activation: bool = True,
     ) -> None:
         super().__init__()
         assert convolutions in (1, 2)
-        first = convolution(width, width, kernel, padding)
-        layers: list[nn.Module] = [first, *norm_of(norm, width), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [convolution(width, width, kernel, padding), *norm_of(norm, width)]
+        if activation:
+            layers.append(nn.ReLU(inplace=True))
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         if convolutions == 2:
@@ -88,13 +97,17 @@ class ResNetGenerator(nn.Module):
         padding: Padding = "reflect",
         dropout: float = 0.5,
         clamp: bool = False,
+        activation: bool = True,
     ) -> None:
         super().__init__()
         self.clamp = clamp
         self.head = nn.Sequential(convolution(3, width, 7, padding), *norm_of(norm, width), nn.ReLU(inplace=True))
         self.down = nn.Sequential(*_down(width, norm), *_down(2 * width, norm))
         self.blocks = nn.Sequential(
-            *(ResidualBlock(4 * width, convolutions, norm, padding, dropout) for _ in range(blocks))
+            *(
+                ResidualBlock(4 * width, convolutions, norm, padding, dropout, activation=activation)
+                for _ in range(blocks)
+            )
         )
         self.up = nn.Sequential(*_up(4 * width, norm), *_up(2 * width, norm))
         self.tail = nn.Sequential(convolution(width, 3, 7, padding), nn.Tanh())

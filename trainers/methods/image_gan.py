@@ -90,7 +90,8 @@ class ImageGAN(adversarial.Adversarial[Triple]):
 
     @classmethod
     def for_restoring(cls, config: Any) -> Any:
-        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 1.0})
+        # `model_copy` does not validate, so that all three may be 0: there is nothing to train.
+        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 0.0})
 
     @staticmethod
     @abc.abstractmethod
