@@ -135,7 +135,7 @@ def _was_dropout(second: int | None, path: pathlib.Path, said: bool | None) -> b
     if second is None:
         if said is None:
             raise errors.InputError(
-                f"{path} is a DeblurGAN with one convolution a block, of which the public code builds two kinds with the "
+                f"{path} is a DeblurGAN with one convolution a block. The public code builds two kinds with the "
                 "same weights: give --dropout if it was trained with dropout (the code's default), or --no-dropout if "
                 "with the code's option --no_dropout, whose blocks have no ReLU."
             )
