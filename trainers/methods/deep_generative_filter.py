@@ -135,7 +135,7 @@ class DenseGenerator(nn.Module):
 
     Counted for r = 64, ten blocks: head 7,168; the 1x1 of the blocks 256 (256 + 320 + ... + 832) + 10 x 256 =
     1,395,200 and their 3x3 10 x 147,520; tail 229,632; last 13,827: 3,121,027 in all. The dilated 3x3 of blocks 2, 4,
-    ... 10 let a pixel see 43 instead of 25 pixels in each direction.
+    ... 10 make the receptive field 43x43 instead of 25x25 pixels.
 
     A residual block (table 1) has the same layers, but its 3x3 gives as many channels as came in, and they are added.
 
