@@ -22,7 +22,7 @@ _PADDING_MODE: Mapping[Padding, Literal["reflect", "replicate", "zeros"]] = {
     "zero": "zeros",
 }
 LEAK = 0.2
-"""Slope of every LeakyReLU here: DCGAN's, which the papers follow."""
+"""Slope of every LeakyReLU where nothing else is asked for: DCGAN's, which the papers follow."""
 
 
 class Residual(nn.Module, abc.ABC):
@@ -122,7 +122,7 @@ class ResNetGenerator(nn.Module):
 class PatchCritic(nn.Module):
     """PatchGAN (Isola et al. 2017) as DeblurGAN uses it: one score for each overlapping patch, no sigmoid.
 
-    Five 4x4 convolutions, padding 2, strides 2, 2, 2, 1, 1, channels `width` times 1, 2, 4, 8, then 1; LeakyReLU 0.2
+    Five 4x4 convolutions, padding 2, strides 2, 2, 2, 1, 1, channels `width` times 1, 2, 4, 8, then 1; LeakyReLU
     after all but the last; norm after the middle three, and after the first where `norm_first` is set. A score sees
     70x70 pixels.
 
@@ -130,14 +130,22 @@ class PatchCritic(nn.Module):
     unbounded.
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "instance", norm_first: bool = True, *, channels: int = 3) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        norm: Norm = "instance",
+        norm_first: bool = True,
+        *,
+        channels: int = 3,
+        slope: float = LEAK,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for place, (factor, stride) in enumerate(((1, 2), (2, 2), (4, 2), (8, 1))):
             layers.append(nn.Conv2d(channels, factor * width, 4, stride=stride, padding=2))
             if place > 0 or norm_first:
                 layers += norm_of(norm, factor * width)
-            layers.append(nn.LeakyReLU(LEAK, inplace=True))
+            layers.append(nn.LeakyReLU(slope, inplace=True))
             channels = factor * width
         layers.append(nn.Conv2d(channels, 1, 4, stride=1, padding=2))
         self.layers = nn.Sequential(*layers)
@@ -161,7 +169,7 @@ class MarkovianDiscriminator(nn.Module):
     """A chain of 3x3 convolutions that scores overlapping patches (Li and Wand 2016), no sigmoid.
 
     Convolution i has stride `strides[i]`; `width` channels at first, twice as many after each stride of 2 up to
-    8 times, 1 at the end. LeakyReLU 0.2 after all but the last, norm before it except after the first. Ten strides
+    8 times, 1 at the end. LeakyReLU after all but the last, norm before it except after the first. Ten strides
     1, 2, 1, 2, 1, 2, 1, 1, 1, 1, which let a score see 93x93 pixels, are our reading of Ramakrishnan et al. 2017, who
     give the number of convolutions alone.
 
@@ -169,13 +177,15 @@ class MarkovianDiscriminator(nn.Module):
     unbounded.
     """
 
-    def __init__(self, channels: int, width: int, strides: Sequence[int], norm: Norm = "instance") -> None:
+    def __init__(
+        self, channels: int, width: int, strides: Sequence[int], norm: Norm = "instance", slope: float = LEAK
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         outputs = width
         for place, stride in enumerate(strides[:-1]):
             layers += [nn.Conv2d(channels, outputs, 3, stride, 1), *(norm_of(norm, outputs) if place else [])]
-            layers.append(nn.LeakyReLU(LEAK, inplace=True))
+            layers.append(nn.LeakyReLU(slope, inplace=True))
             channels, outputs = outputs, min(outputs * stride, 8 * width)
         layers.append(nn.Conv2d(channels, 1, 3, strides[-1], 1))
         self.layers = nn.Sequential(*layers)
