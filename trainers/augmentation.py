@@ -103,16 +103,14 @@ def apply(section: recipe.Data, pairs_PNHWC: torch.Tensor, choices: Choices) -> 
 
 
 def saturate(light_NCHW: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Light (..., 3, H, W) in [0, 1] with its HSV saturation multiplied by factors that broadcast, at most 1.
+    """Multiply the HSV saturation of light (..., 3, H, W) in [0, 1] by factors that broadcast; clip RGB to [0, 1].
 
-    With V = max(R, G, B) and S = (V - min) / V, hue and V stay where every channel c becomes V - (V - c) S' / S.
+    With V = max(R, G, B) and S = (V - min) / V, the conversion back to RGB is linear in S: every channel c becomes
+    V - (V - c) S' / S. S' = S * factor may exceed 1, and only RGB is clipped, as Nah et al. 2017 describe it
+    (section 3.2: "then, value outside [0, 1] is clipped") and both their public codes compute it.
     """
     value = light_NCHW.amax(dim=-3, keepdim=True)
-    chroma = value - light_NCHW.amin(dim=-3, keepdim=True)
-    # S' / S, where S' = min(S * factor, 1): grey pixels have S = 0 and nothing to change.
-    most = value / chroma.clamp_min(torch.finfo(light_NCHW.dtype).tiny)
-    # Rounding may leave [0, 1] by a little.
-    changed_NCHW: torch.Tensor = value - (value - light_NCHW) * torch.minimum(factors, most)
+    changed_NCHW: torch.Tensor = value - (value - light_NCHW) * factors
     return changed_NCHW.clamp(0.0, 1.0)
 
 

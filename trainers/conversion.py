@@ -42,15 +42,16 @@ class Converted:
     provenance: dict[str, str]
 
 
-def convert(path: pathlib.Path, changes: Sequence[str] = ()) -> Converted:
+def convert(path: pathlib.Path, changes: Sequence[str] = (), dropout: bool | None = None) -> Converted:
     """The network in a published file.
 
-    `changes` ("key.path=value") are for what a file does not tell, such as method.peak for a DeepDeblur trained with
-    another rgb_range than 255. Raises InputError where the file cannot be read, is of no known layout, or has tensors
-    too many, too few or of other shapes.
+    `dropout` says whether a DeblurGAN was built with dropout, for files that do not tell. `changes` ("key.path=value")
+    are for what no file tells, such as method.peak for a DeepDeblur trained with another rgb_range than 255. Raises
+    InputError where the file cannot be read, is of no known layout, has tensors too many, too few or of other shapes,
+    or where `dropout` is needed and missing, or contradicts the file.
     """
     state = _state(torch_files.read(path), path)
-    found = recognise(state, path)
+    found = recognise(state, path, dropout)
     wanted = recipe.load(found.recipe, [*found.changes, *changes])
     kind = methods.find(wanted.method_name)
     network = kind(kind.for_restoring(wanted.method), torch.device("cpu"))
@@ -77,12 +78,18 @@ def save(converted: Converted, out: pathlib.Path) -> None:
     checkpoint.save(out, about, converted.network)
 
 
-def recognise(state: State, path: pathlib.Path) -> Layout:
-    """Whose state dict it is; InputError where it is nobody's that is known."""
-    for layout in (_deblurgan, _deepdeblur):
-        found = layout(state)
-        if found is not None:
-            return found
+def recognise(state: State, path: pathlib.Path, dropout: bool | None = None) -> Layout:
+    """Whose state dict it is; InputError where it is nobody's that is known, or `dropout` is not as `convert` says."""
+    found = _deblurgan(state, path, dropout)
+    if found is not None:
+        return found
+    found = _deepdeblur(state)
+    if found is not None:
+        if dropout is not None:
+            raise errors.InputError(
+                f"{path} is {found.words}, which has no dropout; leave --dropout and --no-dropout out."
+            )
+        return found
     names = ", ".join(sorted(state)[:3]) or "none"
     raise errors.InputError(
         f"{path} is of no known layout (its first tensors: {names}); expected DeblurGAN's latest_net_G.pth or "
@@ -90,12 +97,13 @@ def recognise(state: State, path: pathlib.Path) -> Layout:
     )
 
 
-def _deblurgan(state: State) -> Layout | None:
+def _deblurgan(state: State, path: pathlib.Path, dropout: bool | None) -> Layout | None:
     """A plain numbered sequence: 7x7, two down, blocks of "conv_block", two up, 7x7, paddings and norms counted.
 
     The norms' running statistics are left out: the public code never calls eval(), so that it never uses them. A
-    second convolution is numbered 6 after a dropout layer and 5 where there is none; with one convolution nothing
-    tells, and the code's default, dropout, is taken.
+    second convolution is numbered 6 after a dropout layer and 5 where there is none. With one convolution nothing in
+    the file tells, and two networks share it: with dropout the block has a ReLU, without dropout (`--no_dropout`) an
+    operator's precedence leaves out the ReLU, too.
     """
     blocks = len({name.split(".")[1] for name in state if re.match(r"model\.\d+\.conv_block\.", name)})
     first = state.get("model.1.weight")
@@ -110,13 +118,35 @@ def _deblurgan(state: State) -> Layout | None:
             layers[f"blocks.{block}.residual.{second - 2}"] = f"{theirs}.{second}"
     layers |= {"up.0": f"model.{10 + blocks}", "up.3": f"model.{13 + blocks}", "tail.0": f"model.{17 + blocks}"}
     convolutions = 1 if second is None else 2
+    dropout = _was_dropout(second, path, dropout)
     changes = [f"method.convolutions={convolutions}", f"method.blocks={blocks}", f"method.width={len(first)}"]
-    if second == 5:
+    if not dropout:
         changes += ["method.dropout=0.0", "method.test_time_dropout=false"]
-    words = f"DeblurGAN's public layout, {convolutions} convolution{'s' if second else ''} a block"
+        changes += ["method.activation=false"] if second is None else []
+    words = f"DeblurGAN's public layout, {convolutions} convolution{'s' if second else ''} a block, "
+    words += "with dropout" if dropout else "without dropout"
     if any(name.endswith("running_mean") for name in state):
         words += ", running statistics left out"
     return Layout(words, "deblurgan-release", tuple(changes), layers)
+
+
+def _was_dropout(second: int | None, path: pathlib.Path, said: bool | None) -> bool:
+    """Whether the network had dropout: by the number of a block's second convolution, else by what was said."""
+    if second is None:
+        if said is None:
+            raise errors.InputError(
+                f"{path} is a DeblurGAN with one convolution a block. The public code builds two kinds with the "
+                "same weights: give --dropout if it was trained with dropout (the code's default), or --no-dropout if "
+                "with the code's option --no_dropout, whose blocks have no ReLU."
+            )
+        return said
+    found = second == 6
+    if said is not None and said != found:
+        raise errors.InputError(
+            f"{path} is a DeblurGAN {'with' if found else 'without'} dropout: the second convolution of its blocks is "
+            f"number {second}. Leave --{'no-dropout' if found else 'dropout'} out."
+        )
+    return found
 
 
 def _deepdeblur(state: State) -> Layout | None:

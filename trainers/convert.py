@@ -14,7 +14,8 @@ examples:
   python -m trainers.convert model-1000.pt -o deepdeblur.safetensors
   python -m trainers.deblur deblurgan.safetensors photo.jpg -o restored
 
-Nothing in the file is executed. What a file does not tell is taken from the authors' code; --set says otherwise.
+Nothing in the file is executed. What a file does not tell is taken from the authors' code, where that has one answer;
+--set says otherwise.
 """
 
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.out.exists() and not asked.overwrite:
         raise errors.InputError(f"{asked.out} exists already; give --overwrite to replace it, or another -o.")
-    converted = conversion.convert(asked.file, asked.changes)
+    converted = conversion.convert(asked.file, asked.changes, asked.dropout)
     conversion.save(converted, asked.out)
     print(f"{asked.out}: {converted.provenance['converted from']}")
     print(converted.network.describe())
@@ -49,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         dest="changes",
         metavar="KEY.PATH=VALUE",
         help="change a setting of the release recipe, such as method.test_time_dropout=false; may repeat",
+    )
+    parser.add_argument(
+        "--dropout",
+        action=argparse.BooleanOptionalAction,
+        help="whether a DeblurGAN was trained with dropout, as its code does unless --no_dropout is given; needed for "
+        "networks of one convolution a block, whose files do not tell",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there already")
     return parser

@@ -56,7 +56,7 @@ class TrainingData:
 
     @property
     def epoch(self) -> int:
-        """Images in an epoch."""
+        """Images in an epoch: as many as the training sets hold."""
         return self.patches.epoch_length
 
     def describe(self) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ class TrainingData:
         ]
 
     def steps(self, first: int, images: int, rank: int = 0, ranks: int = 1) -> Iterator[Drawn]:
-        """For step `first` and on without end: N = images / ranks pairs, which `batches` makes of use.
+        """Yield the pairs of steps `first`, `first` + 1, ... endlessly: N = images / ranks of them, see `batches`.
 
         A step takes the next `images` positions of the stream; of these, rank r of R has r, r + R, r + 2 R, ...
         """

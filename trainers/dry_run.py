@@ -114,12 +114,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _steps(wanted: recipe.Recipe, batches: int) -> tuple[tuple[int, int], list[str]]:
     """Height and width of the patches, and how many there are in how many steps."""
     training, held_out = session.open_data(wanted)
-    per_step = wanted.data.batch * batches
+    drawn, per_step = wanted.data.batch * batches, wanted.schedule.images_of(wanted.data.batch, batches)
     steps = session.steps(wanted, training.epoch, per_step)
+    apart = f", {drawn - per_step} of them for the critic alone, which do not count" if drawn > per_step else ""
     return training.patches.size, [
         f"Training pairs: {training.epoch}; validation images: {len(held_out) if held_out else 0}",
-        f"Images per step: {per_step} ({batches} batches of {wanted.data.batch})",
-        f"Steps: {steps:,} ({steps * per_step:,} images, {steps * per_step / training.epoch:.4g} epochs)",
+        f"Pairs drawn per step: {drawn} ({batches} batches of {wanted.data.batch}{apart})",
+        f"Steps: {steps:,} updates of the restoring network ({steps * per_step:,} images, "
+        f"{steps * per_step / training.epoch:.4g} epochs)",
     ]
 
 

@@ -40,7 +40,7 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
     if state.step >= run.steps:
         return Outcome(images, True, state.scores, state.best)
     rates = {name: [group["lr"] for group in each.param_groups] for name, each in run.method.optimisers.items()}
-    steps = run.data.steps(state.step, per_step, ranks.number(), ranks.count())
+    steps = run.data.steps(state.step, run.pairs_per_step, ranks.number(), ranks.count())
     with (
         _StopSignal() as stop,
         recorder.Recorder(run, folder, state) as record,

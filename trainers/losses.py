@@ -55,17 +55,17 @@ def gan_generator_saturating(restored_scores_NCHW: torch.Tensor) -> torch.Tensor
     return -functional.softplus(restored_scores_NCHW).mean()
 
 
-def relativistic_average(above_scores_NCHW: torch.Tensor, below_scores_NCHW: torch.Tensor) -> torch.Tensor:
+def relativistic_average(above_scores: torch.Tensor, below_scores: torch.Tensor) -> torch.Tensor:
     """How far the first images are from looking more real than the second ones (Li et al. equations 5 to 7).
 
     -E[log sigma(C(a) - E[C(b)])] - E[log(1 - sigma(C(b) - E[C(a)]))], C a score before the sigmoid. The critic
     minimises it with sharp images above restored ones (equation 6), the generator with restored ones above sharp ones
-    (equation 7 without its content): the same function with its arguments swapped. Every patch is compared with the
-    mean over all patches of all images of the other kind, so that a batch of one image has a mean, too.
+    (equation 7 without its content): the same function with its arguments swapped. Each score, whether of an image,
+    (N,), or of a patch, (N, 1, h, w), is compared with the mean over all scores of the other kind.
     """
-    above_NCHW = above_scores_NCHW - ranks.mean_everywhere(below_scores_NCHW.mean())
-    below_NCHW = below_scores_NCHW - ranks.mean_everywhere(above_scores_NCHW.mean())
-    return functional.softplus(-above_NCHW).mean() + functional.softplus(below_NCHW).mean()
+    above = above_scores - ranks.mean_everywhere(below_scores.mean())
+    below = below_scores - ranks.mean_everywhere(above_scores.mean())
+    return functional.softplus(-above).mean() + functional.softplus(below).mean()
 
 
 def pyramid_content(

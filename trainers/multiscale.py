@@ -108,8 +108,11 @@ class StridedDiscriminator(nn.Module):
     table's "fc". No biases, as in the public code; the table names none. `front` puts a 5x5 of stride 1 to `width`
     before everything, as both public codes do: ten convolutions instead of nine.
 
-    With strides 2, 2, 4, 4, 4 and width 32 this is table 1: a score sees 256x256 pixels, 10,699,616 parameters.
-    Takes float (N, 3, H, W), H and W at least `smallest`; gives scores (N, 1, h, w), unbounded, one for 256x256.
+    With strides 2, 2, 4, 4, 4 and width 32 this is table 1: 10,699,616 parameters. Its scores lie 256 pixels apart, the
+    product of the strides, and the receptive field of each is 629x629 pixels (633x633 with `front`): 1 + 4 (1 + 2 + 2
+    + 4 + 4 + 16 + 16 + 64) + 3 x 64, each kernel's extent less one times the strides before it. A patch of 256x256
+    gives one score, which sees all of it and padding around.
+    Takes float (N, 3, H, W), H and W at least `smallest`; gives scores (N, 1, h, w), unbounded.
     """
 
     def __init__(self, width: int = 32, strides: Sequence[int] = (2, 2, 4, 4, 4), front: bool = False) -> None:

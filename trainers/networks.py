@@ -22,7 +22,7 @@ _PADDING_MODE: Mapping[Padding, Literal["reflect", "replicate", "zeros"]] = {
     "zero": "zeros",
 }
 LEAK = 0.2
-"""Slope of every LeakyReLU here: DCGAN's, which the papers follow."""
+"""Slope of every LeakyReLU where nothing else is asked for: DCGAN's, which the papers follow."""
 
 
 class Residual(nn.Module, abc.ABC):
@@ -37,16 +37,25 @@ class Residual(nn.Module, abc.ABC):
 class ResidualBlock(Residual):
     """x + F(x), F a chain of convolutions of equal width, each normalised, ReLU and dropout after the first.
 
-    With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout.
+    With two convolutions the last has no ReLU; with one, the only one has both ReLU and dropout. `activation` = False
+    leaves the ReLU out.
     """
 
     def __init__(
-        self, width: int, convolutions: int, norm: Norm, padding: Padding, dropout: float, kernel: int = 3
+        self,
+        width: int,
+        convolutions: int,
+        norm: Norm,
+        padding: Padding,
+        dropout: float,
+        kernel: int = 3,
+        activation: bool = True,
     ) -> None:
         super().__init__()
         assert convolutions in (1, 2)
-        first = convolution(width, width, kernel, padding)
-        layers: list[nn.Module] = [first, *norm_of(norm, width), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [convolution(width, width, kernel, padding), *norm_of(norm, width)]
+        if activation:
+            layers.append(nn.ReLU(inplace=True))
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         if convolutions == 2:
@@ -88,13 +97,17 @@ class ResNetGenerator(nn.Module):
         padding: Padding = "reflect",
         dropout: float = 0.5,
         clamp: bool = False,
+        activation: bool = True,
     ) -> None:
         super().__init__()
         self.clamp = clamp
         self.head = nn.Sequential(convolution(3, width, 7, padding), *norm_of(norm, width), nn.ReLU(inplace=True))
         self.down = nn.Sequential(*_down(width, norm), *_down(2 * width, norm))
         self.blocks = nn.Sequential(
-            *(ResidualBlock(4 * width, convolutions, norm, padding, dropout) for _ in range(blocks))
+            *(
+                ResidualBlock(4 * width, convolutions, norm, padding, dropout, activation=activation)
+                for _ in range(blocks)
+            )
         )
         self.up = nn.Sequential(*_up(4 * width, norm), *_up(2 * width, norm))
         self.tail = nn.Sequential(convolution(width, 3, 7, padding), nn.Tanh())
@@ -109,7 +122,7 @@ class ResNetGenerator(nn.Module):
 class PatchCritic(nn.Module):
     """PatchGAN (Isola et al. 2017) as DeblurGAN uses it: one score for each overlapping patch, no sigmoid.
 
-    Five 4x4 convolutions, padding 2, strides 2, 2, 2, 1, 1, channels `width` times 1, 2, 4, 8, then 1; LeakyReLU 0.2
+    Five 4x4 convolutions, padding 2, strides 2, 2, 2, 1, 1, channels `width` times 1, 2, 4, 8, then 1; LeakyReLU
     after all but the last; norm after the middle three, and after the first where `norm_first` is set. A score sees
     70x70 pixels.
 
@@ -117,14 +130,22 @@ class PatchCritic(nn.Module):
     unbounded.
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "instance", norm_first: bool = True, *, channels: int = 3) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        norm: Norm = "instance",
+        norm_first: bool = True,
+        *,
+        channels: int = 3,
+        slope: float = LEAK,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for place, (factor, stride) in enumerate(((1, 2), (2, 2), (4, 2), (8, 1))):
             layers.append(nn.Conv2d(channels, factor * width, 4, stride=stride, padding=2))
             if place > 0 or norm_first:
                 layers += norm_of(norm, factor * width)
-            layers.append(nn.LeakyReLU(LEAK, inplace=True))
+            layers.append(nn.LeakyReLU(slope, inplace=True))
             channels = factor * width
         layers.append(nn.Conv2d(channels, 1, 4, stride=1, padding=2))
         self.layers = nn.Sequential(*layers)
@@ -148,7 +169,7 @@ class MarkovianDiscriminator(nn.Module):
     """A chain of 3x3 convolutions that scores overlapping patches (Li and Wand 2016), no sigmoid.
 
     Convolution i has stride `strides[i]`; `width` channels at first, twice as many after each stride of 2 up to
-    8 times, 1 at the end. LeakyReLU 0.2 after all but the last, norm before it except after the first. Ten strides
+    8 times, 1 at the end. LeakyReLU after all but the last, norm before it except after the first. Ten strides
     1, 2, 1, 2, 1, 2, 1, 1, 1, 1, which let a score see 93x93 pixels, are our reading of Ramakrishnan et al. 2017, who
     give the number of convolutions alone.
 
@@ -156,13 +177,15 @@ class MarkovianDiscriminator(nn.Module):
     unbounded.
     """
 
-    def __init__(self, channels: int, width: int, strides: Sequence[int], norm: Norm = "instance") -> None:
+    def __init__(
+        self, channels: int, width: int, strides: Sequence[int], norm: Norm = "instance", slope: float = LEAK
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         outputs = width
         for place, stride in enumerate(strides[:-1]):
             layers += [nn.Conv2d(channels, outputs, 3, stride, 1), *(norm_of(norm, outputs) if place else [])]
-            layers.append(nn.LeakyReLU(LEAK, inplace=True))
+            layers.append(nn.LeakyReLU(slope, inplace=True))
             channels, outputs = outputs, min(outputs * stride, 8 * width)
         layers.append(nn.Conv2d(channels, 1, 3, strides[-1], 1))
         self.layers = nn.Sequential(*layers)

@@ -1,6 +1,7 @@
 """The training recipe: what is trained, on what, for how long. Flags (device, threads, overwrite) say how.
 
-Every duration in a recipe is counted in images seen: the pairs drawn from the training sets, each time they are drawn.
+Every duration in a recipe is counted in images seen: the pairs that the restoring network is updated on, each time they
+are drawn. Batches that a critic alone is updated on do not count (but see `schedule.counts`).
 """
 
 import pathlib
@@ -11,7 +12,7 @@ from typing import Any, Literal, Self
 import pydantic
 
 from blursynth import errors, recipe_file
-from trainers import methods
+from trainers import methods, older_recipes
 
 FOLDER = "training"
 """Where recipes named without a path are looked up first."""
@@ -33,7 +34,7 @@ class Data(recipe_file.Model):
 
     `saturation` multiplies the saturation (HSV) of both images by a number drawn evenly from the range. `noise` adds
     Gaussian noise to the blurred image, whose standard deviation is itself drawn from N(0, noise^2), all in levels of
-    8 bits. Both are clipped to the range of light.
+    8 bits. RGB is clipped to the range of light after each of the two; the saturation itself may exceed 1 before.
     """
 
     train: tuple[TrainingSet, ...]
@@ -106,9 +107,12 @@ class Schedule(recipe_file.Model):
     """The learning rate as a factor on every optimiser's own rate.
 
     Full for `flat`, then linear to zero over `linear`; at each of `drops` it is multiplied by `drop_factor`. All in
-    units of `clock`: "images" seen, or "epochs", passes over as many images as the training sets hold.
+    units of `clock`: "images" seen, or "epochs", as many images as the training sets hold. `counts` says which images
+    are seen, here and in every other duration: those of the restoring network's "updates", or all "draws", the batches
+    of a critic among them, which this package counted until it had this setting.
     """
 
+    counts: Literal["updates", "draws"] = "updates"
     clock: str = pydantic.Field(default="epochs", pattern="^(epochs|images)$")
     flat: float = pydantic.Field(ge=0)
     linear: float = pydantic.Field(default=0.0, ge=0)
@@ -127,6 +131,10 @@ class Schedule(recipe_file.Model):
     def images(self, epoch: int) -> int:
         """The whole length in images seen, where an epoch has `epoch` images."""
         return max(1, round((self.flat + self.linear) * self._unit(epoch)))
+
+    def images_of(self, batch: int, batches: int) -> int:
+        """Images that are counted for a step that draws so many batches."""
+        return batch * batches if self.counts == "draws" else batch
 
     def factor(self, seen: int, epoch: int) -> float:
         """The factor in (0, 1] for the step that starts when `seen` images have been seen."""
@@ -226,7 +234,9 @@ def load(
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
-    values = _tables(text, str(name))
+    values = older_recipes.as_meant(
+        _tables(text, str(name)), lambda tables: recipe_file.to_toml(_build(tables, str(name)))
+    )
     if data:
         values.setdefault("data", {})["train"] = [{"path": path} for path in data]
     if out:
@@ -239,6 +249,11 @@ def load(
 def parse(text: str, source: str = "recipe") -> Recipe:
     """TOML text to a recipe; RecipeError with every problem."""
     return _build(_tables(text, source), source)
+
+
+def recorded(text: str, source: str) -> Recipe:
+    """As `parse`, for a recipe that this version or an older one resolved and recorded."""
+    return _build(older_recipes.complete(_tables(text, source)), source)
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:

@@ -22,9 +22,14 @@ class Session:
     average: engine.Average | None = None
 
     @property
-    def images_per_step(self) -> int:
-        """Pairs that one step of the method takes, in all processes together."""
+    def pairs_per_step(self) -> int:
+        """Pairs that one step of the method draws, in all processes together."""
         return self.recipe.data.batch * self.method.batches_per_step
+
+    @property
+    def images_per_step(self) -> int:
+        """Images seen that a step counts as; see `recipe.Schedule`."""
+        return self.recipe.schedule.images_of(self.recipe.data.batch, self.method.batches_per_step)
 
     @property
     def steps(self) -> int:

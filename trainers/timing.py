@@ -100,7 +100,7 @@ def _filled(row: Row, wanted: recipe.Recipe, device: torch.device, effort: Effor
     )
     return dataclasses.replace(
         row,
-        images_per_second=effort.steps * run.images_per_step / spent,
+        images_per_second=effort.steps * run.pairs_per_step / spent,
         data_wait=waited / spent if effort.from_data else None,
         peak_bytes=peak,
         restoring={f"{size[1]}x{size[0]}": _restore(run, size, effort.repeats) for size in effort.sizes},
@@ -140,7 +140,7 @@ def _train(run: session.Session, effort: Effort) -> tuple[float, float]:
     state = recorder.State()
     waited = since = 0.0
     section, device = run.recipe.data, run.device
-    with data.Prefetch(run.data.steps(0, run.images_per_step), device) as prefetch:
+    with data.Prefetch(run.data.steps(0, run.pairs_per_step), device) as prefetch:
         for step in range(_WARMING + effort.steps):
             if step == _WARMING:
                 _finish(device)

@@ -115,6 +115,9 @@ def _usable(
 
 def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
     """Why a clip cannot be used, if so."""
+    named = windows.refusal(recipe, clip.stem)
+    if named is not None:
+        return named
     least = min(windows.choices(recipe, clip.stem))
     size = recipe.size
     if clip.frames < least:

@@ -22,8 +22,8 @@ def compare(paths: Sequence[str], published: str, recipe: frames_recipe.AverageF
 
     The one sequence in `paths` is cut into windows that do not overlap; the i-th is held against the i-th image of the
     published folder, by order and not by number. The published set was made from the videos, so bit equality is not
-    to be expected of a video coded again. Raises InputError where there is not one sequence, no published folder, or
-    a published image of another size.
+    to be expected of a video coded again. Raises InputError where there is not one sequence, no published folder, no
+    window of the M that a name says, or a published image of another size.
     """
     found = clips.scan(paths, matrix=recipe.matrix, hashed=False).clips
     if len(found) != 1:
@@ -35,19 +35,28 @@ def compare(paths: Sequence[str], published: str, recipe: frames_recipe.AverageF
             f"{published} has neither a folder {' nor '.join(FOLDERS)}; expected a sequence of GOPRO_Large, such as "
             "GOPRO_Large/train/GOPR0372_07_00."
         )
-    count = _frames(clip, pathlib.Path(published).resolve().name, recipe)
+    count, origin = _frames(clip, pathlib.Path(published).resolve().name, recipe)
+    if clip.frames < count:
+        raise errors.InputError(f"{clip.name} has {clip.frames} frames, fewer than M = {count} ({origin}).")
     plan = recipe.model_copy(update={"frames": (count,), "frames_from_name": False})
     cut = windows.plan(plan, 0, [(clip.stem, clip.frames)])
-    yield f"{clip.name} against {published}: M = {count}, {len(cut)} windows"
+    yield f"{clip.name} against {published}: M = {count}, {len(cut)} windows (M: {origin})"
     for folder in folders:
         yield from _folder(clip, cut, pathlib.Path(published) / folder, FOLDERS[folder], plan)
 
 
-def _frames(clip: clip_files.Clip, name: str, recipe: frames_recipe.AverageFrames) -> int:
-    """M: from the published folder's name, then the clip's, then the recipe."""
-    if not recipe.frames_from_name:
-        return recipe.frames[0]
-    return windows.named_frames(name) or windows.named_frames(clip.stem) or recipe.frames[0]
+def _frames(clip: clip_files.Clip, name: str, recipe: frames_recipe.AverageFrames) -> tuple[int, str]:
+    """M and where it is from: the published folder's name, then the clip's, then the recipe. InputError where a name
+    says an M that cannot be."""
+    if recipe.frames_from_name:
+        for words, each in (("the published folder's name", name), ("the clip's name", clip.stem)):
+            reason = windows.refusal(recipe, each)
+            if reason is not None:
+                raise errors.InputError(reason)
+            count = windows.named_frames(each)
+            if count is not None:
+                return count, words
+    return recipe.frames[0], "--frames"
 
 
 def _folder(

@@ -89,11 +89,7 @@ class AverageFrames(recipe_file.Model):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "AverageFrames":
         for count in self.frames:
-            self.target_of(count)
-            if (count - 1) * (self.interpolate + 1) + 1 > light.MOST_FRAMES:
-                raise ValueError(
-                    f"{count} frames with {self.interpolate} between are more than {light.MOST_FRAMES} in one mean"
-                )
+            self.require_window(count)
         if self.stride is not None and self.duty_cycle is not None:
             raise ValueError("stride and duty_cycle both say when the next window begins: give one")
         if (self.response is not None) != (self.transfer == "table"):
@@ -105,6 +101,16 @@ class AverageFrames(recipe_file.Model):
         if self.size is None and (self.crop == "grid" or self.per_window > 1):
             raise ValueError("crops need a size")
         return self
+
+    def require_window(self, count: int) -> None:
+        """Raise ValueError where no window of `count` frames can be averaged as asked for."""
+        if not 2 <= count <= MOST:
+            raise ValueError(f"a window has 2 to {MOST} frames, not {count}")
+        self.target_of(count)
+        if (count - 1) * (self.interpolate + 1) + 1 > light.MOST_FRAMES:
+            raise ValueError(
+                f"{count} frames with {self.interpolate} between are more than {light.MOST_FRAMES} in one mean"
+            )
 
     def target_of(self, count: int) -> int:
         """Place of the sharp frame in a window of `count` frames."""

@@ -11,6 +11,7 @@ from blursynth.kernels import random
 from blursynth.synthesis import frames_recipe
 
 _NAMED = re.compile(r"GOPR\d+_(\d\d)_\d\d")
+_NUMBERED = re.compile(r"GOPR\d+_(\d+)_\d\d")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +31,20 @@ def named_frames(name: str) -> int | None:
     found = _NAMED.search(name)
     count = int(found[1]) if found else 0
     return count if count >= 2 else None
+
+
+def refusal(recipe: frames_recipe.AverageFrames, name: str) -> str | None:
+    """Why no window can have the M that a name carries, if the recipe takes M from names; else none."""
+    found = _NUMBERED.search(name) if recipe.frames_from_name else None
+    if found is None:
+        return None
+    try:
+        if len(found[1]) != 2:
+            raise ValueError(f"M has two digits in names of the GOPRO set, not {len(found[1])}")
+        recipe.require_window(int(found[1]))
+    except ValueError as error:
+        return f"The name {name} says M = {found[1][:20]}: {error}. Give --frames, which counts instead of names."
+    return None
 
 
 def choices(recipe: frames_recipe.AverageFrames, name: str) -> tuple[int, ...]:

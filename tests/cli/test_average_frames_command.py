@@ -62,6 +62,33 @@ def test_the_report_prints_a_table(run: Run, tmp_path: pathlib.Path) -> None:
     assert not list(tmp_path.glob("*.zarr"))
 
 
+@pytest.mark.parametrize("m", ["00", "01", "08", "99", "300", "9" * 200, "1" * 9])
+def test_an_m_that_cannot_be_is_refused_in_a_sentence(run: Run, tmp_path: pathlib.Path, m: str) -> None:
+    """By the report, whichever of the two names says it, and by the command itself, unless --frames says another."""
+    named, plain = f"GOPR1_{m}_00", "walk"
+    for folder in (f"a/{named}", f"b/{plain}", f"published/{named}/blur", f"published/{plain}/blur"):
+        (tmp_path / folder).mkdir(parents=True)
+    for k, frame in enumerate(clip_files.moving(9)):
+        for folder in (f"a/{named}", f"b/{plain}"):
+            Image.fromarray(frame).save(tmp_path / folder / f"{k}.png")
+    report = "average-frames", "--gopro-report"
+    for source, against in ((f"a/{named}", plain), (f"b/{plain}", named)):
+        assert_sentence(run(*report, f"published/{against}", source), "M = ")
+    assert_sentence(run("average-frames", f"a/{named}", "--no-motion", "--out", "no.zarr"), "frames")
+    assert not (tmp_path / "no.zarr").exists()
+    assert run(*report, f"published/{named}", f"a/{named}", "--frames", 3).code == 0
+
+
+def test_a_name_without_a_number_leaves_m_to_the_options(run: Run, tmp_path: pathlib.Path) -> None:
+    for folder in ("GOPR1_xx_00", "published/GOPR1_xx_00/blur"):
+        (tmp_path / folder).mkdir(parents=True)
+    for k, frame in enumerate(clip_files.moving(12)):
+        Image.fromarray(frame).save(tmp_path / "GOPR1_xx_00" / f"{k}.png")
+    report = run("average-frames", "GOPR1_xx_00", "--gopro-report", "published/GOPR1_xx_00")
+    assert report.code == 0
+    assert "M = 11, 1 windows (M: --frames)" in report.out
+
+
 def test_options_that_do_not_go_together(run: Run, clip: pathlib.Path) -> None:
     assert_sentence(run("average-frames", clip, "--frames", 8), "no middle one", "target")
     assert_sentence(run("average-frames", clip, "--gamma", 1, "--transfer", "srgb"), "--gamma and --transfer")

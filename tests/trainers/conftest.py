@@ -172,6 +172,7 @@ flip_horizontal = true
 [method]
 name = "fake"
 [schedule]
+counts = "draws"
 clock = "images"
 flat = {images / 2}
 linear = {images / 2}

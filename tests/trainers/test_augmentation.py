@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+import skimage.color
 import torch
 
 from blursynth.storage import sampler
@@ -76,7 +77,8 @@ def test_a_patch_is_the_same_in_any_batch() -> None:
     assert torch.equal(torch.stack(some).permute(0, 1, 3, 4, 2), whole[:, 5:9])
 
 
-def test_saturation_is_that_of_hsv() -> None:
+def test_saturation_is_that_of_hsv_without_a_limit_before_rgb_is_clipped() -> None:
+    """One pixel at a time by colorsys, all at once by scikit-image, with which DeepDeblur-PyTorch computes it."""
     pixels = np.random.default_rng(1).random((200, 3))
     pixels[:4] = [[0.3, 0.3, 0.3], [0, 0, 0], [1, 1, 1], [0, 1, 0.5]]
     factors = np.linspace(0, 2, 200)
@@ -84,7 +86,19 @@ def test_saturation_is_that_of_hsv() -> None:
     found = augmentation.saturate(light, torch.from_numpy(factors).view(-1, 1, 1, 1)).view(200, 3).numpy()
     for pixel, factor, result in zip(pixels, factors, found, strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
-        assert result == pytest.approx(colorsys.hsv_to_rgb(hue, min(saturation * factor, 1), value), abs=1e-12)
+        expected = np.clip(colorsys.hsv_to_rgb(hue, saturation * factor, value), 0, 1)
+        assert result == pytest.approx(expected, abs=1e-12)
+    hsv = skimage.color.rgb2hsv(pixels[None])
+    hsv[..., 1] *= factors
+    assert np.allclose(found, skimage.color.hsv2rgb(hsv)[0].clip(0, 1), atol=1e-12)
+
+
+def test_strong_colours_go_on_when_their_saturation_passes_1() -> None:
+    """By hand: S = 0.9 * 1.5 = 1.35, so red stays 1, green is 1 - 1.35 = -0.35, clipped to 0, and blue, which S alone
+    would leave at 0.444, falls to 1 - 0.5 * 1.5 = 0.25."""
+    light = torch.tensor([1.0, 0.1, 0.5]).view(1, 3, 1, 1)
+    found = augmentation.saturate(light, torch.tensor(1.5).view(1, 1, 1, 1))
+    assert torch.allclose(found.view(3), torch.tensor([1.0, 0.0, 0.25]), atol=1e-6)
 
 
 def test_saturation_takes_both_images_by_one_factor_from_its_range() -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from skimage import transform
+from torch import nn
 from torch.nn import functional
 
 from blursynth.media import photos
-from trainers import checkpoint, conversion, convert, deblur, networks, restoring, terminal
+from trainers import checkpoint, conversion, convert, deblur, networks, recipe, restoring, terminal
 
 State = OrderedDict[str, torch.Tensor]
 CPU = torch.device("cpu")
@@ -138,7 +139,8 @@ def test_release_deblurgan_equals_its_layer_list(convolutions: int, parameters: 
     state = deblurgan_state(convolutions, width=64, blocks=9)
     weights = [value for name, value in state.items() if name.split(".")[-1] in ("weight", "bias")]
     assert sum(value.numel() for value in weights) == parameters
-    found = conversion.convert(saved(state, tmp_path / "latest_net_G.pth"), ["method.test_time_dropout=false"])
+    file = saved(state, tmp_path / "latest_net_G.pth")
+    found = conversion.convert(file, ["method.test_time_dropout=false"], True if convolutions == 1 else None)
     network = found.network.networks["generator"].eval()
     assert networks.size(network) == networks.Size(6 + 9 * convolutions, parameters)
     image = torch.rand(1, 3, 48, 64) * 2 - 1
@@ -157,7 +159,8 @@ def test_each_public_layout_becomes_a_checkpoint_that_restores(
 ) -> None:
     state = deblurgan_state(convolutions, 4, 3, running, dropout)
     file = saved(state, tmp_path / "latest_net_G.pth", old=True)
-    conversion.save(conversion.convert(file), tmp_path / "made.safetensors")
+    told = dropout if convolutions == 1 else None
+    conversion.save(conversion.convert(file, dropout=told), tmp_path / "made.safetensors")
     about = checkpoint.about(tmp_path / "made.safetensors")
     assert (about.method, about.variant, about.step, about.images_seen) == ("deblurgan", "release", 0, 0)
     words = about.provenance["converted from"]
@@ -169,6 +172,92 @@ def test_each_public_layout_becomes_a_checkpoint_that_restores(
     torch.testing.assert_close(network.restore(image), expected, rtol=0, atol=1e-5)
     on = restoring.load(tmp_path / "made.safetensors", CPU)
     assert torch.equal(on.restore(image), on.restore(image)) == (not dropout)
+
+
+def public_generator(width: int, blocks: int, dropout: bool) -> nn.Sequential:
+    """The layers that the public code builds today, one convolution a block, as torch's modules; without the skip.
+
+    "A + B if dropout else C + D" takes everything before `if` together: with dropout a block is padding, convolution,
+    norm, ReLU, dropout, and without it is padding, convolution, norm.
+    """
+
+    class Block(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            layers = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), norm(channels)]
+            layers += [nn.ReLU(), nn.Dropout(0.5)] if dropout else []
+            self.conv_block = nn.Sequential(*layers)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.conv_block(x)
+
+    def norm(channels: int) -> nn.Module:
+        return nn.InstanceNorm2d(channels, affine=False, track_running_stats=True)
+
+    def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+        return [layer, norm(channels), nn.ReLU()]
+
+    wide = 4 * width
+    layers = [nn.ReflectionPad2d(3), *normed(nn.Conv2d(3, width, 7), width)]
+    layers += normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width)
+    layers += normed(nn.Conv2d(2 * width, wide, 3, 2, 1), wide)
+    layers += [Block(wide) for _ in range(blocks)]
+    layers += normed(nn.ConvTranspose2d(wide, 2 * width, 3, 2, 1, 1), 2 * width)
+    layers += normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, 1), width)
+    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh())
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_one_convolution_a_block_is_the_network_that_the_public_code_builds(
+    dropout: bool, tmp_path: pathlib.Path
+) -> None:
+    torch.manual_seed(3)
+    theirs = public_generator(6, 3, dropout)
+    file = saved({f"model.{name}": value for name, value in theirs.state_dict().items()}, tmp_path / "net_G.pth")
+    for layer in theirs.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.eval()  # norms stay as they train, which is how the public code restores
+    image = torch.rand(2, 3, 24, 20) * 2 - 1
+    with torch.no_grad():
+        expected = (image + theirs(image)).clamp(-1, 1)
+        found = conversion.convert(file, dropout=dropout).network.networks["generator"].eval()(image)
+        other = conversion.convert(file, dropout=not dropout).network.networks["generator"].eval()(image)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (other - expected).abs().max() > 0.1
+
+
+def test_a_file_that_does_not_tell_of_its_dropout_is_asked_about(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {name: tmp_path / f"{name}.pth" for name in ("one", "two", "two-without", "deepdeblur")}
+    saved(deblurgan_state(1, 4, 2), files["one"])
+    saved(deblurgan_state(2, 4, 2), files["two"])
+    saved(deblurgan_state(2, 4, 2, dropout=False), files["two-without"])
+    saved(deepdeblur_state(1, 4, 1), files["deepdeblur"])
+    refused = [("one", ()), ("two", ("--no-dropout",)), ("two-without", ("--dropout",)), ("deepdeblur", ("--dropout",))]
+    for number, (name, options) in enumerate(refused):
+        out = tmp_path / f"refused-{number}.safetensors"
+        assert terminal.exit_code(convert.main, [str(files[name]), "-o", str(out), *options]) == 2
+        assert "dropout" in capsys.readouterr().err
+        assert not out.exists()
+    done = [("one", "--dropout"), ("one", "--no-dropout"), ("two", "--dropout"), ("two-without", "--no-dropout")]
+    for number, (name, option) in enumerate(done):
+        out = tmp_path / f"made-{number}.safetensors"
+        assert terminal.exit_code(convert.main, [str(files[name]), "-o", str(out), option]) == 0
+        about = checkpoint.about(out)
+        settings = recipe.parse(about.recipe).method.model_dump()
+        assert settings["dropout"] == (0.5 if option == "--dropout" else 0.0)
+        assert settings["activation"] == ((name, option) != ("one", "--no-dropout"))
+
+
+def test_a_converted_network_is_described_without_losses(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = saved(deblurgan_state(2, 4, 2), tmp_path / "latest_net_G.pth")
+    assert terminal.exit_code(convert.main, [str(file), "-o", str(tmp_path / "made.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "generator: 10 convolutions" in said
+    assert " x pixel" not in said
 
 
 # DeepDeblur

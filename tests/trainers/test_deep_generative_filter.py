@@ -125,6 +125,27 @@ def restated(network: dgf.DenseGenerator, image: torch.Tensor, dilations: tuple[
     return torch.tanh(convolve(torch.cat([head, tail], dim=1), 1))
 
 
+def test_the_last_layer_and_the_slope_are_those_of_the_recipe() -> None:
+    def made(**values: Any) -> tuple[nn.Module, list[float]]:
+        table = config(rate=2, blocks=2, **values)
+        network = dgf.DeepGenerativeFilter.make_generator(table)
+        judge = dgf.DeepGenerativeFilter.make_discriminator(table, 6)
+        return network, [m.negative_slope for n in (network, judge) for m in n.modules() if isinstance(m, nn.LeakyReLU)]
+
+    network, slopes = made()
+    assert [type(layer) for layer in network.last] == [nn.Conv2d, nn.Tanh]
+    assert network.last[0].kernel_size == (3, 3)
+    assert set(slopes) == {0.2}
+    other, slopes = made(last_kernel=1, tanh=False, slope=0.01)
+    assert [type(layer) for layer in other.last] == [nn.Conv2d]
+    assert other.last[0].kernel_size == (1, 1)
+    assert set(slopes) == {0.01}
+    assert len(slopes) == 2 + 1 + 9
+    assert other(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    sizes = [networks.size(dgf.DenseGenerator(64, TEN, last_kernel=side)).parameters for side in (3, 1)]
+    assert sizes == [3_121_027, 3_108_739]
+
+
 def test_the_generator_equals_its_layer_list() -> None:
     torch.manual_seed(0)
     dilations = (1, 2, 1, 3)

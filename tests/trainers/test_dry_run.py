@@ -51,6 +51,18 @@ def test_the_other_reading_is_set_beside_this_recipe() -> None:
     assert "width:" not in said.split("differ, and this recipe:")[1]
 
 
+@pytest.mark.parametrize("name", ["deblurgan", "light-deblurgan"])
+def test_a_recipe_without_a_pixel_loss_is_shown_without_one(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    for weights in ("torch-hub", "random"):
+        said = dry_run.describe(recipe.load(name, [f"method.perceptual.weights={weights}"]), CPU).text
+        assert recipe.load(name).method.model_dump()["pixel_weight"] == 0
+        assert " x pixel" not in said
+        assert ("100 x perceptual" in said) == (weights == "random")
+
+
 def test_deepdeblur_is_counted_as_its_layers_say() -> None:
     said = dry_run.describe(recipe.load("deepdeblur"), CPU).text
     assert "19 x ResidualBlock:" in said

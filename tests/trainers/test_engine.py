@@ -233,7 +233,7 @@ def started(make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path) -> 
                 "permute_channels": True, "saturation": (0.5, 1.5), "noise": 2.0,
             },
             "method": golden_curves.SETTINGS[setting],
-            "schedule": {"clock": "images", "flat": 12.0 * golden_curves.prepared(setting).batches_per_step},
+            "schedule": {"clock": "images", "flat": 12.0},
             "engine": {"precision": "bfloat16", "clip": 1.0, "average": 0.9},
             "validation": {"every": 8, "images": 2},
             "output": {"folder": str(tmp_path / folder), "log_every": 4, "checkpoint_every": 8, "sheet": 0},
@@ -251,7 +251,7 @@ def started(make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path) -> 
 def test_nothing_in_a_step_waits_for_the_device(setting: str, started: Callable[..., session.Session]) -> None:
     run = started(setting)
     state = recorder.State()
-    drawn = run.data.steps(0, run.images_per_step)
+    drawn = run.data.steps(0, run.pairs_per_step)
     for _ in range(2):
         some = next(drawn)
         with NoWaiting():

@@ -423,6 +423,6 @@ def test_kohler_images_are_scored_against_their_best_frame(
     lines = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))
     assert [json.loads(line["notes"])["frame"] for line in lines[:2]] == [1, 1]
     assert [float(line["psnr"]) for line in lines[:2]] == [math.inf, math.inf]
-    assert {line["protocol"] for line in lines} == {"kohler-2012 v2"}
+    assert {line["protocol"] for line in lines} == {"kohler-2012 v3"}
     table = json.loads((tmp_path / "scores" / "table.json").read_text(), parse_constant=pytest.fail)
     assert table["rows"][0]["scores"]["psnr"] == {"mean": "infinite", "low": None, "high": None, "count": 2}

@@ -36,9 +36,9 @@ def test_twenty_steps_give_the_golden_curve(setting: str) -> None:
         assert found[name] == pytest.approx(values, rel=0, abs=TOLERANCE * largest), name
 
 
-def written(setting: str, data: pathlib.Path, folder: pathlib.Path, batches: int, everything: bool) -> str:
+def written(setting: str, data: pathlib.Path, folder: pathlib.Path, everything: bool) -> str:
     """A recipe of six steps of two pairs a batch; `everything` switches on all that the engine can do."""
-    images = 6 * 2 * batches
+    images = 6 * 2
     table = {} if "deepdeblur" in setting else {"dropout": 0.4}
     sections: dict[str, Any] = {
         "name": "test",
@@ -73,10 +73,9 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = make_pairs(tmp_path / "pairs.zarr")
-    batches = golden_curves.prepared(setting).batches_per_step
 
     def start(folder: str) -> session.Session:
-        wanted = recipe.parse(written(setting, data, tmp_path / folder, batches, everything))
+        wanted = recipe.parse(written(setting, data, tmp_path / folder, everything))
         run_folder.create(wanted.folder, wanted)
         return session.start(wanted, CPU)
 

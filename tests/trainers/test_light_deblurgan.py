@@ -116,7 +116,7 @@ def test_a_block_attends_and_adds() -> None:
 
 
 def test_pixel_shuffle_lays_four_channels_out_as_two_by_two_pixels() -> None:
-    up = light._up(4, 8)
+    up = light._up(4, 8, 0.2)
     features = torch.arange(8 * 2 * 3, dtype=torch.float32).view(1, 8, 2, 3)
     shuffled = up[1](features)
     assert shuffled.shape == (1, 2, 4, 6)
@@ -182,21 +182,52 @@ def test_the_relativistic_average_does_not_overflow() -> None:
     assert float(losses.relativistic_average(-sure, sure)) == pytest.approx(2000.0)
 
 
-def test_a_step_minimises_equations_6_and_7() -> None:
+def equations(real: np.ndarray[Any, Any], fake: np.ndarray[Any, Any], order: str) -> tuple[float, float]:
+    """What the critic and the generator minimise (equations 6 and 7) for patch scores (N, 1, h, w), one at a time."""
+    if order == "before":
+        of_real, of_fake = [image.mean() for image in real], [image.mean() for image in fake]
+    else:
+        of_real, of_fake = list(real.flat), list(fake.flat)
+    mean_real, mean_fake = sum(of_real) / len(of_real), sum(of_fake) / len(of_fake)
+    real_of_fake = [sigmoid(score - mean_fake) for score in of_real]
+    fake_of_real = [sigmoid(score - mean_real) for score in of_fake]
+    critic = np.mean([-np.log(p) for p in real_of_fake]) + np.mean([-np.log(1 - p) for p in fake_of_real])
+    generator = np.mean([-np.log(1 - p) for p in real_of_fake]) + np.mean([-np.log(p) for p in fake_of_real])
+    return float(critic), float(generator)
+
+
+def test_patches_are_averaged_before_images_are_compared_or_after() -> None:
+    """Of random scores of one image; averaged first, the two losses are 2 softplus of the difference of the means."""
+    real, fake = np.random.default_rng(0).normal(0, 1.5, (2, 1, 1, 6, 6))
+    found = {}
+    for order in ("before", "after"):
+        trained = light.LightDeblurGAN(config(**SMALL, patch_average=order), CPU)
+        scores = (trained._compared(torch.from_numpy(each)) for each in (real, fake))
+        found[order] = float(losses.relativistic_average(*scores))
+        assert found[order] == pytest.approx(equations(real, fake, order)[0], abs=1e-12)
+        assert ("patch by patch" in trained.describe()) == (order == "after")
+    assert found["before"] == pytest.approx(2 * np.log1p(np.exp(fake.mean() - real.mean())), abs=1e-12)
+    assert abs(found["before"] - found["after"]) > 0.3
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_step_minimises_equations_6_and_7(order: str, images: int) -> None:
     torch.manual_seed(0)
-    trained = light.LightDeblurGAN(config(**SMALL, dropout=0.0), CPU)
+    trained = light.LightDeblurGAN(config(**SMALL, dropout=0.0, patch_average=order), CPU)
     generator = torch.Generator().manual_seed(1)
-    pair = method.Batch(*torch.rand(2, 2, 3, 16, 20, generator=generator))
+    pair = method.Batch(*torch.rand(2, images, 3, 16, 20, generator=generator))
     sharp = pair.sharp_NCHW * 2 - 1
     with torch.no_grad():
         restored = trained.generator(pair.blurred_NCHW * 2 - 1)
         before = trained.networks["discriminator"](sharp), trained.networks["discriminator"](restored)
     found = trained.step([pair])
     assert set(found) == {"perceptual", "adversarial", "discriminator"}
-    assert float(found["discriminator"]) == pytest.approx(float(losses.relativistic_average(*before)), rel=1e-5)
+    expected = equations(*(scores.double().numpy() for scores in before), order)
+    assert float(found["discriminator"]) == pytest.approx(expected[0], rel=1e-5)
     with torch.no_grad():
-        after = trained.networks["discriminator"](restored), trained.networks["discriminator"](sharp)
-    assert float(found["adversarial"]) == pytest.approx(float(losses.relativistic_average(*after)), rel=1e-5)
+        after = [trained.networks["discriminator"](images).double().numpy() for images in (sharp, restored)]
+    assert float(found["adversarial"]) == pytest.approx(equations(*after, order)[1], rel=1e-5)
 
 
 # The recipe's table, restoring
@@ -208,6 +239,8 @@ def test_the_paper_is_the_default() -> None:
     assert (found.content_weight, found.pixel_weight, found.adversarial_weight) == (100, 0, 1)
     assert (found.learning_rate, found.betas, found.test_time_dropout) == (1e-4, (0.5, 0.999), False)
     assert not found.conditional
+    assert (found.patch_average, found.slope) == ("before", 0.2)
+    assert (found.perceptual.after_activation, found.perceptual.normalise) == (True, True)
     assert (found.perceptual.network, found.perceptual.tap) == ("vgg19", "conv3_3")
     assert recipe_file.parse(recipe_file.to_toml(found), light.LightDeblurGANConfig) == found
 

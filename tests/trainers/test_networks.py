@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from trainers import networks
+from trainers import multiscale, networks
 
 
 def convolution_parameters(inputs: int, outputs: int, kernel: int) -> int:
@@ -40,6 +40,41 @@ def test_critic_has_the_counted_parameters_and_layers() -> None:
     )
     assert by_hand == 2_764_737
     assert networks.size(networks.PatchCritic()) == networks.Size(5, by_hand)
+
+
+DISCRIMINATORS = {
+    "PatchCritic": (lambda: networks.PatchCritic(1, "none"), 70, 8),
+    "MarkovianDiscriminator": (
+        lambda: networks.MarkovianDiscriminator(3, 1, (1, 2, 1, 2, 1, 2, 1, 1, 1, 1), "none"),
+        93,
+        8,
+    ),
+    "StridedDiscriminator": (lambda: multiscale.StridedDiscriminator(1), 629, 256),
+    "StridedDiscriminator with front": (lambda: multiscale.StridedDiscriminator(1, front=True), 633, 256),
+}
+"""How to make each, the side of a score's receptive field that its docstring states, and the px between scores."""
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_a_score_sees_as_far_as_is_stated(name: str) -> None:
+    """By the pixels that have a gradient, and by arithmetic over the layers: (kernel - 1) times the strides before."""
+    make, side, apart = DISCRIMINATORS[name]
+    network = make().double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.abs_()
+    image = torch.rand(1, 3, max(64, apart), 2048, dtype=torch.float64, requires_grad=True)
+    scores = network(image)
+    middle = scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2]
+    (gradient,) = torch.autograd.grad(middle, image)
+    seen = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    assert int(seen[-1] - seen[0]) + 1 == len(seen) == side
+    total, strides = 1, 1
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            total += (layer.kernel_size[1] - 1) * strides
+            strides *= layer.stride[1]
+    assert (total, strides) == (side, apart)
 
 
 def restated_generator(network: networks.ResNetGenerator, image: torch.Tensor) -> torch.Tensor:

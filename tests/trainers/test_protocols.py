@@ -6,6 +6,8 @@ import re
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
+import scipy.signal
 import skimage.data
 import skimage.metrics
 import torch
@@ -147,6 +149,57 @@ def test_kohler_takes_the_best_of_all_frames() -> None:
     assert found.values["ms-ssim"] == max(worse)
     with pytest.raises(errors.InputError, match="no ground truth"):
         kohler.kohler_2012(restored, [], ("psnr",), CPU)
+
+
+def benchmark_ms_ssim(restored: np.ndarray, truth: np.ndarray) -> float:
+    """The benchmark's MS-SSIM of two lumas (0 to 255), restated with SciPy: the 9/7 low-pass, separate means."""
+    half = [0.037828455507260, -0.023849465019560, -0.110624404418440, 0.377402855612830]
+    taps = np.array([*half, 0.852698679008890, *half[::-1]])
+    low_pass = np.outer(taps, taps) / taps.sum() ** 2
+    distance = np.arange(-5, 6)
+    window = np.exp(-(distance[:, None] ** 2 + distance[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
+    score: complex = 1.0
+    x, y = restored, truth
+    for scale, weight in enumerate(weights):
+        if scale:
+            x, y = (scipy.ndimage.correlate(each, low_pass, mode="reflect")[::2, ::2] for each in (x, y))
+        mean_x, mean_y, xx, yy, xy = (
+            scipy.signal.correlate2d(each, window, mode="valid") for each in (x, y, x * x, y * y, x * y)
+        )
+        deviation_x = np.sqrt(np.maximum(xx - mean_x**2, 0))
+        deviation_y = np.sqrt(np.maximum(yy - mean_y**2, 0))
+        contrast = (2 * deviation_x * deviation_y + c2) / (deviation_x**2 + deviation_y**2 + c2)
+        structure = (xy - mean_x * mean_y + c2 / 2) / (deviation_x * deviation_y + c2 / 2)
+        score *= complex(contrast.mean()) ** weight * complex(structure.mean()) ** weight
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return abs(score * complex(luminance.mean()) ** weights[-1])
+
+
+@pytest.mark.parametrize("kind", ["noise", "blur", "negative"])
+def test_kohler_ms_ssim_is_the_benchmarks(kind: str) -> None:
+    """An odd size, and content that is the opposite of the truth's, whose power is complex."""
+    truth = PHOTO[100:301, 100:317]
+    soft = scipy.ndimage.gaussian_filter(truth, (2.5, 2.5, 0))
+    restored = {"noise": noisy(truth, 20), "blur": noisy(soft, 3), "negative": 255 - truth}[kind]
+    found = kohler.kohler_2012(restored, [truth], ("ms-ssim",), CPU).values["ms-ssim"]
+    pair = kohler.align(*(torch.from_numpy(image.copy()).permute(2, 0, 1).double() for image in (restored, truth)))
+    assert found == pytest.approx(benchmark_ms_ssim(pair.restored_HW.numpy(), pair.sharp_HW.numpy()), abs=2e-6)
+    gaussian = catalogue.METRICS["ms-ssim"].function(
+        pair.restored_HW[None, None], pair.sharp_HW[None, None], data_range=255, dtype=torch.float64
+    )
+    assert abs(found - float(gaussian[0])) > 1e-3
+
+
+def test_kohler_says_what_is_too_small_for_its_ms_ssim() -> None:
+    names = ("psnr", "ms-ssim")
+    least = kohler.kohler_2012(PHOTO[:161, :170], [PHOTO[:161, :170]], names, CPU)
+    assert least.values == {"psnr": math.inf, "ms-ssim": pytest.approx(1.0, abs=1e-6)}
+    below = kohler.kohler_2012(PHOTO[:160, :170], [PHOTO[:160, :170]], names, CPU)
+    assert set(below.values) == {"psnr"}
+    assert set(below.missing) == {"ms-ssim"}
 
 
 def test_kohler_is_not_plain_psnr() -> None:

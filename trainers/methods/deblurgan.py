@@ -76,6 +76,9 @@ class DeblurGANConfig(image_gan.Config):
     convolutions: Annotated[int, pydantic.Field(ge=1, le=2)] = 2
     """Convolutions in a residual block. The text lists one but puts dropout "after the first", so two; the public
     code as it stands builds one (an operator's precedence), while the weights published with it have two."""
+    activation: bool = True
+    """A ReLU after the first convolution of each block. The public code as it stands leaves it out of the blocks that
+    it builds with one convolution and without dropout."""
     norm: networks.Norm = "instance"
     padding: networks.Padding = "reflect"
     """Of the 7x7 and the blocks' convolutions; the paper is silent, the public code reflects."""
@@ -112,6 +115,8 @@ class DeblurGANConfig(image_gan.Config):
             raise ValueError(
                 'norm "none" needs initialisation "he": with "normal" the generator does not start to learn'
             )
+        if not self.activation and self.convolutions == 2:
+            raise ValueError("activation = false is of blocks with convolutions = 1: two in a row would be one")
         return self
 
 
@@ -138,7 +143,14 @@ class DeblurGAN(image_gan.ImageGAN):
     @staticmethod
     def make_generator(config: DeblurGANConfig) -> torch.nn.Module:
         network = networks.ResNetGenerator(
-            config.width, config.blocks, config.convolutions, config.norm, config.padding, config.dropout, config.clamp
+            config.width,
+            config.blocks,
+            config.convolutions,
+            config.norm,
+            config.padding,
+            config.dropout,
+            config.clamp,
+            config.activation,
         )
         networks.initialise(network, config.initialisation)
         return network

@@ -61,6 +61,12 @@ class DeepGenerativeFilterConfig(image_gan.Config):
     norm: networks.Norm = "instance"
     """Before each activation, over each image's own statistics in training, too; the paper trains with those of the
     batch and tests with the image's (section 4.1), and names no layer."""
+    last_kernel: Literal[1, 3] = 3
+    """Side of the last convolution's kernel; the paper says how many channels go in and out (512 to 3) and no more."""
+    tanh: bool = True
+    """After the last convolution; the paper is silent."""
+    slope: image_gan.Share = networks.LEAK
+    """Of every LeakyReLU of both networks; the paper is silent."""
     checkpointing: bool = False
     """Blocks are computed once more on the way back rather than kept: less memory, about a third more time."""
     learning_rate: image_gan.Positive = 2e-4
@@ -113,6 +119,9 @@ class DeepGenerativeFilter(image_gan.ImageGAN):
             global_skip=config.global_skip,
             norm=config.norm,
             dropout=config.dropout,
+            last_kernel=config.last_kernel,
+            tanh=config.tanh,
+            slope=config.slope,
             checkpointing=config.checkpointing,
         )
         networks.initialise(network, "normal" if config.norm == "instance" else "he")
@@ -121,7 +130,7 @@ class DeepGenerativeFilter(image_gan.ImageGAN):
     @staticmethod
     def make_discriminator(config: DeepGenerativeFilterConfig, channels: int) -> nn.Module:
         table = config.discriminator
-        network = networks.MarkovianDiscriminator(channels, table.width, table.strides, table.norm)
+        network = networks.MarkovianDiscriminator(channels, table.width, table.strides, table.norm, config.slope)
         networks.initialise(network)
         return network
 
@@ -131,15 +140,16 @@ class DenseGenerator(nn.Module):
 
     Head: 3x3 from 3 to 4r channels, r the channel-rate. Dense field: block m takes all that came before it, 4r +
     (m - 1)r channels, and appends r. Tail: norm, LeakyReLU, 1x1 to 4r. The head's output is put before the tail's, and
-    a 3x3 (its size is ours) and tanh make the image. Padding is by zeros, everywhere.
+    a convolution of side `last_kernel` and, where `tanh` is set, tanh make the image. Padding is by zeros, everywhere.
 
     Counted for r = 64, ten blocks: head 7,168; the 1x1 of the blocks 256 (256 + 320 + ... + 832) + 10 x 256 =
-    1,395,200 and their 3x3 10 x 147,520; tail 229,632; last 13,827: 3,121,027 in all. The dilated 3x3 of blocks 2, 4,
-    ... 10 let a pixel see 43 instead of 25 pixels in each direction.
+    1,395,200 and their 3x3 10 x 147,520; tail 229,632; last 13,827 (as 1x1: 1,539): 3,121,027 (3,108,739) in all. The
+    dilated 3x3 of blocks 2, 4, ... 10 make the receptive field 43x43 instead of 25x25 pixels.
 
     A residual block (table 1) has the same layers, but its 3x3 gives as many channels as came in, and they are added.
 
-    Takes float (N, 3, H, W) in [-1, 1]; gives the same shape in (-1, 1). Only dropout depends on the training mode.
+    Takes float (N, 3, H, W) in [-1, 1]; gives the same shape, in (-1, 1) with tanh. Only dropout depends on the
+    training mode.
     """
 
     def __init__(
@@ -151,6 +161,9 @@ class DenseGenerator(nn.Module):
         global_skip: bool = True,
         norm: networks.Norm = "instance",
         dropout: float = 0.5,
+        last_kernel: int = 3,
+        tanh: bool = True,
+        slope: float = networks.LEAK,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -162,13 +175,14 @@ class DenseGenerator(nn.Module):
         blocks: list[nn.Module] = []
         for number, dilation in enumerate(dilations, start=1):
             if number in residual:
-                blocks.append(AddingBlock(channels, wide, channels, dilation, norm, dropout))
+                blocks.append(AddingBlock(channels, wide, channels, dilation, norm, dropout, slope))
             else:
-                blocks.append(AppendingBlock(channels, wide, rate, dilation, norm, dropout))
+                blocks.append(AppendingBlock(channels, wide, rate, dilation, norm, dropout, slope))
                 channels += rate
         self.blocks = nn.ModuleList(blocks)
-        self.tail = nn.Sequential(*_activated(channels, norm), nn.Conv2d(channels, wide, 1))
-        self.last = nn.Sequential(nn.Conv2d(2 * wide if global_skip else wide, 3, 3, padding=1), nn.Tanh())
+        self.tail = nn.Sequential(*_activated(channels, norm, slope), nn.Conv2d(channels, wide, 1))
+        last = nn.Conv2d(2 * wide if global_skip else wide, 3, last_kernel, padding=last_kernel // 2)
+        self.last = nn.Sequential(last, nn.Tanh()) if tanh else nn.Sequential(last)
 
     def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
         head_NCHW = self.head(blurred_NCHW)
@@ -191,11 +205,18 @@ class AppendingBlock(nn.Module):
     """Figure 2: norm, LeakyReLU, 1x1 to `choke` channels, 3x3 to `outputs`, dropout; takes its input in pieces."""
 
     def __init__(
-        self, channels: int, choke: int, outputs: int, dilation: int, norm: networks.Norm, dropout: float
+        self,
+        channels: int,
+        choke: int,
+        outputs: int,
+        dilation: int,
+        norm: networks.Norm,
+        dropout: float,
+        slope: float = networks.LEAK,
     ) -> None:
         super().__init__()
         layers = [
-            *_activated(channels, norm),
+            *_activated(channels, norm, slope),
             nn.Conv2d(channels, choke, 1),
             nn.Conv2d(choke, outputs, 3, padding=dilation, dilation=dilation),
         ]
@@ -228,6 +249,6 @@ def rising_and_falling(blocks: int) -> tuple[int, ...]:
     return tuple(1 if number % 2 else factors[number // 2 - 1] for number in range(1, blocks + 1))
 
 
-def _activated(channels: int, norm: networks.Norm) -> list[nn.Module]:
+def _activated(channels: int, norm: networks.Norm, slope: float) -> list[nn.Module]:
     # Without a norm, what comes in is also what others are given, and stays.
-    return [*networks.norm_of(norm, channels), nn.LeakyReLU(networks.LEAK, inplace=norm == "instance")]
+    return [*networks.norm_of(norm, channels), nn.LeakyReLU(slope, inplace=norm == "instance")]

@@ -90,7 +90,8 @@ class ImageGAN(adversarial.Adversarial[Triple]):
 
     @classmethod
     def for_restoring(cls, config: Any) -> Any:
-        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 1.0})
+        # `model_copy` does not validate, so that all three may be 0: there is nothing to train.
+        return config.model_copy(update={"content_weight": 0.0, "adversarial_weight": 0.0, "pixel_weight": 0.0})
 
     @staticmethod
     @abc.abstractmethod
@@ -160,7 +161,7 @@ class ImageGAN(adversarial.Adversarial[Triple]):
         score = functools.partial(self._score, judge, seen.blurred_NCHW)
         scores = score(seen.sharp_NCHW), score(seen.restored_NCHW.detach())
         if self.relativistic:
-            return {self.judge_name: losses.relativistic_average(*scores)}
+            return {self.judge_name: losses.relativistic_average(*map(self._compared, scores))}
         # `gan_critic` is half of the published sum.
         return {self.judge_name: losses.gan_critic(*scores) * (1.0 if self.halved else 2.0)}
 
@@ -187,7 +188,11 @@ class ImageGAN(adversarial.Adversarial[Triple]):
             return losses.gan_generator(restored_scores_NCHW)
         with torch.no_grad():
             sharp_scores_NCHW = score(seen.sharp_NCHW)
-        return losses.relativistic_average(restored_scores_NCHW, sharp_scores_NCHW)
+        return losses.relativistic_average(self._compared(restored_scores_NCHW), self._compared(sharp_scores_NCHW))
+
+    def _compared(self, scores_NCHW: torch.Tensor) -> torch.Tensor:
+        """What a relativistic average compares of the discriminator's output, any shape that begins with N."""
+        return scores_NCHW
 
     def _restored(self, batch: method.Batch) -> Triple:
         blurred_NCHW, sharp_NCHW = self._inside(batch.blurred_NCHW), self._inside(batch.sharp_NCHW)

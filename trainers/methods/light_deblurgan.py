@@ -41,6 +41,13 @@ class LightDeblurGANConfig(image_gan.Config):
     literally: it leaves 32 and 16 channels) or after it."""
     padding: networks.Padding = "reflect"
     """Of the two 7x7; as in DeblurGAN's code, the paper is silent."""
+    slope: image_gan.Share = networks.LEAK
+    """Of every LeakyReLU of both networks; the paper is silent."""
+    patch_average: Literal["before", "after"] = "before"
+    """Patch scores are averaged over each image before images are compared (section 2.5: "the discriminator averages
+    the results of each Patch to get the final output result"), or every patch is compared by itself and the averages
+    are taken after that, as this package did at first. With one image a batch the two differ much: averaged first,
+    there is nothing left of how patches spread about their mean."""
     learning_rate: image_gan.Positive = 1e-4
     """Section 3.2."""
     betas: tuple[image_gan.Share, image_gan.Share] = (0.5, 0.999)
@@ -68,7 +75,7 @@ class LightDeblurGAN(image_gan.ImageGAN):
     @staticmethod
     def make_generator(config: LightDeblurGANConfig) -> nn.Module:
         network = LightGenerator(
-            config.width, config.blocks, config.ratio, config.counted, config.padding, config.dropout
+            config.width, config.blocks, config.ratio, config.counted, config.padding, config.dropout, config.slope
         )
         # There is no norm that would bring the signal back to size: see `initialise`.
         networks.initialise(network, "he")
@@ -76,13 +83,24 @@ class LightDeblurGAN(image_gan.ImageGAN):
 
     @staticmethod
     def make_discriminator(config: LightDeblurGANConfig, channels: int) -> nn.Module:
-        network = networks.PatchCritic(config.discriminator.width, "instance", norm_first=False, channels=channels)
+        network = networks.PatchCritic(
+            config.discriminator.width, "instance", norm_first=False, channels=channels, slope=config.slope
+        )
         networks.initialise(network)
         return network
 
+    def _compared(self, scores_NCHW: torch.Tensor) -> torch.Tensor:
+        if self.config.patch_average == "after":
+            return scores_NCHW
+        return scores_NCHW.mean(dim=(1, 2, 3))
+
+    def _kind(self) -> str:
+        order = "patches averaged first" if self.config.patch_average == "before" else "patch by patch"
+        return f"{super()._kind()}, {order}"
+
 
 class LightGenerator(nn.Module):
-    """Figure 1: the input plus a learned correction, LeakyReLU 0.2 (the slope is ours), no norms.
+    """Figure 1: the input plus a learned correction, LeakyReLU, no norms.
 
     7x7 to `width`; two 3x3 of stride 2 to 2 and 4 times `width`; `blocks` attended separable blocks; two times 3x3,
     PixelShuffle, LeakyReLU; 7x7 to 3; tanh; plus the input.
@@ -105,16 +123,17 @@ class LightGenerator(nn.Module):
         counted: Shuffle = "before",
         padding: networks.Padding = "reflect",
         dropout: float = 0.5,
+        slope: float = networks.LEAK,
     ) -> None:
         super().__init__()
         deep = 4 * width
-        self.head = nn.Sequential(networks.convolution(3, width, 7, padding), _leaky())
+        self.head = nn.Sequential(networks.convolution(3, width, 7, padding), _leaky(slope))
         self.down = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 3, 2, 1), _leaky(), nn.Conv2d(2 * width, deep, 3, 2, 1), _leaky()
+            nn.Conv2d(width, 2 * width, 3, 2, 1), _leaky(slope), nn.Conv2d(2 * width, deep, 3, 2, 1), _leaky(slope)
         )
-        self.blocks = nn.Sequential(*(AttendedBlock(deep, ratio, dropout) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(AttendedBlock(deep, ratio, dropout, slope) for _ in range(blocks)))
         kernels = (2 * width, width) if counted == "before" else (8 * width, 4 * width)
-        self.up = nn.Sequential(*_up(deep, kernels[0]), *_up(kernels[0] // 4, kernels[1]))
+        self.up = nn.Sequential(*_up(deep, kernels[0], slope), *_up(kernels[0] // 4, kernels[1], slope))
         self.tail = nn.Sequential(networks.convolution(kernels[1] // 4, 3, 7, padding), nn.Tanh())
 
     def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -129,15 +148,15 @@ class AttendedBlock(networks.Residual):
     the first two of the three separable 3x3, none before the sum, dropout before the last (its place is ours).
     """
 
-    def __init__(self, width: int, ratio: int, dropout: float) -> None:
+    def __init__(self, width: int, ratio: int, dropout: float, slope: float = networks.LEAK) -> None:
         super().__init__()
-        self.channel_attention = ChannelAttention(width, ratio)
+        self.channel_attention = ChannelAttention(width, ratio, slope)
         self.spatial_attention = SpatialAttention()
         self.convolutions = nn.Sequential(
             *_separable(width),
-            _leaky(),
+            _leaky(slope),
             *_separable(width),
-            _leaky(),
+            _leaky(slope),
             *([nn.Dropout(dropout)] if dropout > 0 else []),
             *_separable(width),
         )
@@ -162,12 +181,12 @@ class ChannelAttention(nn.Module):
     (N, C, 1, 1) in (0, 1).
     """
 
-    def __init__(self, width: int, ratio: int) -> None:
+    def __init__(self, width: int, ratio: int, slope: float = networks.LEAK) -> None:
         super().__init__()
         hidden = max(1, width // ratio)
         self.pools = networks.GlobalPools()
         self.perceptron = nn.Sequential(
-            nn.Conv2d(width, hidden, 1, bias=False), _leaky(), nn.Conv2d(hidden, width, 1, bias=False)
+            nn.Conv2d(width, hidden, 1, bias=False), _leaky(slope), nn.Conv2d(hidden, width, 1, bias=False)
         )
 
     def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
@@ -197,10 +216,10 @@ def _separable(width: int) -> list[nn.Module]:
     return [nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, width, 1)]
 
 
-def _up(inputs: int, kernels: int) -> list[nn.Module]:
+def _up(inputs: int, kernels: int, slope: float) -> list[nn.Module]:
     """Section 2.4: (N, inputs, H, W) -> (N, kernels / 4, 2H, 2W)."""
-    return [nn.Conv2d(inputs, kernels, 3, padding=1), nn.PixelShuffle(2), _leaky()]
+    return [nn.Conv2d(inputs, kernels, 3, padding=1), nn.PixelShuffle(2), _leaky(slope)]
 
 
-def _leaky() -> nn.LeakyReLU:
-    return nn.LeakyReLU(networks.LEAK, inplace=True)
+def _leaky(slope: float) -> nn.LeakyReLU:
+    return nn.LeakyReLU(slope, inplace=True)

@@ -57,3 +57,21 @@ def similarity(x_NCHW: torch.Tensor, y_NCHW: torch.Tensor) -> tuple[torch.Tensor
     structure = covariance.sub_(product).mul_(2.0).add_(c2).div_(variances.sub_(squares).add_(c2))
     luminance = product.mul_(2.0).add_(c1).div_(squares.add_(c1))
     return luminance, structure
+
+
+def components(x_NCHW: torch.Tensor, y_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The luminance, contrast and structure terms of every window (equations 6, 9 and 10; C3 = C2 / 2).
+
+    Images span [0, 1] in floating point. Each is (N, C, H - 10, W - 10). Variances that rounding makes negative are 0.
+    """
+    weights = windows.gaussian(SIDE, SIGMA)
+    mean_x, mean_y = windows.means(x_NCHW, weights), windows.means(y_NCHW, weights)
+    variance_x = (windows.means(x_NCHW.square(), weights) - mean_x.square()).clamp_(min=0)
+    variance_y = (windows.means(y_NCHW.square(), weights) - mean_y.square()).clamp_(min=0)
+    covariance = windows.means(x_NCHW * y_NCHW, weights) - mean_x * mean_y
+    deviations = (variance_x * variance_y).sqrt_()
+    c1, c2 = _K1**2, _K2**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    contrast = (2 * deviations + c2) / (variance_x + variance_y + c2)
+    structure = (covariance + c2 / 2) / (deviations + c2 / 2)
+    return luminance, contrast, structure
