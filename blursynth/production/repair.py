@@ -107,7 +107,7 @@ def _restore_digests(stored: integrity.Stored, findings: Sequence[Finding]) -> l
             rows[shard, row] = np.frombuffer(digest or bytes(schemas.DIGEST_BYTES), np.uint8)
     if dataclasses.replace(stored, rows=rows).fingerprint() != stored.attributes["fingerprint"]:
         return []
-    schema = integrity.digest_schema(stored.attributes)
+    schema = schemas.digest_schema(stored.attributes)
     for shard in suspects:
         writer.write_digests(stored.path, schema, shard, rows[shard])
     return [finding for finding in findings if finding.shard in suspects]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.storage import place, provenance, reader, writer
+from blursynth.storage import documents, place, provenance, reader, writer
 from blursynth.storage import schema as schemas
 
 GROWN_FROM = "grown_from"
@@ -29,6 +29,8 @@ _GROWTH = "growth"
 def pending(path: str) -> dict[str, Any] | None:
     """The attributes of what the dataset at a path is growing into, or None."""
     found: dict[str, Any] | None = place.read_json(path, schemas.GROWTH)
+    if found is not None:
+        documents.record(path, schemas.GROWTH, found, growing=True)
     return found
 
 

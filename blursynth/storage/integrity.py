@@ -7,7 +7,6 @@ bad object hides no other.
 import dataclasses
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.storage import place, reader, seal
+from blursynth.storage import documents, place, reader, seal
 from blursynth.storage import schema as schemas
 
 # What a record must have for anything below to make sense.
@@ -107,11 +106,11 @@ def inspect(path: str) -> tuple[Stored | None, list[Finding]]:
     attributes, findings = _group(path)
     if attributes is None:
         return None, findings
-    documents, more = _documents(path, attributes)
+    sound, more = _documents(path, attributes)
     with place.failures(path, "list the files", hint=""):
         keys = frozenset(key.decode() for key in place.store(path).list().result())
     finished, rows, unreadable = _digests(path, attributes, keys)
-    stored = Stored(path, attributes, documents, keys, finished, rows)
+    stored = Stored(path, attributes, sound, keys, finished, rows)
     return stored, [*findings, *more, *unreadable, *_fingerprint(stored), *_strangers(stored)]
 
 
@@ -138,18 +137,12 @@ def shard(stored: Stored, shard: int) -> list[Finding]:
     return findings
 
 
-def digest_schema(attributes: Mapping[str, Any]) -> schemas.Schema:
-    """A schema that is right about `digest` alone; what else the arrays are does not matter there."""
-    arrays = tuple(schemas.ArraySpec(name, "uint8") for name in attributes["arrays"])
-    return schemas.Schema(attributes["kind"], attributes["items"], attributes["shard_length"], arrays)
-
-
 def _group(path: str) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The group's attributes, or None where they cannot be trusted."""
     if place.is_vacant(path):
         raise errors.DatasetError(f"There is no dataset at {path}.")
     text = place.read_bytes(path, schemas.GROUP)
-    attributes = _attributes(text)
+    attributes = _attributes(path, text)
     if attributes is None or not attributes.keys() >= _REQUIRED:
         if text is None or place.read_bytes(path, seal.document_key(schemas.DIGEST)) is None:
             raise errors.DatasetError(f"{path} is not a blursynth dataset.")
@@ -167,38 +160,36 @@ def _group(path: str) -> tuple[dict[str, Any] | None, list[Finding]]:
     return attributes, []
 
 
-def _attributes(text: bytes | None) -> dict[str, Any] | None:
+def _attributes(path: str, text: bytes | None) -> dict[str, Any] | None:
     try:
-        attributes = json.loads(text or b"")["attributes"][schemas.ATTRIBUTE]
-    except (ValueError, KeyError, TypeError):
+        return documents.attributes(path, text)
+    except errors.DatasetError:
         return None
-    return attributes if isinstance(attributes, dict) else None
 
 
 def _documents(path: str, attributes: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """The metadata of the arrays that are sound: equal to their digest, or, while a dataset is made, JSON."""
-    documents, findings = {}, []
+    sound, findings = {}, []
     for name in [*attributes["arrays"], schemas.DIGEST]:
         key = seal.document_key(name)
         text = place.read_bytes(path, key)
-        expected = attributes.get(seal.DOCUMENTS, {}).get(key) if attributes["complete"] else None
         if text is None:
             findings.append(Finding(key, "is missing", name))
-        elif expected is not None and hashlib.sha256(text).hexdigest() != expected:
+        elif attributes["complete"] and not documents.is_as_written(text, name, attributes):
             findings.append(Finding(key, "is damaged or was edited: it is not what was written", name))
         else:
             try:
-                documents[name] = json.loads(text)
-            except ValueError:
-                findings.append(Finding(key, "is damaged: not a JSON document", name))
-    return documents, findings
+                sound[name] = documents.array(path, name, text, attributes)
+            except errors.DatasetError as error:
+                findings.append(Finding(key, f"is damaged: {error}", name))
+    return sound, findings
 
 
 def _digests(
     path: str, attributes: Mapping[str, Any], keys: frozenset[str]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8], list[Finding]]:
     """The rows of digests that can be read, without trusting the metadata stored beside them."""
-    schema = digest_schema(attributes)
+    schema = schemas.digest_schema(attributes)
     rows = np.zeros((schema.shards, len(schema.arrays), schemas.DIGEST_BYTES), np.uint8)
     finished = np.zeros(schema.shards, np.bool_)
     findings = []

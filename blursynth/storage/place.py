@@ -18,7 +18,7 @@ from typing import IO, Any, TypeVar
 
 import tensorstore as ts
 
-from blursynth import errors
+from blursynth import errors, records
 from blursynth.storage import remote
 
 Read = TypeVar("Read")
@@ -87,12 +87,7 @@ def context() -> ts.Context:
 def read_json(path: str, key: str) -> Any | None:
     """A JSON document, or None where there is none. Raises DatasetError where it is not JSON."""
     value = read_bytes(path, key)
-    if value is None:
-        return None
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise errors.DatasetError(f"{path}/{key} is damaged: not a JSON document ({error}).") from None
+    return None if value is None else records.parse(value, f"{path}/{key}", errors.DatasetError)
 
 
 def write_json(path: str, key: str, document: Any) -> None:
@@ -118,6 +113,13 @@ def write_file(target: str | os.PathLike[str], value: bytes) -> None:
         store(path).write(name, value).result()
 
 
+def keys_below(path: str, prefix: str) -> set[str]:
+    """The keys under a path that begin with a prefix, which ends with a slash."""
+    last = prefix[:-1] + chr(ord("/") + 1)
+    with failures(path, f"list {prefix}", hint=""):
+        return {key.decode() for key in store(path).list(ts.KvStore.KeyRange(prefix, last)).result()}
+
+
 def read_range(path: str, key: str, start: int, size: int) -> bytes | None:
     """`size` bytes of an object from `start`, or None where there is no object."""
     with failures(path, f"read {key}", hint=""):
@@ -137,7 +139,7 @@ def failures(path: str, act: str, hint: str = _RESUME) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (OSError, ValueError, RuntimeError, NotImplementedError, OverflowError) as error:
         if isinstance(error, errors.BlursynthError):
             raise
         if remote.is_remote(path):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import columns, place, windows
+from blursynth.storage import columns, documents, place, seal, windows
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
@@ -28,14 +28,19 @@ Indices: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset":  # noqa: A001
     """Open the dataset at a path for reading.
 
-    Raises DatasetError where there is none, where it is of a newer format, or where it is not complete (unless
-    `incomplete`, which is for looking into a dataset in the making).
+    Raises DatasetError where there is none, where it is of a newer format, where its record is damaged or was edited,
+    or where it is not complete (unless `incomplete`, which is for looking into a dataset in the making).
     """
     place_ = place.normalise(path)
     attributes = stored_attributes(place_)
     if attributes is None:
         raise errors.DatasetError(f"There is no dataset at {path}.")
     require_known_version(place_, attributes)
+    if not seal.is_whole(attributes) and (seal.SEAL in attributes or seal.DOCUMENTS in attributes):
+        raise errors.DatasetError(
+            f"{path} is damaged or was edited: the record in its {schemas.GROUP} is not what was written. "
+            f"{documents.ADVICE}"
+        )
     if not attributes["complete"] and not incomplete:
         raise errors.DatasetError(
             f"{path} is not finished. Run the command that makes it again to go on with it: {attributes['command']}"
@@ -44,16 +49,14 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
 
 
 def stored_attributes(path: str) -> dict[str, Any] | None:
-    """Attributes of the dataset at a path, complete or not; None where there is nothing yet.
+    """Attributes of the dataset at a path, complete or not, as `documents` checks them; None where nothing is yet.
 
-    Raises DatasetError where something else is there.
+    Raises DatasetError where something else is there, or the record is damaged.
     """
     if place.is_vacant(path):
         return None
-    document = place.read_json(path, schemas.GROUP)
-    attributes = document.get("attributes") if isinstance(document, dict) else None
-    ours = attributes.get(schemas.ATTRIBUTE) if isinstance(attributes, dict) else None
-    if not isinstance(ours, dict) or "format_version" not in ours:
+    ours = documents.attributes(path, place.read_bytes(path, schemas.GROUP))
+    if ours is None:
         raise errors.DatasetError(
             f"{path} exists and is not a blursynth dataset, so it is left alone; name another place. (Of a dataset "
             "that was damaged, `blursynth verify` says how.)"
@@ -86,7 +89,8 @@ def open_array(
         "recheck_cached_metadata": "open",
     }
     if document is not None:
-        spec |= {"metadata": document, "assume_metadata": True}
+        metadata = {key: value for key, value in document.items() if key != "attributes"}
+        spec |= {"metadata": metadata, "assume_metadata": True}
     return ts.open(spec, read=True, context=context or place.context()).result()
 
 
@@ -95,13 +99,14 @@ def digests(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
     """Which shards are finished, bool (shards,), and their rows of digests, uint8 (shards, arrays, 32), else zero.
 
-    `document`: metadata of `digest` to take on trust instead of those stored.
+    `document`: metadata of `digest`, where they are not those that follow from the attributes.
     """
+    document = document or schemas.digest_schema(attributes).digest_document()
     shards = -(-attributes["items"] // attributes["shard_length"])
     rows = np.zeros((shards, len(attributes["arrays"]), schemas.DIGEST_BYTES), np.uint8)
     finished = np.zeros(shards, np.bool_)
+    keys = place.keys_below(path, f"{schemas.DIGEST}/c/")
     with place.failures(path, "list the finished shards"):
-        keys = {key.decode() for key in place.store(path).list(ts.KvStore.KeyRange(f"{schemas.DIGEST}/c/")).result()}
         array = open_array(path, schemas.DIGEST, document=document)
     listed = [shard for shard in range(shards) if schemas.digest_key(shard) in keys]
     for shard, reading in [(shard, array[shard].read()) for shard in listed]:
@@ -183,15 +188,12 @@ class Dataset:
         """What the column `source` counts: name, sha256, size of each source. Empty where nothing was read."""
         if schemas.SOURCE not in self.attributes["arrays"]:
             return []
-        return list(self.attributes_of(schemas.SOURCE).get("sources", []))
+        return documents.sources(self.path, self.attributes_of(schemas.SOURCE))
 
     def attributes_of(self, name: str) -> Mapping[str, Any]:
         """CF attributes of an array or column: units, scale_factor, long_name, transfer_function, ..."""
         self._require(name)
-        document = place.read_json(self.path, f"{name}/zarr.json")
-        if document is None:
-            raise errors.DatasetError(f"{self.path} has lost the array {name}: there is no {name}/zarr.json.")
-        attributes: dict[str, Any] = document["attributes"]
+        attributes: dict[str, Any] = self._document(name)["attributes"]
         return attributes
 
     def in_split(self, split: str) -> npt.NDArray[np.int64]:
@@ -229,6 +231,7 @@ class Dataset:
             return np.empty((0, *array.shape[1:]), array.dtype.numpy_dtype)
         with place.failures(self.path, f"read {name}", hint=_DAMAGED):
             values: npt.NDArray[Any] = array[stored].read().result()
+        self._require_listed(name, values)
         return values
 
     def read_crops(
@@ -289,15 +292,40 @@ class Dataset:
                 'or start processes anew: DataLoader(..., multiprocessing_context="spawn").'
             )
         if name not in self._opened:
+            document = self._document(name)
             with place.failures(self.path, f"open {name}", hint=_DAMAGED):
-                self._opened[name] = open_array(self.path, name, self._context)
+                self._opened[name] = open_array(self.path, name, self._context, document)
         return self._opened[name]
+
+    def _document(self, name: str) -> dict[str, Any]:
+        """An array's metadata, if they are those that were written."""
+        content = place.read_bytes(self.path, seal.document_key(name))
+        if content is None:
+            raise errors.DatasetError(f"{self.path} has lost the array {name}: there is no {name}/zarr.json.")
+        if not documents.is_as_written(content, name, self.attributes):
+            # The dataset may have grown since it was opened, or be about to.
+            now = stored_attributes(self.path)
+            if now is None or now == self.attributes or not documents.is_as_written(content, name, now):
+                raise errors.DatasetError(
+                    f"{self.path}/{seal.document_key(name)} is damaged or was edited: it is not what was written. "
+                    f"{documents.ADVICE}"
+                )
+        return documents.array(self.path, name, content, self.attributes)
+
+    def _require_listed(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Raise DatasetError for numbers of sources or splits that there are not."""
+        if name == schemas.SOURCE:
+            documents.require_within(self.path, name, values, self.attributes["sources"], "sources")
+        elif name == "split":
+            documents.require_within(self.path, name, values, len(self.splits), "splits")
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         array = self._array(name)
-        part = array if self._stored is None else array[self._stored]
+        documents.require_whole_column(self.path, name, self._document(name))
+        part = array[: self.items] if self._stored is None else array[self._stored]
         with place.failures(self.path, f"read {name}", hint=_DAMAGED):
             values: npt.NDArray[Any] = part.read().result()
+        self._require_listed(name, values)
         values.flags.writeable = False
         return values
 
@@ -312,15 +340,23 @@ class Dataset:
         stated = self.attributes
         if stated["complete"] and stated["valid_items"] == stated["items"]:
             return None
-        items = np.arange(stated["items"])
-        if not stated["complete"]:
-            finished, _ = digests(self.path, stated)
-            items = items[finished[items // stated["shard_length"]]]
+        if stated["complete"]:
+            if schemas.VALID not in stated["arrays"]:
+                return None
+            documents.require_whole_column(self.path, schemas.VALID, self._document(schemas.VALID))
+            return np.flatnonzero(self._flags(slice(0, stated["items"]))).astype(np.int64)
+        length = stated["shard_length"]
+        starts = np.flatnonzero(digests(self.path, stated)[0]) * length
+        parts = [np.arange(start, min(start + length, stated["items"])) for start in starts]
+        items = np.concatenate(parts) if parts else np.empty(0, np.int64)
         if schemas.VALID not in stated["arrays"] or not items.size:
             return items
+        return np.asarray(items[self._flags(items) != 0], np.int64)
+
+    def _flags(self, items: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         with place.failures(self.path, f"read {schemas.VALID}", hint=_DAMAGED):
             flags: npt.NDArray[Any] = self._array(schemas.VALID)[items].read().result()
-        return np.asarray(items[flags != 0], np.int64)
+        return flags
 
 
 _DAMAGED = "Files are damaged or were removed: `blursynth verify` names them, `blursynth repair` makes them again."

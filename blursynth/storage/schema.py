@@ -147,6 +147,12 @@ def shard_length_for(items: int, arrays: tuple[ArraySpec, ...]) -> int:
     return max(1, min(by_size, by_count))
 
 
+def digest_schema(attributes: Mapping[str, Any]) -> Schema:
+    """A schema that is right about `digest` alone; what else the arrays are does not matter there."""
+    arrays = tuple(ArraySpec(name, "uint8") for name in attributes["arrays"])
+    return Schema(attributes["kind"], attributes["items"], attributes["shard_length"], arrays)
+
+
 def digest_key(shard: int) -> str:
     """The object that holds a shard's row of digests, relative to the dataset."""
     return f"{DIGEST}/c/{shard}/0/0"

@@ -16,7 +16,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.production import convolve, run, verify
 from blursynth.production import maker as makers
-from blursynth.storage import place, reader, seal
+from blursynth.storage import place, seal
 from blursynth.storage import schema as schemas
 
 FAKE = fake_maker.Fake()
@@ -127,8 +127,7 @@ def test_metadata_that_are_lost_hide_no_damage_of_their_array(fake: pathlib.Path
 
 def edit(path: pathlib.Path, change: Callable[[dict[str, Any]], Any], sealed: bool = False) -> None:
     """Change the group's attributes; `sealed`: as if they had been written so."""
-    attributes = reader.stored_attributes(str(path))
-    assert attributes is not None
+    attributes = json.loads((path / schemas.GROUP).read_text())["attributes"][schemas.ATTRIBUTE]
     change(attributes)
     attributes = seal.sealed(str(path), attributes) if sealed else attributes
     place.write_json(str(path), schemas.GROUP, schemas.group_document(attributes))

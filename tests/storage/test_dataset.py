@@ -240,7 +240,7 @@ class TestRefusals:
 
     def test_metadata_that_is_not_json(self, made: pathlib.Path) -> None:
         (made / "zarr.json").write_bytes(b"\x00\xff{")
-        with pytest.raises(errors.DatasetError, match=r"zarr\.json is damaged"):
+        with pytest.raises(errors.DatasetError, match=r"zarr\.json"):
             reader.open(made)
 
     def test_no_images_no_transfer_function(self, tmp_path: pathlib.Path) -> None:
