@@ -12,14 +12,15 @@ import os
 import pathlib
 import platform
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
-import safetensors
+import pydantic
 import safetensors.torch
 import torch
 
 import blursynth
-from blursynth import errors
+from blursynth import errors, recipe_file, records
+from trainers import safe_file
 from trainers.methods import method
 
 FORMAT_VERSION = 1
@@ -51,6 +52,55 @@ class About:
     progress: dict[str, Any]
     versions: dict[str, str] = dataclasses.field(default_factory=lambda: _versions())
     created: str = dataclasses.field(default_factory=lambda: _now())
+
+
+class _Open(recipe_file.Model):
+    """A model that lets unknown keys pass: a later version may add some within one format version."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+
+class _TrainedOn(_Open):
+    path: str
+    fingerprint: str
+    transfer_function: str
+
+
+class _Metrics(_Open):
+    """PSNR is infinite for equal images, and is no number where a network diverged."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=True)
+
+    protocol: str = ""
+    images_scored: int = 0
+    psnr: float = 0.0
+    blurred_psnr: float = 0.0
+
+
+_Count = Annotated[int, pydantic.Field(ge=0, le=2**62)]
+_SCORES = frozenset(_Metrics.model_fields)
+
+
+class _Progress(_Open):
+    best: float | None = None
+    summed: _Count = 0
+
+
+class _Record(_Open):
+    """`About` in a file."""
+
+    format_version: Annotated[int, pydantic.Field(ge=1, le=FORMAT_VERSION)]
+    recipe: str
+    method: str
+    variant: str
+    step: _Count
+    images_seen: _Count
+    datasets: tuple[_TrainedOn, ...]
+    provenance: Mapping[str, str]
+    metrics: _Metrics
+    progress: _Progress
+    versions: Mapping[str, str]
+    created: str
 
 
 def find(path: pathlib.Path) -> pathlib.Path:
@@ -90,66 +140,91 @@ def save(
 
 def about(path: pathlib.Path) -> About:
     """What a checkpoint says of itself, from its header alone; InputError where it is no checkpoint we can use."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as opened:
-            text = (opened.metadata() or {}).get(_KEY)
-    except safetensors.SafetensorError:
-        _refuse(path)
+    text = safe_file.header(path).get(_KEY)
     if text is None:
-        raise errors.InputError(f"{path} is a safetensors file, but not a checkpoint written by trainers.run.")
-    values = json.loads(text)
-    version = values.pop("format_version")
-    if version > FORMAT_VERSION:
-        writer = values["versions"]["blursynth"]
+        raise errors.InputError(
+            f"{path} is a safetensors file, but not a checkpoint written by trainers.run. {safe_file.CONVERT}"
+        )
+    values = records.parse(text, f"the record in {path}", finite=False)
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if type(version) is int and version > FORMAT_VERSION:
+        versions = values.get("versions")
+        writer = versions.get("blursynth") if isinstance(versions, dict) else None
         raise errors.InputError(
             f"{path} is a checkpoint of format {version}, written by blursynth {writer}; this version "
             f"({blursynth.__version__}) reads formats up to {FORMAT_VERSION}. Install version {writer} or later."
         )
-    return About(**values)
+    records.check(values, _Record, f"the record in {path}")
+    return About(**{field.name: values[field.name] for field in dataclasses.fields(About) if field.name in values})
+
+
+def require_fit(path: pathlib.Path, networks: Mapping[str, torch.nn.Module]) -> None:
+    """InputError where the tensors that a checkpoint declares are not those of the networks, which need no content."""
+    declared = safe_file.declared(path)
+    for name, network in networks.items():
+        _require_same(path, name, _below(declared, f"{name}."), network.state_dict())
 
 
 def load_weights(path: pathlib.Path, networks: Mapping[str, torch.nn.Module], *, averaged: bool = False) -> None:
-    """Fill the given networks with the checkpoint's weights; InputError where they do not fit.
+    """Fill the given networks with the checkpoint's weights; InputError where they do not fit, or are no numbers.
 
     `averaged` takes the running mean of the restoring network's weights where the file has one.
     """
-    tensors = _read(path)
+    tensors = safe_file.read(path)
     for name, network in networks.items():
         mean = averaged and name == "generator" and any(key.startswith(f"{AVERAGE}.") for key in tensors)
         start = f"{AVERAGE if mean else name}."
-        found = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-        expected = network.state_dict()
-        wrong = [key for key in found.keys() | expected.keys() if _shape(found, key) != _shape(expected, key)]
-        if wrong:
-            first = min(wrong)
-            raise errors.InputError(
-                f"{path} does not fit the {name} of this method: {len(wrong)} of its tensors differ, the first being "
-                f"{first}, {_shape(found, first) or 'missing'} in the file and "
-                f"{_shape(expected, first) or 'unknown'} here. Use the recipe that it was trained with."
-            )
+        found = _below(tensors, start)
+        _require_same(path, name, found, network.state_dict())
+        _require_finite(path, {f"{start}{key}": value for key, value in found.items()})
         network.load_state_dict(found)
 
 
-def load_average(path: pathlib.Path) -> dict[str, torch.Tensor]:
-    """The running mean of the restoring network's weights by their names; empty where the file has none."""
-    start = f"{AVERAGE}."
-    return {key.removeprefix(start): value for key, value in _read(path).items() if key.startswith(start)}
+def load_average(path: pathlib.Path, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The running mean of the restoring network's weights by their names; InputError where it is not as `like`."""
+    found = _below(safe_file.read(path), f"{AVERAGE}.")
+    _require_same(path, AVERAGE, found, like)
+    _require_finite(path, {f"{AVERAGE}.{key}": value for key, value in found.items()})
+    return found
 
 
 def load_training_state(path: pathlib.Path, trained: method.Method) -> dict[str, torch.Tensor]:
-    """Fill a method's networks and optimisers as they were saved; gives back what `save` was given as `loop`."""
+    """Fill a method's networks and optimisers as they were saved; gives back what `save` was given as `loop`.
+
+    InputError where the file has tensors that are not those that this method saves.
+    """
     load_weights(path, trained.networks)
-    tensors = _read(path)
+    tensors = safe_file.read(path)
+    starts = (*(f"{name}." for name in trained.networks), f"{AVERAGE}.", "optimiser/", "loop/")
+    strange = sorted(key for key in tensors if not key.startswith(starts))
+    if strange:
+        raise errors.InputError(f"{path} has tensors that no run saves, the first being {strange[0][:80]!r}.")
+    _require_finite(path, {key: value for key, value in tensors.items() if key.startswith(("optimiser/", "loop/"))})
+    states = _optimiser_states(path, tensors, trained)
     for name, optimiser in trained.optimisers.items():
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith(f"optimiser/{name}/"):
-                index, entry = key.split("/")[2:]
-                like = parameters[int(index)]
-                state.setdefault(int(index), {})[entry] = _laid_out(value, like)
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return {key.removeprefix("loop/"): value for key, value in tensors.items() if key.startswith("loop/")}
+        optimiser.load_state_dict({"state": states[name], "param_groups": optimiser.state_dict()["param_groups"]})
+    sums = _below(tensors, "loop/")
+    for key, value in sums.items():
+        if value.shape or value.dtype != torch.float64:
+            raise errors.InputError(f"{path} is damaged: its loop/{key[:80]} is not one float64 number.")
+    return sums
+
+
+def resume_from(path: pathlib.Path, images_per_step: int) -> About:
+    """As `about`; InputError where a run cannot continue from it."""
+    found = about(path)
+    lacking = {"best", "summed"} - found.progress.keys()
+    if lacking or (found.metrics and not found.metrics.keys() >= _SCORES):
+        raise errors.InputError(
+            f"{path} is not the checkpoint of a run that can go on (converted weights, for example, are none); choose "
+            "another --out, or start anew with --overwrite."
+        )
+    if found.images_seen != found.step * images_per_step:
+        raise errors.InputError(
+            f"{path} is damaged: it says {found.images_seen} images in {found.step} steps, expected {images_per_step} "
+            "each. Use another checkpoint of its run folder."
+        )
+    return found
 
 
 def replace(path: pathlib.Path, content: bytes) -> None:
@@ -184,23 +259,64 @@ def _optimiser_tensors(trained: method.Method) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _read(path: pathlib.Path) -> dict[str, torch.Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError:
-        _refuse(path)
+def _optimiser_states(
+    path: pathlib.Path, tensors: Mapping[str, torch.Tensor], trained: method.Method
+) -> dict[str, dict[int, dict[str, torch.Tensor]]]:
+    """By optimiser and by the number of the parameter; InputError for what no optimiser of the method can have."""
+    states: dict[str, dict[int, dict[str, torch.Tensor]]] = {name: {} for name in trained.optimisers}
+    parameters = {
+        name: [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        for name, optimiser in trained.optimisers.items()
+    }
+    for key, value in tensors.items():
+        if not key.startswith("optimiser/"):
+            continue
+        name, number, entry = [*key.split("/", 3)[1:], "", "", ""][:3]
+        numbers = {str(index): index for index in range(len(parameters.get(name, [])))}
+        like = parameters[name][numbers[number]] if number in numbers else None
+        if like is None or value.dtype != like.dtype or value.shape not in (like.shape, torch.Size()):
+            raise errors.InputError(
+                f"{path} does not fit the optimisers of this method: {key[:80]!r} is {_form(value)}, expected "
+                f"{'none of that name' if like is None else _form(like)}. Use the recipe that it was trained with."
+            )
+        if entry in ("step", "exp_avg_sq") and bool((value < 0).any()):
+            raise errors.InputError(f"{path} is damaged: {key} is negative.")
+        states[name].setdefault(numbers[number], {})[entry] = _laid_out(value, like)
+    for name, state in states.items():
+        entries = {frozenset(each) for each in state.values()}
+        if len(entries) != 1 or len(state) != len(parameters[name]):
+            raise errors.InputError(
+                f"{path} lacks some of the state of the optimiser of the {name}, so that no run can go on from it; use "
+                "another checkpoint of its run folder."
+            )
+    return states
 
 
-def _refuse(path: pathlib.Path) -> NoReturn:
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] == b"{":
+def _require_same(
+    path: pathlib.Path, name: str, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> None:
+    """InputError where names, shapes or number types differ."""
+    wrong = [key for key in found.keys() | expected.keys() if _described(found, key) != _described(expected, key)]
+    if wrong:
+        first = min(wrong)
         raise errors.InputError(
-            f"{path} is a checkpoint that was cut short; use another one of its run folder, or copy it again."
+            f"{path} does not fit the {name} of this method: {len(wrong)} of its tensors differ, the first being "
+            f"{first[:200]}, {_described(found, first) or 'missing'} in the file and "
+            f"{_described(expected, first) or 'unknown'} here. Use the recipe that it was trained with."
         )
-    raise errors.InputError(
-        f"{path} is not a checkpoint: a safetensors file written by trainers.run was expected, or its run folder."
-    )
+
+
+def _require_finite(path: pathlib.Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise errors.InputError(
+                f"{path} has values that are no finite numbers in {name[:200]}: the training diverged, or the file is "
+                "damaged. Take another checkpoint."
+            )
+
+
+def _below(tensors: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def _laid_out(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -210,8 +326,13 @@ def _laid_out(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(like, dtype=value.dtype).copy_(value)
 
 
-def _shape(tensors: Mapping[str, torch.Tensor], key: str) -> str:
-    return "x".join(str(size) for size in tensors[key].shape) or "a number" if key in tensors else ""
+def _described(tensors: Mapping[str, torch.Tensor], key: str) -> str:
+    return _form(tensors[key]) if key in tensors else ""
+
+
+def _form(tensor: torch.Tensor) -> str:
+    shape = "x".join(str(size) for size in tensor.shape) or "a number"
+    return shape if tensor.dtype == torch.float32 else f"{shape} ({str(tensor.dtype).removeprefix('torch.')})"
 
 
 def _versions() -> dict[str, str]:

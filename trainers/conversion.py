@@ -17,6 +17,7 @@ from blursynth import errors, recipe_file
 from trainers import checkpoint, methods, recipe, torch_files
 from trainers.methods import method
 
+_DIGITS, _MOST = 6, 1000  # of the number of a layer in a name
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 State = Mapping[str, torch.Tensor]
@@ -54,8 +55,12 @@ def convert(path: pathlib.Path, changes: Sequence[str] = (), dropout: bool | Non
     found = recognise(state, path, dropout)
     wanted = recipe.load(found.recipe, [*found.changes, *changes])
     kind = methods.find(wanted.method_name)
-    network = kind(kind.for_restoring(wanted.method), torch.device("cpu"))
-    _fill(network.networks["generator"], state, found, path)
+    config = kind.for_restoring(wanted.method)
+    with torch.device("meta"):
+        empty = kind(config, torch.device("meta"))
+    weights = _fitted(empty.networks["generator"], state, found, path)
+    network = kind(config, torch.device("cpu"))
+    network.networks["generator"].load_state_dict(weights)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = dict(network.provenance) | {"converted from": f"{path.name} (sha256 {digest[:8]}): {found.words}"}
@@ -107,7 +112,7 @@ def _deblurgan(state: State, path: pathlib.Path, dropout: bool | None) -> Layout
     """
     blocks = len({name.split(".")[1] for name in state if re.match(r"model\.\d+\.conv_block\.", name)})
     first = state.get("model.1.weight")
-    if not blocks or first is None:
+    if not blocks or first is None or not first.dim():
         return None
     layers = {"head.0": "model.1", "down.0": "model.4", "down.3": "model.7"}
     second = next((place for place in (5, 6) if f"model.10.conv_block.{place}.weight" in state), None)
@@ -153,10 +158,10 @@ def _deepdeblur(state: State) -> Layout | None:
     """Bodies from the finest scale on, and from the second one the way up to the scale before."""
     places = [match.groups() for name in state if (match := re.match(r"body_models\.(\d+)\.body\.(\d+)\.", name))]
     first = state.get("body_models.0.body.0.weight")
-    if not places or first is None:
+    numbers = [int(number) for place in places for number in place if len(number) <= _DIGITS]
+    if first is None or not first.dim() or len(numbers) < 2 * len(places) or max(numbers, default=_MOST) >= _MOST:
         return None
-    scales = 1 + max(int(scale) for scale, _ in places)
-    last = max(int(place) for _, place in places)
+    scales, last = 1 + max(numbers[::2]), max(numbers[1::2])
     layers: dict[str, str] = {}
     for scale in range(scales):
         ours, theirs = f"levels.{scale}", f"body_models.{scale}.body"
@@ -176,8 +181,8 @@ def _state(found: Mapping[str, Any], path: pathlib.Path) -> State:
     return {str(name).removeprefix("module."): value for name, value in inner.items()}
 
 
-def _fill(network: torch.nn.Module, state: State, found: Layout, path: pathlib.Path) -> None:
-    """Copy every weight and bias; InputError names the first that is missing, left over or of another shape."""
+def _fitted(network: torch.nn.Module, state: State, found: Layout, path: pathlib.Path) -> dict[str, torch.Tensor]:
+    """The network's weights and biases; InputError names the first that is missing, left over or does not fit."""
     theirs = {f"{ours}.{kind}": f"{name}.{kind}" for ours, name in found.layers.items() for kind in ("weight", "bias")}
     renamed = {}
     for ours, expected in network.state_dict().items():
@@ -188,11 +193,11 @@ def _fill(network: torch.nn.Module, state: State, found: Layout, path: pathlib.P
             raise errors.InputError(
                 f"{path} looks like {found.words}, but has {what} {name}; expected {tuple(expected.shape)}."
             )
-        renamed[ours] = tensor.float()
+        renamed[ours] = torch_files.weight(path, name, tensor)
     left = sorted(name for name in state if name not in theirs.values() and name.split(".")[-1] not in _RUNNING)
     if left:
         raise errors.InputError(
             f"{path} looks like {found.words}, but has {len(left)} tensors that it should not have, the first being "
             f"{left[0]}: its network has other layers (batch norm, for example), which cannot be converted."
         )
-    network.load_state_dict(renamed)
+    return renamed

@@ -38,11 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.out.exists() and not asked.overwrite:
         raise errors.InputError(f"{asked.out} exists already; give --overwrite to replace it, or another -o.")
     network = restoring.load(asked.checkpoint, torch.device("cpu"), dropout=False)
-    if not all(bool(torch.isfinite(each).all()) for each in network.networks["generator"].parameters()):
-        raise errors.InputError(
-            f"{asked.checkpoint} has weights that are no numbers: its training diverged, or the file is damaged. Take "
-            "another checkpoint."
-        )
     about = checkpoint.about(checkpoint.find(asked.checkpoint))
     step = network.sides_are_multiples_of()
     notes = {

@@ -92,7 +92,7 @@ def _resume(run: session.Session, folder: pathlib.Path) -> recorder.State:
     last = folder / checkpoint.LAST
     if not last.is_file():
         return recorder.State()
-    about = checkpoint.about(last)
+    about = checkpoint.resume_from(last, run.images_per_step)
     then, now = ([each["fingerprint"] for each in sets] for sets in (about.datasets, run.data.describe()))
     if then != now:
         paths = ", ".join(entry.path for entry in run.recipe.data.train)
@@ -102,7 +102,7 @@ def _resume(run: session.Session, folder: pathlib.Path) -> recorder.State:
         )
     sums = checkpoint.load_training_state(last, run.method)
     if run.average is not None:
-        run.average.fill(checkpoint.load_average(last))
+        run.average.fill(checkpoint.load_average(last, run.average.weights))
     on_device = {name: value.to(run.device) for name, value in sums.items()}
     return recorder.State(about.step, about.progress["best"], about.metrics, on_device, about.progress["summed"])
 

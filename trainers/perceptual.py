@@ -225,4 +225,4 @@ def _fill(features: Features, state: Mapping[str, torch.Tensor], path: pathlib.P
                 f"{path} has {what}, expected shape {tuple(parameter.shape)}: "
                 f"it does not hold torchvision's {network}; set perceptual.network or choose another file."
             )
-        parameter.copy_(found)
+        parameter.copy_(torch_files.weight(path, name, found))

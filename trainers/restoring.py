@@ -1,15 +1,17 @@
 """What restoring needs beside the network itself: which file becomes which, a network from a checkpoint, and memory."""
 
 import dataclasses
+import itertools
 import logging
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint, clips, cost, methods, recipe, tiles
+from trainers import checkpoint, clips, cost, methods, recipe, safe_file, tiles
 from trainers.methods import method
 
 _log = logging.getLogger(__name__)
@@ -18,6 +20,7 @@ CPU_MEMORY = 4 * 2**30
 """Bytes that restoring on a CPU may need for the network's work, unless said otherwise."""
 GPU_SHARE = 0.7
 """Of a GPU's free memory, the same."""
+_MORE = 1000  # parameters that a method may make beside four for each tensor in a checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +93,34 @@ def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, aver
     config = kind.for_restoring(trained_by.method)
     if not dropout and "test_time_dropout" in type(config).model_fields:
         config = config.model_copy(update={"test_time_dropout": False})
+    _require_fit(file, kind, config)
     network = kind(config, device)
     checkpoint.load_weights(
         file, {"generator": network.networks["generator"]}, averaged=averaged and trained_by.validation.averaged
     )
     return network
+
+
+def _require_fit(file: pathlib.Path, kind: type[method.Method], config: Any) -> None:
+    """InputError where the network of a checkpoint's recipe is not that of its tensors: nothing is allocated for it."""
+    most = 4 * len(safe_file.declared(file)) + _MORE
+    registered = itertools.count(1)
+
+    def count(*_: Any) -> None:
+        if next(registered) > most:
+            raise errors.InputError(
+                f"{file} is damaged: the recipe in it asks for a larger network than the file has tensors for. Take "
+                "another checkpoint."
+            )
+
+    # torch's hooks are called for every parameter that is made; a count of layers in a recipe may be a lie.
+    hook = torch.nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        with errors.boundary(file, "a checkpoint"), torch.device("meta"):
+            empty = kind(config, torch.device("meta"))
+    finally:
+        hook.remove()
+    checkpoint.require_fit(file, {"generator": empty.networks["generator"]})
 
 
 @dataclasses.dataclass(frozen=True)

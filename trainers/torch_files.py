@@ -1,8 +1,9 @@
 """State dicts in files that `torch.save` wrote, read without executing anything in them."""
 
+import io
 import pathlib
-import pickle
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,14 +12,53 @@ from blursynth import errors
 
 
 def read(path: pathlib.Path) -> Mapping[str, Any]:
-    """The mapping in a file, its tensors on the CPU; InputError where it is damaged, or holds anything else."""
+    """The mapping in a file, its tensors on the CPU; InputError where it is damaged, or holds anything else.
+
+    Every tensor in it, or in a mapping in it, is an ordinary one that is stored in full in the file.
+    """
+    content = path.read_bytes()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError):
+        with errors.boundary(path, "weights"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old or odd pickles; what they mean for us is decided below
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except errors.InputError as error:
         raise errors.InputError(
             f"{path} cannot be read as a file of weights: it is none that torch.save wrote, is damaged, or holds more "
             "than tensors and plain values, which is not loaded. Fetch it again, or name another."
-        ) from None
+        ) from error
     if not isinstance(state, Mapping):
         raise errors.InputError(f"{path} holds a {type(state).__name__}, expected a state dict of name -> tensor.")
+    for name, tensor in _tensors(state):
+        if not _is_plain(tensor) or tensor.numel() * tensor.element_size() > len(content):
+            raise errors.InputError(
+                f"{path} is damaged: its tensor {name[:200]} is larger than the file, or of a kind that is no weight."
+            )
     return state
+
+
+def weight(path: pathlib.Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor as float32 weights; InputError where it is of another kind of number, or has values that are none."""
+    if not tensor.is_floating_point():
+        raise errors.InputError(
+            f"{path} has {str(tensor.dtype).removeprefix('torch.')} numbers in {name[:200]}, expected floating-point "
+            "weights: it is damaged, or quantised, which cannot be converted."
+        )
+    found = tensor.float()
+    if not torch.isfinite(found).all():
+        raise errors.InputError(
+            f"{path} has values that are no finite numbers in {name[:200]}: its training diverged, or it is damaged. "
+            "Take another file."
+        )
+    return found
+
+
+def _tensors(state: Mapping[Any, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            yield str(name), value
+        elif isinstance(value, Mapping):
+            yield from ((f"{name}.{key}", each) for key, each in value.items() if isinstance(each, torch.Tensor))
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized

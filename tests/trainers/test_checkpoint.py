@@ -13,7 +13,15 @@ from trainers import checkpoint
 from trainers.methods import method
 
 ABOUT = checkpoint.About(
-    "recipe text", "fake", "paper", 5, 20, [{"path": "p"}], {"w": "none"}, {"psnr": 1.5}, {"best": None}
+    "recipe text",
+    "fake",
+    "paper",
+    5,
+    20,
+    [{"path": "p", "fingerprint": "f", "transfer_function": "srgb"}],
+    {"w": "none"},
+    {"psnr": 1.5},
+    {"best": None},
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 import torch
 
-from trainers import checkpoint, loop, methods, recipe, run_folder, session
+from trainers import checkpoint, loop, methods, recipe, run_folder, safe_file, session
 
 CPU = torch.device("cpu")
 TIMINGS = ("images_per_second", "data_wait")
@@ -82,7 +82,7 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(
     def result(folder: str) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
         lines = [json.loads(line) for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
         kept = [{key: value for key, value in line.items() if key not in TIMINGS} for line in lines]
-        return kept, checkpoint._read(tmp_path / folder / checkpoint.LAST)
+        return kept, safe_file.read(tmp_path / folder / checkpoint.LAST)
 
     assert loop.train(start("whole"), tmp_path / "whole").finished
     for stop in range(1, 6):

@@ -13,7 +13,7 @@ import torch
 
 from blursynth import errors
 from blursynth.media import photos
-from trainers import checkpoint, guard, loop, recipe, run_folder, session
+from trainers import checkpoint, guard, loop, recipe, run_folder, safe_file, session
 
 CPU = torch.device("cpu")
 TIMINGS = ("images_per_second", "data_wait")
@@ -51,7 +51,7 @@ def log(run: session.Session) -> list[dict[str, Any]]:
 
 
 def tensors(run: session.Session) -> dict[str, torch.Tensor]:
-    return checkpoint._read(run.recipe.folder / checkpoint.LAST)
+    return safe_file.read(run.recipe.folder / checkpoint.LAST)
 
 
 def assert_same(run: session.Session, other: session.Session) -> None:
@@ -120,7 +120,7 @@ def test_stopped_by_a_signal_at_any_step_and_resumed_is_the_same_to_the_bit(
     again = start("stopped")
     assert train(again).finished
     assert_same(whole, again)
-    best = [checkpoint._read(run.recipe.folder / checkpoint.BEST) for run in (whole, again)]
+    best = [safe_file.read(run.recipe.folder / checkpoint.BEST) for run in (whole, again)]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 

@@ -22,7 +22,8 @@ Seen = TypeVar("Seen")
 Positive = Annotated[float, pydantic.Field(gt=0)]
 NotNegative = Annotated[float, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-Count = Annotated[int, pydantic.Field(ge=1)]
+Count = Annotated[int, pydantic.Field(ge=1, le=2**14)]
+"""Of channels or layers; none that can be trained has more, and a damaged recipe may ask for any number."""
 
 
 class Adversarial(method.Method, Generic[Seen]):

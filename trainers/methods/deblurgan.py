@@ -72,7 +72,7 @@ class DeblurGANConfig(image_gan.Config):
     variant: Literal["paper", "release"] = "paper"
     width: image_gan.Count = 64
     """Channels of the generator's first convolution (figure 3)."""
-    blocks: Annotated[int, pydantic.Field(ge=0)] = 9
+    blocks: Annotated[int, pydantic.Field(ge=0, le=2**14)] = 9
     convolutions: Annotated[int, pydantic.Field(ge=1, le=2)] = 2
     """Convolutions in a residual block. The text lists one but puts dropout "after the first", so two; the public
     code as it stands builds one (an operator's precedence), while the weights published with it have two."""

@@ -55,7 +55,7 @@ class DeepDeblurConfig(recipe_file.Model):
     """K, the levels of the pyramid (section 3.1; table 2 has 1, 2 and 3)."""
     width: adversarial.Count = 64
     """Channels within every level (section 3.1)."""
-    blocks: Annotated[int, pydantic.Field(ge=0)] = 19
+    blocks: Annotated[int, pydantic.Field(ge=0, le=2**14)] = 19
     """Residual blocks of every level (section 3.1)."""
     upconvolution: multiscale.Upconvolution = "transposed"
     """From a level's result to the next finer one: Long et al.'s, which section 3.1 cites, or (release) a convolution
