@@ -66,13 +66,18 @@ def shipped_folder() -> pathlib.Path:
     return inside if inside.is_dir() else package.parent / "recipes"
 
 
-def parse(text: str, model: type[AnyModel], source: str = "recipe") -> AnyModel:
-    """TOML text to a model; RecipeError lists every problem, each with its table path."""
+def parse(
+    text: str, model: type[AnyModel], source: str = "recipe", missing: Mapping[str, Any] | None = None
+) -> AnyModel:
+    """TOML text to a model; RecipeError lists every problem, each with its table path.
+
+    missing: values of keys at the top level that the text may lack.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
-    return build(values, model, source)
+    return build({**(missing or {}), **values}, model, source)
 
 
 def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:

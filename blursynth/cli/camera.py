@@ -43,7 +43,10 @@ def motion(command: Command) -> Command:
         click.option("--field-of-view", type=float, metavar="DEGREES", help="Along the photo's longer side."),
         click.option("--focal", type=float, metavar="PX", help="Focal length in px of the photo, instead."),
         click.option(
-            "--gyro", metavar="FILE", help="A recorded path: lines of seconds and three rates in rad/s (x, y, z)."
+            "--gyro",
+            metavar="FILE",
+            help="A recorded path: lines of seconds and three rates in rad/s (x, y, z; with lai in the axes of their "
+            "recordings).",
         ),
         click.option("--exposure", metavar="SECONDS", help="With --gyro: how much of the recording is one exposure."),
         click.option(
@@ -55,9 +58,8 @@ def motion(command: Command) -> Command:
         click.option(
             "--target",
             type=click.Choice(["middle", "first"]),
-            default="middle",
-            show_default=True,
-            help="The sharp image: the view in the middle of the exposure, or at its beginning.",
+            help="The sharp image: the view in the middle of the exposure, or at its beginning. [default: middle; lai "
+            "first]",
         ),
         click.option(
             "--readout",

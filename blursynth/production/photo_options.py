@@ -47,7 +47,7 @@ def rebuilt(kind: type[Maker], record: provenance.Record, shard_length: int, inp
 
     Raises InputError where there are no photos at inputs["photos"] any more.
     """
-    request = recipe_file.parse(record.recipe_toml, kind.Recipe, "The recorded recipe")
+    request = recipe_file.parse(record.recipe_toml, kind.Recipe, "The recorded recipe", kind.Recipe.BEFORE)
     if record.sources:
         listed = [sources_.Source(**source) for source in record.sources]
         found = stored_photos.recorded(inputs["photos"], listed, seed=record.seed)

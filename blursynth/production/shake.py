@@ -161,6 +161,8 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
         inputs["gyro"] = options["gyro"]
     else:
         photo_options.refuse(options, ("exposure", "gyro_scale"), "without a recording (--gyro FILE)")
+    if options.get("gyro") and values.get("target") == "first":
+        values["gyro_reference"] = "target"
     request = recipe_file.from_options(values, model, {"depth_maps.scale": "--depth-scale"})
     if request.path == "boracchi-foi":
         photo_options.refuse(options, ("correlation",), "about random trajectories, only about gaussian paths")

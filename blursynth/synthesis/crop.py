@@ -37,6 +37,15 @@ class Crop:
         """The crop and `margin` px around it, uint8 (height + 2 margin, width + 2 margin, 3), encoded; see `around`."""
         return self.around(self.photo_HWC, margin)
 
+    def padded(self, margin: int, edge: int) -> npt.NDArray[np.uint8]:
+        """As `window`, but beyond its edges the photo is repeated for `edge` px, and is 0 from there on."""
+        rows, *down = _within(self.top - margin, self.top + self.height + margin, self.photo_HWC.shape[0])
+        columns, *across = _within(self.left - margin, self.left + self.width + margin, self.photo_HWC.shape[1])
+        near = [[min(count, edge) for count in missing] for missing in (down, across)]
+        far = [[max(count - edge, 0) for count in missing] for missing in (down, across)]
+        repeated = np.pad(self.photo_HWC[rows, columns], (*near, (0, 0)), mode="edge")
+        return np.pad(repeated, (*far, (0, 0)))
+
     def around(self, values: npt.NDArray[Number], margin: int) -> npt.NDArray[Number]:
         """What an array of the photo's size, (H, W, ...), has in the crop and `margin` px around it, of the same type.
 

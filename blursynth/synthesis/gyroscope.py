@@ -26,26 +26,44 @@ class Log:
     def duration(self) -> float:
         return float(self.seconds[-1] - self.seconds[0])
 
-    def path(self, duration: float, place: float, knots: int, scale: float) -> npt.NDArray[np.float64]:
-        """Poses over `duration` seconds of the recording, float64 (knots, 6), relative to the middle one.
+    def path(
+        self, duration: float, place: float, knots: int, scale: float, reference: int | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Poses over `duration` seconds of the recording, float64 (knots, 6), relative to the one at `reference`.
 
         place: in [0, 1), where in the recording. The scene turns against the camera: dX/dt = -w x X, integrated over
         short steps of constant rate, the rates being linear between recorded ones. scale: factor on the rates.
+        reference: a knot, by default the middle one.
         """
-        start = self.seconds[0] + place * (self.duration - duration)
-        fine = FINE * max(1, -(-len(self.seconds) // (knots * FINE)))
-        times = start + duration * (np.arange((knots - 1) * fine) + 0.5) / ((knots - 1) * fine)
-        turns = np.stack([np.interp(times, self.seconds, self.rates[:, axis]) for axis in range(3)], axis=1)
-        steps = transform.Rotation.from_rotvec(-scale * turns * (duration / len(times)))
+        rates, step_seconds, fine = self._rates(duration, place, knots)
+        steps = transform.Rotation.from_rotvec(-scale * rates * step_seconds)
         orientation = [transform.Rotation.identity()]
         for k in range(knots - 1):
             now = orientation[-1]
             for step in steps[k * fine : (k + 1) * fine]:
                 now = step * now
             orientation.append(now)
-        back = orientation[(knots - 1) // 2].inv()
+        back = orientation[(knots - 1) // 2 if reference is None else reference].inv()
         rotations = np.stack([(each * back).as_rotvec() for each in orientation])
         return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
+
+    def summed(self, duration: float, place: float, knots: int, scale: float) -> npt.NDArray[np.float64]:
+        """As `path`, relative to the first pose, as Lai et al. 2016 read their own recordings.
+
+        Angles are added up about each axis by itself, and a recording's x, y and z are the camera's -y, -x and -z.
+        """
+        rates, step_seconds, fine = self._rates(duration, place, knots)
+        angles = scale * step_seconds * rates[:, [1, 0, 2]].reshape(knots - 1, fine, 3).sum(axis=1)
+        rotations = np.concatenate([np.zeros((1, 3)), np.cumsum(angles, axis=0)])
+        return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
+
+    def _rates(self, duration: float, place: float, knots: int) -> tuple[npt.NDArray[np.float64], float, int]:
+        """Rates of short steps, float64 ((knots - 1) * fine, 3), rad/s; seconds of a step; and `fine`."""
+        start = self.seconds[0] + place * (self.duration - duration)
+        fine = FINE * max(1, -(-len(self.seconds) // (knots * FINE)))
+        times = start + duration * (np.arange((knots - 1) * fine) + 0.5) / ((knots - 1) * fine)
+        rates = np.stack([np.interp(times, self.seconds, self.rates[:, axis]) for axis in range(3)], axis=1)
+        return rates, duration / len(times), fine
 
 
 def read(path: str, longest: float = 0.0, shortest: float | None = None, data: bytes | None = None) -> Log:

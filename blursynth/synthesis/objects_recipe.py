@@ -1,6 +1,6 @@
 """What is asked of objects that move by themselves before a moving camera."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import pydantic
 
@@ -19,6 +19,7 @@ class Objects(shake_recipe.Shake):
     that masks are grown by, since they are seldom too large.
     """
 
+    ONE_PLANE: ClassVar[bool] = False
     objects: int = pydantic.Field(default=3, ge=1, le=MOST)
     object_path: Literal["gaussian", "boracchi-foi"] = "gaussian"
     object_correlation: Annotated[draw.Draw, draw.within(0.01, 100.0)] = pydantic.Field(

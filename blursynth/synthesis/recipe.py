@@ -1,6 +1,7 @@
 """What is asked for: one frozen model per way of making data. All lengths are pixels, all light is as stated."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -122,6 +123,9 @@ class PhotoPairs(recipe_file.Model):
     it out of the photo, "resize" scales the whole photo to it. transfer: how the photos' codes relate to linear
     light. realism: what becomes of blurred light in a camera.
     """
+
+    BEFORE: ClassVar[Mapping[str, Any]] = {}
+    """What recorded recipes mean by keys that they lack because they are older, where that is not the default."""
 
     size: int | None = pydantic.Field(default=None, ge=8, le=16384)
     fit: Literal["crop", "resize"] = "crop"

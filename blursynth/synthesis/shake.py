@@ -51,12 +51,8 @@ def paths(
     translation, forward = request.translation.at(drawn[:, 3]), request.forward.at(drawn[:, 4])
     if log is not None:
         assert request.exposure is not None
-        path = np.stack(
-            [
-                log.path(seconds * (1 + request.readout), place, request.knots, request.gyro_scale)
-                for seconds, place in zip(request.exposure.at(drawn[:, 5]), drawn[:, 6], strict=True)
-            ]
-        )
+        seconds = request.exposure.at(drawn[:, 5]) * (1 + request.readout)
+        path = np.stack([_recorded(request, log, *each) for each in zip(seconds, drawn[:, 6], strict=True)])
     else:
         correlation = request.correlation.at(drawn[:, 7]) / (1 + request.readout)
         turn, twist, move = (
@@ -72,15 +68,32 @@ def paths(
     return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
+def _recorded(request: shake_recipe.Shake, log: gyroscope.Log, seconds: float, place: float) -> npt.NDArray[np.float64]:
+    """Poses of the recording, float64 (knots, 6), relative to that of the sharp image."""
+    knots, scale = request.knots, request.gyro_scale
+    if request.convention == "lai":
+        path = log.summed(seconds, place, knots, scale)
+        return path - path[target(request)]
+    reference = None if request.gyro_reference is None else target(request)
+    return log.path(seconds, place, knots, scale, reference)
+
+
 def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
-    """The crop as a frame, and the camera behind it, whose principal point is the photo's centre."""
+    """The crop as a frame, and the camera behind it, whose principal point is the photo's centre.
+
+    Lai et al.'s code has it at half the number of rows and columns, counted from 1: half a pixel before the centre.
+    """
     height, width = crop.photo_size
+    lai = request.convention == "lai"
     if request.focal is not None:
         focal = request.focal
     else:
         assert request.field_of_view is not None
-        focal = max(height, width) / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
-    return pose.View(crop.height, crop.width, focal, (width - 1) / 2 - crop.left, (height - 1) / 2 - crop.top)
+        seen = max(height, width) + 2 * shake_recipe.PADDING * lai
+        focal = seen / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
+    before = 0.5 * lai
+    centre_x, centre_y = (width - 1) / 2 - before - crop.left, (height - 1) / 2 - before - crop.top
+    return pose.View(crop.height, crop.width, focal, centre_x, centre_y)
 
 
 def blur(
@@ -91,7 +104,7 @@ def blur(
     motion_px: float | None,
     table: npt.NDArray[np.float32],
 ) -> Shaken:
-    """The crop, seen through a path. Beyond the photo's own edge it is reflected.
+    """The crop, seen through a path. Beyond the photo's own edge it is reflected, or what `convention` says.
 
     table: the linear light of each code, float32 (256,). motion_px: scale the path until the crop's fastest point
     travels so far. Raises InputError for a path that moves the scene out of the frame.
@@ -100,7 +113,8 @@ def blur(
     path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], motion_px)
     margin = reach_within(path, frame, [1 / depth]) + 2
     taken = samples(path, frame, [1 / depth], request.readout)
-    planes = np.ascontiguousarray(table[crop.window(margin)].transpose(2, 0, 1))
+    window = crop.window(margin) if request.convention is None else crop.padded(margin, shake_recipe.PADDING)
+    planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
     light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
     return Shaken(light, path, frame, taken.motion, len(taken.pose_T6))

@@ -1,15 +1,19 @@
 """What is asked of camera shake: how the camera moves in six dimensions, what it looks at, and through which lens."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 
 from blursynth import recipe_file
 from blursynth.synthesis import draw, recipe
 
-# `handheld`: a hand's slow sway about all axes. `lai`: as the public code of Lai et al. 2016 computes it: rotation
-# alone, focal length equal to the longer side, codes taken for light (its 1 % of noise is not added here). Lai's paths
-# are recordings of a gyroscope, of which their code halves the angles; without --gyro random ones stand in.
+# `handheld`: a hand's slow sway about all axes. `lai`: as the public code of Lai et al. 2016 computes it
+# (`synthesize_nonuniform_blur.m`, `compute_Kpose_6D.m`): rotation alone at half the recorded angles, poses relative to
+# the first one, codes taken for light, and the conventions of `Shake.convention`. What differs: a path is seen as
+# continuous, where their code adds up poses 1/300 s apart, each with the same weight and turned by the rates at the end
+# of its step; their 1 % of noise is `--realism lai`; and since their recordings are not public, random paths stand in
+# without --gyro. Objects and depth maps, which their code does not have, keep this package's own conventions.
 PRESETS: dict[str, dict[str, Any]] = {
     "handheld": {
         "path": "gaussian",
@@ -32,9 +36,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "motion": "10:60",
         "field_of_view": 53.13010235415598,
         "gyro_scale": 0.5,
+        "target": "first",
+        "convention": "lai",
         "transfer": "linear",
     },
 }
+
+PADDING = 20
+"""Px by which Lai et al.'s code continues a photo on each side."""
 
 AMOUNTS = ("rotation", "roll", "translation", "forward")
 """What the unit of a path stands for."""
@@ -68,8 +77,17 @@ class Shake(recipe.PhotoPairs):
     target: the sharp image is the view at the exposure's middle, or at its beginning. readout: time from the first
     row's start to the last row's, in exposures; 0 is a global shutter. knots: poses that a path is kept as, at equal
     steps in time, linear in between. gyro: SHA-256 of the recording; exposure: seconds of it that are taken;
-    gyro_scale: factor on its angles.
+    gyro_scale: factor on its angles; gyro_reference: the sharp image is where `target` says, or (none) always the
+    middle of the recorded path, as before this could be said. convention: "lai", for one plane, is that of Lai et
+    al.'s code: the photo's edges are repeated for 20 px and nothing lies beyond, instead of its reflection; the field
+    of view is that along the longer side of the photo with these 20 px on each side; the principal point is half a
+    pixel to the left of the centre and above it; a recording's axes x, y and z are the camera's -y, -x and -z, and
+    its angles are added up about each axis by itself.
     """
+
+    BEFORE: ClassVar[Mapping[str, Any]] = {"convention": None}
+    ONE_PLANE: ClassVar[bool] = True
+    """Nothing but one plane, unless there are depth maps."""
 
     preset: Literal["handheld", "lai"] = "handheld"
     path: Literal["gaussian", "boracchi-foi", "gyro"]
@@ -89,6 +107,8 @@ class Shake(recipe.PhotoPairs):
     gyro: str | None = None
     exposure: Annotated[draw.Draw, draw.within(1e-4, 60.0)] | None = None
     gyro_scale: float = pydantic.Field(default=1.0, gt=0, le=10)
+    gyro_reference: Literal["target"] | None = None
+    convention: Literal["lai"] | None = None
     store_path: bool = True
 
     @pydantic.model_validator(mode="before")
@@ -101,6 +121,9 @@ class Shake(recipe.PhotoPairs):
             preset.pop("field_of_view")
         if values.get("depth_maps") is not None:
             preset.pop("depth")
+        if values.get("depth_maps") is not None or not cls.ONE_PLANE:
+            # Their code knows one plane: its edges and its sharp image are not defined for several.
+            preset = {key: value for key, value in preset.items() if key not in ("convention", "target")}
         if values.get("gyro") is not None or values.get("path") == "gyro":
             preset |= {"path": "gyro", "motion": None, "translation": 0, "forward": 0, "rotation": 1, "roll": 1}
         elif any(_is_some(values.get(name)) for name in AMOUNTS):
@@ -119,6 +142,8 @@ class Shake(recipe.PhotoPairs):
             )
         if (self.path == "gyro") != (self.gyro is not None):
             raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
+        if self.convention is not None and (self.depth_maps is not None or not type(self).ONE_PLANE):
+            raise ValueError("convention is of photos before one plane; leave it out")
         if (self.gyro is None) != (self.exposure is None):
             raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
         still = not any((self.rotation.maximum, self.roll.maximum, self.translation.maximum, self.forward.maximum))

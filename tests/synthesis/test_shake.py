@@ -121,7 +121,7 @@ def test_lai_only_rotates_and_takes_codes_for_light() -> None:
     assert asked.transfer == "linear"
     assert not found.path_NK6[..., 3:].any()
     assert found.path_NK6[..., :3].any(axis=(0, 1)).all()
-    assert frame(asked).focal == pytest.approx(180.0)  # the longer side
+    assert frame(asked).focal == pytest.approx(220.0)  # the longer side with 20 px on each side
 
 
 def test_a_light_before_clipping_stays_a_streak() -> None:
