@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from blursynth import errors
-from blursynth.production import execute, registry, verify
+from blursynth.production import execute, left_out, registry, verify
 from blursynth.production import maker as makers
 from blursynth.storage import integrity, lock, place, provenance, seal, writer
 from blursynth.storage import schema as schemas
@@ -42,6 +42,8 @@ def repair(
 ) -> Outcome:
     """Make every damaged or missing object of a dataset again. Sound ones are not touched.
 
+    Items of a finished dataset that are left out as damaged, though their sources (as recorded) can be used, are made.
+
     What is made again has to be equal to its recorded digest; where it is not, it is stored only if other versions
     of the packages below this one explain that. `moved`: where photos and trajectories lie now. `checking` and
     `making` are called with (done, total) shards. Can be interrupted and run again.
@@ -64,12 +66,15 @@ def repair(
             work.documents(maker)
             work.shards(maker, workers, making)
         work.finish()
+        revival = left_out.Revival(path, moved or {}, workers)
+        if not work.unhealed:
+            revival.run()
     return Outcome(
         path=path,
-        healed=tuple(sorted((*restored, *work.healed), key=_order)),
+        healed=tuple(sorted((*restored, *work.healed, *revival.made), key=_order)),
         unhealed=tuple(sorted(work.unhealed, key=_order)),
-        remarks=tuple(work.remarks),
-        shards=work.made,
+        remarks=(*work.remarks, *revival.remarks),
+        shards=work.made + len(revival.made),
         seconds=time.monotonic() - began,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.production import contracts, execute, registry
+from blursynth.production import contracts, execute, left_out, registry
 from blursynth.production import maker as makers
 from blursynth.sources import source as sources_
 from blursynth.storage import integrity, place, provenance, reader
@@ -174,17 +174,21 @@ class _Checker:
         columns = {
             name: self._read(name, shard) for name in self.arrays if name in sound and self.arrays[name].rank == 1
         }
-        left_out = columns[schemas.VALID] == 0 if schemas.VALID in columns else np.zeros(len(self.items(shard)), bool)
-        unusable = left_out.copy()
+        hidden = columns[schemas.VALID] == 0 if schemas.VALID in columns else np.zeros(len(self.items(shard)), bool)
+        unusable = hidden.copy()
         for broken in self._broken(shard, sound, columns):
-            rows = broken.rows[~left_out[broken.rows]]
+            rows = broken.rows[~hidden[broken.rows]]
             if rows.size:
                 found.findings.append(self._finding(broken.array, shard, rows, broken.problem))
             if broken.array in (schemas.SOURCE, *_CROPS):
                 unusable[broken.rows] = True
         needed = {_SHARP, schemas.SOURCE, *_CROPS} & set(self.stored.arrays)
         if self.maker is not None and needed <= sound:
-            self._compare(self.maker, shard, columns, np.flatnonzero(~unusable), found)
+            changed = {left.name: left.reason for left in self.maker.changed(self.items(shard))}
+            found.findings += [Finding(name, reason, damage=False) for name, reason in changed.items()]
+            self._compare(self.maker, shard, columns, np.flatnonzero(~unusable), changed, found)
+            if schemas.VALID in columns and not changed:
+                self._look_at_left_out(self.maker, shard, columns, found)
 
     def _broken(self, shard: int, sound: set[str], columns: contracts.Arrays) -> Iterator[contracts.Broken]:
         for name, values in columns.items():
@@ -206,11 +210,10 @@ class _Checker:
         shard: int,
         columns: contracts.Arrays,
         rows: npt.NDArray[np.int64],
+        changed: Mapping[str, str],
         found: _Check,
     ) -> None:
-        """Compare the sharp images of these rows with what their sources hold now."""
-        changed = {left.name: left.reason for left in maker.changed(self.items(shard))}
-        found.findings += [Finding(name, reason, damage=False) for name, reason in changed.items()]
+        """Compare the sharp images of these rows with what their sources hold now, but for those that have changed."""
         sharp_NHWC = self._read(_SHARP, shard)
         unlike: dict[str, list[int]] = {}
         for source in np.unique(columns[schemas.SOURCE][rows]).tolist():
@@ -232,6 +235,19 @@ class _Checker:
             found.unlike += len(different)
             problem = f"has sharp images that are not what {name} holds there"
             found.findings.append(self._finding(_SHARP, shard, np.array(different), problem))
+
+    def _look_at_left_out(
+        self, maker: makers.FromSources, shard: int, columns: contracts.Arrays, found: _Check
+    ) -> None:
+        """Name items that are left out as damaged, though their sources can be used."""
+        try:
+            usable = left_out.usable(maker, left_out.suspects(columns) + self.items(shard).start)
+        except errors.SourceError as error:
+            found.findings.append(Finding("sources", str(error), damage=False))
+            return
+        if usable.size:
+            rows = usable - self.items(shard).start
+            found.findings.append(self._finding(schemas.VALID, shard, rows, left_out.PROBLEM))
 
     def items(self, shard: int) -> range:
         return self.stored.items_of(shard)

@@ -77,7 +77,7 @@ def changed(name: str, read: Callable[[], bytes], sha256: str | None) -> str | N
     try:
         source_file.recorded(name, read(), sha256)
     except (errors.SourceError, errors.InputError) as error:
-        return reason(error, name)
+        return reason(error, name).partition(". ")[0]  # what to do about it is for whoever asked
     return None
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,22 @@ def remove(path: str) -> None:
     stored = reader.stored_attributes(path)
     assert stored is not None, f"{path} vanished"
     place.remove(path, schemas.GROUP, schemas.group_document(stored | {"complete": False}))
+
+
+def reopen(path: str, attributes: Mapping[str, Any], shards: Sequence[int], names: Set[str]) -> dict[str, Any]:
+    """Make a finished dataset with these attributes one that is begun, of which these shards are to be made.
+
+    The reasons on record for leaving out sources of these names are dropped. Gives the new attributes. Killed in
+    between, it leaves a finished dataset that lacks digests, which can be taken from its objects again.
+    """
+    for shard in shards:
+        with place.failures(path, f"take back the digests of shard {shard}", hint=""):
+            place.store(path).write(schemas.digest_key(shard), None).result()
+    dropped = {"valid_items", "fingerprint", seal.DOCUMENTS, seal.SEAL}
+    begun = {key: value for key, value in attributes.items() if key not in dropped}
+    begun |= {"complete": False, "skipped": [left for left in attributes["skipped"] if left["name"] not in names]}
+    place.write_json(path, schemas.GROUP, schemas.group_document(begun))
+    return begun
 
 
 def documents(schema: schemas.Schema, record: provenance.Record) -> dict[str, dict[str, Any]]:

@@ -70,7 +70,7 @@ def test_what_cannot_be_replayed_is_a_sentence(pairs: pathlib.Path) -> None:
     with pytest.raises(errors.DatasetError, match=r"Item 22 of .* was left out when the dataset was made \(cut.png: "):
         replay.replay(pairs, 22)
     Image.fromarray(np.zeros((43, 47, 3), np.uint8)).save(photos / "3.png")
-    with pytest.raises(errors.InputError, match=r"Item 9 cannot be made again: its source 3.png has changed since"):
+    with pytest.raises(errors.SourceError, match=r"Item 9 cannot be made again: its source 3.png has changed since"):
         replay.replay(pairs, 9)
     assert replay.replay(pairs, 8).equal
     with pytest.raises(errors.RecipeError, match=r"--gyro .* made without it; it was made from photos"):
