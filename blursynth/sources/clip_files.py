@@ -11,7 +11,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import decode, photos, picture, video
+from blursynth.media import decode, listing, photos, picture, video
 from blursynth.sources import source
 
 # Folders of frames carry no times; those that people have are 240 frames per second.
@@ -168,9 +168,11 @@ def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     """Frames in the order of the numbers at the end of their names. Raises InputError where one is missing."""
     numbered: dict[int, pathlib.Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in photos.ENDINGS or path.name.startswith("."):
-            continue
+    found = listing.files(folder, listing.PHOTOS, deep=False)
+    for left in found.left_out:
+        if listing.ending(left.name) in photos.ENDINGS:
+            raise errors.InputError(f"{folder}/{left.name} {left.reason}, so a frame is missing.")
+    for path in (folder / name for name in found.names):
         ending = re.search(r"(\d+)$", path.stem)
         if ending is None:
             raise errors.InputError(f"{path} has no number at the end of its name, so its place is not known.")

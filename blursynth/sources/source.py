@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import numpy
 import numpy.typing
 
+from blursynth.media import listing
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -28,12 +30,8 @@ class Source:
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """A file that looks like a photo and cannot be used."""
-
-    name: str
-    reason: str
+Skipped = listing.LeftOut
+"""A file that looks like a photo and cannot be used: `name` and `reason`."""
 
 
 class Sources(Protocol):
