@@ -24,8 +24,8 @@ examples:
 Photos become PNG files under their names, clips MP4 files with their frames' times and sound. What does not fit the
 memory is restored in tiles, with the statistics of the whole image, so that the result is the same.
 
-blursynth-results.jsonl in the folder says what made each result. --resume refuses results of another checkpoint or other
-options, and makes those again whose photo has changed, or that are damaged.
+blursynth-results.jsonl in the folder says what made each result. --resume refuses results of another checkpoint or
+other options, and makes those again whose photo has changed, or that are damaged.
 """
 
 

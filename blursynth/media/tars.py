@@ -21,6 +21,7 @@ RECORD = 20 * BLOCK
 
 _REGULAR, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
+_OF_THE_NEXT = (_EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK)
 _KINDS = {
     b"1": "a link",
     b"2": "a link",
@@ -70,14 +71,10 @@ class _Walk:
         while (header := self._header()) is not None:
             kind, records = header[156:157], {key: value for key, value in (self._everywhere | own).items() if value}
             name = self._name(header, records)
-            size = self._member_size(
-                header, records if kind not in (_EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK) else {}
-            )
+            size = self._member_size(header, {} if kind in _OF_THE_NEXT else records)
             start, self._at = self._at, self._at + size + -size % BLOCK
             if start + size > self._size:
-                raise self._damaged(
-                    start - BLOCK, f"its member {name!r} of {size} bytes goes beyond the end of the file"
-                )
+                raise self._damaged(start - BLOCK, f"its member {name!r} of {size} bytes ends beyond the file")
             if kind in (_EXTENDED, _GLOBAL):
                 found = self._pax(start, size)
                 if kind == _GLOBAL:

@@ -121,9 +121,7 @@ def _inside(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[source.Skipp
         if not within:
             videos.append(name)
         elif name.parent not in frames or name.suffix.lower() not in photos.ENDINGS:
-            left_out.append(
-                source.Skipped(str(name), f"lies in the folder of frames {within.pop()}, and is none of them")
-            )
+            left_out.append(source.Skipped(str(name), f"lies in the folder of frames {within.pop()} and is none"))
     return sorted(folder / name for name in (*frames, *videos)), left_out
 
 
