@@ -112,11 +112,22 @@ def _warn(row: Network, tests: test_set.TestSet) -> None:
 
 
 def _seen(about: checkpoint.About, tests: test_set.TestSet) -> str:
-    """What of a test set was trained on, as far as the training sets are still where they were; else ""."""
+    """What of a test set was trained on, as far as the training sets are still where they were; else "".
+
+    A set that is gone is named in a warning. The test set may be one of them, wherever it lies now.
+    """
     fingerprint, _, split = tests.fingerprint.partition(" ")
     if split in ("train", datasets.ALL) and fingerprint in {each.get("fingerprint") for each in about.datasets}:
         return f"these very images ({tests.name})"
-    trained = set().union(*(datasets.trained_sources(each["path"], each["fingerprint"]) for each in about.datasets))
+    trained: set[str] = set()
+    for each in about.datasets if tests.sources else ():
+        found = datasets.trained_sources((each["path"], tests.name), each["fingerprint"])
+        trained |= found or set()
+        if found is None:
+            _log.warning(
+                "The training set %s is not there any more: whether %s shares photos with it is not known.",
+                each["path"], tests.name,
+            )  # fmt: skip
     shared = len(trained & tests.sources)
     return f"{shared} of the {len(tests.sources)} photos or clips that {tests.name} is made from" if shared else ""
 
