@@ -20,11 +20,6 @@ from numpy import typing as npt
 from blursynth import errors
 from blursynth.media import video
 
-ENDINGS = frozenset(
-    {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
-)
-"""File name endings (lower case) that a folder is searched for."""
-
 Restore = Callable[[torch.Tensor], torch.Tensor]
 """float32 (1, 3, H, W) in [0, 1] to the same."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import typing as npt
 
 from blursynth import errors
-from blursynth.media import photos
+from blursynth.media import listing, photos
 from blursynth.storage import reader
 from trainers import opencv
 
@@ -75,17 +75,16 @@ def _paste(
     canvas[:] = np.rint(mask * drawn[..., None] + (1 - mask) * canvas).astype(np.uint8)
 
 
-def place_all(
-    source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False
-) -> tuple[int, list[errors.InputError | errors.SourceError]]:
+def place_all(source: pathlib.Path, out: pathlib.Path, seed: int, *, overwrite: bool = False) -> tuple[int, list[str]]:
     """Codes into every photo of a folder, or every sharp image of a dataset of pairs, as PNG files.
 
-    Gives their number, and why photos were left out that cannot be read. InputError where there are none, where `out`
+    Gives their number, and a sentence for each photo that was left out. InputError where there are none, where `out`
     is `source` or below it, where two photos would become one file, and, unless `overwrite`, where a file is there
     already.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise errors.InputError(f"{out} is the folder of the photos themselves, or lies in it; choose another --out.")
+    left_out: list[str] = []
     targets: list[tuple[pathlib.Path, Callable[[], npt.NDArray[np.uint8]]]]
     if (source / "zarr.json").is_file():
         dataset = reader.open(source)
@@ -94,11 +93,11 @@ def place_all(
             for index, item in enumerate(dataset.item_numbers.tolist())
         ]
     else:
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in photos.ENDINGS and path.is_file())
-        targets = [
-            ((out / path.relative_to(source)).with_suffix(".png"), functools.partial(photos.read, path))
-            for path in paths
-        ]
+        found = listing.files(source, listing.PHOTOS)
+        left_out = list(listing.sentences(found.left_out, source))
+        # In the order of paths, not of names: it numbers the photos, and so draws their codes.
+        paths = sorted(map(pathlib.Path, found.names))
+        targets = [((out / path).with_suffix(".png"), functools.partial(photos.read, source / path)) for path in paths]
     if not targets:
         raise errors.InputError(f"{source} has no photos to place codes into, and is no dataset of pairs.")
     names = [target for target, _ in targets]
@@ -111,16 +110,17 @@ def place_all(
             f"{len(there)} of the results exist already, the first being {there[0]}; give --overwrite to replace them, "
             "or another --out."
         )
-    left_out = list[errors.InputError | errors.SourceError]()
+    placed = 0
     for item, (target, read) in enumerate(targets):
         try:
             image = read()
         except (errors.InputError, errors.SourceError) as error:
-            left_out.append(error)
+            left_out.append(str(error))
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         photos.write_png(target, place(image, seed, item))
-    return len(targets) - len(left_out), left_out
+        placed += 1
+    return placed, left_out
 
 
 def _sharp(dataset: reader.Dataset, index: int) -> npt.NDArray[np.uint8]:

@@ -1,16 +1,18 @@
 """`python -m trainers.deblur CHECKPOINT FILE... -o FOLDER`: restore photos and clips of any size."""
 
 import argparse
+import functools
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import tqdm
 
 from blursynth import errors
-from trainers import clips, pictures, restoring, session, terminal
+from trainers import checkpoint, clips, pictures, restoring, results, session, terminal
 
 EXAMPLES = """\
 examples:
@@ -21,6 +23,9 @@ examples:
 
 Photos become PNG files under their names, clips MP4 files with their frames' times and sound. What does not fit the
 memory is restored in tiles, with the statistics of the whole image, so that the result is the same.
+
+blursynth-results.jsonl in the folder says what made each result. --resume refuses results of another checkpoint or
+other options, and makes those again whose photo has changed, or that are damaged.
 """
 
 
@@ -28,31 +33,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, load the network, restore one file after another; 2 where some could not be read, else 0."""
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
-    jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite, resume=asked.resume)
+    file = checkpoint.find(asked.checkpoint)
+    by = functools.partial(_made_by, asked, results.sha256(file))
+    plan = restoring.plan(asked.photos, asked.out, by, overwrite=asked.overwrite, resume=asked.resume)
+    jobs, refused = plan.jobs, plan.left_out
+    for sentence in plan.again:
+        print(sentence, file=sys.stderr)
     if not jobs:
         print(f"Nothing to do: all results are in {asked.out}.")
-        return 0
-    network = restoring.load(asked.checkpoint, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
+        return _say_left_out(refused)
+    network = restoring.load(file, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
     _require_writable(asked.out)
-    refused = []
+    record, done = results.Record(asked.out), 0
     with tqdm.tqdm(jobs, unit="file", disable=None) as bar:
         for job in bar:
             # By name, so that a photo is restored alike by itself and among others.
             torch.manual_seed(session.seed(asked.seed, job.source.name))
             job.target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                source_sha256 = results.sha256(job.source)
                 _restore(job, restorer, asked.bits, bar)
+                record.add(job.target, job.source, source_sha256, by(job))
+                done += 1
             except (errors.InputError, errors.SourceError) as error:
                 refused.append(str(error))
             except OSError as error:  # a full disk names no file
                 error.filename = error.filename or str(job.target)
                 raise
-    print(f"Restored {len(jobs) - len(refused)} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
+    print(f"Restored {done} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
+    return _say_left_out(refused)
+
+
+def _say_left_out(refused: Sequence[str]) -> int:
     for sentence in refused:
         print(f"Left out: {sentence}", file=sys.stderr)
     return 2 if refused else 0
+
+
+def _made_by(asked: argparse.Namespace, checkpoint_sha256: str, job: restoring.Job) -> dict[str, Any]:
+    """What decides the pixels of a result. Memory, tiles and the device change them by less than their rounding."""
+    return {
+        "checkpoint": checkpoint_sha256,
+        "averaged": not asked.no_average,
+        "dropout": not asked.no_dropout,
+        "seed": asked.seed,
+        "self_ensemble": asked.self_ensemble,
+        "bits": None if job.is_clip else asked.bits,
+    }
 
 
 def _restore(
@@ -102,7 +131,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, metavar="FOLDER", help="where results go")
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace results that are there already")
-    there.add_argument("--resume", action="store_true", help="keep results that are there, and make the others")
+    there.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep results that this network and these options made, and make the others",
+    )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )

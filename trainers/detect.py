@@ -81,8 +81,8 @@ def _place_codes(asked: argparse.Namespace) -> int:
         raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
     count, left_out = codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
     print(f"Placed codes into {count} images, in {asked.out}.")
-    for error in left_out:
-        print(f"Left out: {error}", file=sys.stderr)
+    for sentence in left_out:
+        print(f"Left out: {sentence}", file=sys.stderr)
     return 2 if left_out else 0
 
 

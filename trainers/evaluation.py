@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import hashlib
 import json
 import logging
 import math
@@ -16,7 +15,7 @@ import torch
 import tqdm
 
 from blursynth import errors
-from trainers import checkpoint, memory, restoring, session
+from trainers import checkpoint, memory, restoring, results, session
 from trainers.benchmarks import datasets, test_set
 from trainers.methods import method
 from trainers.protocols import protocol
@@ -95,7 +94,7 @@ def networks(paths: Sequence[pathlib.Path], wanted: Wanted) -> list[Network]:
         name = path.name if path.is_dir() else f"{file.parent.name}/{file.stem}" if file.parent.name else file.stem
         taken = sum(row.name == name or row.name.startswith(f"{name} #") for row in rows)
         seen = _seen(about, wanted.tests)
-        rows.append(Network(f"{name} #{taken + 1}" if taken else name, file, _sha256(file), about, seen))
+        rows.append(Network(f"{name} #{taken + 1}" if taken else name, file, results.sha256(file), about, seen))
         _warn(rows[-1], wanted.tests)
     return rows
 
@@ -113,11 +112,22 @@ def _warn(row: Network, tests: test_set.TestSet) -> None:
 
 
 def _seen(about: checkpoint.About, tests: test_set.TestSet) -> str:
-    """What of a test set was trained on, as far as the training sets are still where they were; else ""."""
+    """What of a test set was trained on, as far as the training sets are still where they were; else "".
+
+    A set that is gone is named in a warning. The test set may be one of them, wherever it lies now.
+    """
     fingerprint, _, split = tests.fingerprint.partition(" ")
     if split in ("train", datasets.ALL) and fingerprint in {each.get("fingerprint") for each in about.datasets}:
         return f"these very images ({tests.name})"
-    trained = set().union(*(datasets.trained_sources(each["path"], each["fingerprint"]) for each in about.datasets))
+    trained: set[str] = set()
+    for each in about.datasets if tests.sources else ():
+        found = datasets.trained_sources((each["path"], tests.name), each["fingerprint"])
+        trained |= found or set()
+        if found is None:
+            _log.warning(
+                "The training set %s is not there any more: whether %s shares photos with it is not known.",
+                each["path"], tests.name,
+            )  # fmt: skip
     shared = len(trained & tests.sources)
     return f"{shared} of the {len(tests.sources)} photos or clips that {tests.name} is made from" if shared else ""
 
@@ -142,9 +152,7 @@ class Journal:
         self._path, stored = folder / PER_IMAGE, folder / ASKED
         if stored.is_file() and not overwrite:
             found = json.loads(stored.read_text(encoding="utf-8"))
-            differing = [
-                f"{key}: {found.get(key)!r} -> {asked[key]!r}" for key in asked if found.get(key) != asked[key]
-            ]
+            differing = results.differences(found, asked)
             if differing:
                 raise errors.InputError(
                     f"{folder} holds another evaluation; it differs in {'; '.join(differing)}. Choose another --out, "
@@ -283,8 +291,3 @@ def _entry(row: Network, item: test_set.Item, found: Restored, wanted: Wanted) -
 
 def _chunks(items: Sequence[test_set.Item], size: int) -> Iterator[Sequence[test_set.Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

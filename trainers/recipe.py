@@ -256,11 +256,22 @@ def recorded(text: str, source: str) -> Recipe:
     return _build(older_recipes.complete(_tables(text, source)), source)
 
 
-def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Lines "key: old -> new" for every setting that differs; where the run folder lies is not a setting."""
-    before, after = (dict(_flat(recipe.model_dump(mode="json"))) for recipe in (old, new))
+def differences(old: Recipe, new: Recipe, *, moved: bool = False) -> list[str]:
+    """Lines "key: old -> new" for every setting that differs; where the run folder lies is not a setting.
+
+    `moved`: nor is it where datasets lie, whose fingerprints are their identity.
+    """
+    before, after = (dict(_flat(_settings(recipe, moved=moved))) for recipe in (old, new))
     keys = [key for key in before | after if key != "output.folder" and before.get(key) != after.get(key)]
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in keys]
+
+
+def _settings(recipe: Recipe, *, moved: bool) -> dict[str, Any]:
+    values = recipe.model_dump(mode="json")
+    if moved:
+        for each in (*values["data"]["train"], values["validation"]):
+            each["path"] = None if each["path"] is None else "as its fingerprint says"
+    return values
 
 
 def _tables(text: str, source: str) -> dict[str, Any]:

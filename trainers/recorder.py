@@ -173,7 +173,11 @@ class Recorder:
             datasets=run.data.describe(),
             provenance=run.method.provenance,
             metrics=state.scores,
-            progress={"best": state.best, "summed": state.summed},
+            progress={
+                "best": state.best,
+                "summed": state.summed,
+                "held_out": None if run.held_out is None else run.held_out.fingerprints,
+            },
         )
         checkpoint.save(path, about, run.method, sums, None if run.average is None else run.average.weights)
 

@@ -4,14 +4,14 @@ import dataclasses
 import itertools
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from blursynth import errors
-from blursynth.media import photos
-from trainers import checkpoint, clips, cost, methods, recipe, safe_file, tiles
+from blursynth.media import listing
+from trainers import checkpoint, cost, methods, recipe, results, safe_file, tiles
 from trainers.methods import method
 
 _log = logging.getLogger(__name__)
@@ -32,18 +32,54 @@ class Job:
 
     @property
     def is_clip(self) -> bool:
-        return self.source.suffix.lower() in clips.ENDINGS
+        return listing.ending(self.source.name) in listing.VIDEOS.endings
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be restored, and sentences: on files that are left out, and on results that are made again."""
+
+    jobs: list[Job]
+    left_out: list[str]
+    again: list[str]
 
 
 def plan(
-    paths: Sequence[pathlib.Path], out: pathlib.Path, *, overwrite: bool = False, resume: bool = False
-) -> list[Job]:
-    """One job a photo or clip; a folder's keep their place below it. With `resume`, those without a result.
+    paths: Sequence[pathlib.Path],
+    out: pathlib.Path,
+    by: Callable[[Job], Mapping[str, Any]],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Plan:
+    """One job a photo or clip; a folder's keep their place below it. With `resume`, those without a right result.
+
+    `by` gives the network and options of a job, which have to be those of the results that `resume` keeps.
 
     InputError where a path does not exist, a folder has nothing to restore, two files would become one, a result would
-    replace a file that is read, or results are there already (unless `overwrite` or `resume`).
+    replace a file that is read, or results are there already (unless `overwrite`, or `resume` and they are recorded as
+    made by the same).
     """
-    jobs = _apart([job for path in paths for job in _jobs(path, out)])
+    listed = [_jobs(path, out) for path in paths]
+    left_out = [sentence for _, sentences in listed for sentence in sentences]
+    jobs = _apart([job for some, _ in listed for job in some])
+    _require_own_targets(jobs)
+    there = [job for job in jobs if job.target.exists()]
+    if overwrite or not there:
+        return Plan(jobs, left_out, [])
+    if not resume:
+        raise errors.InputError(
+            f"{len(there)} of {len(jobs)} results exist already, the first being {there[0].target}; give "
+            "--overwrite to replace them, --resume to keep them and make the others, or another -o."
+        )
+    record = results.Record(out)
+    states = [record.state(job.target, job.source, by(job)) for job in jobs]
+    again = results.again([(job.target, state) for job, state in zip(jobs, states, strict=True)])
+    return Plan([job for job, state in zip(jobs, states, strict=True) if state], left_out, again)
+
+
+def _require_own_targets(jobs: Sequence[Job]) -> None:
+    """Raise InputError where two results would have one name, or one would replace a file that is read."""
     sources: dict[pathlib.Path, pathlib.Path] = {}
     for job in jobs:
         other = sources.setdefault(job.target, job.source)
@@ -57,14 +93,6 @@ def plan(
         raise errors.InputError(
             f"The result {replaced} would replace a photo or clip that is to be restored; choose another -o."
         )
-    missing = [job for job in jobs if not job.target.exists()]
-    if len(missing) < len(jobs) and not (overwrite or resume):
-        first = next(job.target for job in jobs if job.target.exists())
-        raise errors.InputError(
-            f"{len(jobs) - len(missing)} of {len(jobs)} results exist already, the first being {first}; give "
-            "--overwrite to replace them, --resume to keep them and make the others, or another -o."
-        )
-    return missing if resume else jobs
 
 
 def _apart(jobs: list[Job]) -> list[Job]:
@@ -233,17 +261,22 @@ class Restorer:
         return CPU_MEMORY
 
 
-def _jobs(path: pathlib.Path, out: pathlib.Path) -> list[Job]:
+def _jobs(path: pathlib.Path, out: pathlib.Path) -> tuple[list[Job], list[str]]:
+    """The jobs of a file or folder, and a sentence for each file that is left out."""
     if not path.is_dir():
         if not path.exists():
             raise errors.InputError(f"There is no photo, clip or folder {path}.")
-        return [Job(path, out / f"{path.stem}{_ending(path)}")]
-    known = photos.ENDINGS | clips.ENDINGS
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
-    if not found:
-        raise errors.InputError(f"{path} has no photos or clips in it (files ending in {', '.join(sorted(known))}).")
-    return [Job(file, out / file.relative_to(path).with_suffix(_ending(file))) for file in found]
+        return [Job(path, out / f"{path.stem}{_ending(path)}")], []
+    kinds = (listing.PHOTOS, listing.VIDEOS)
+    found = listing.files(path, *kinds)
+    left_out = list(listing.sentences(found.left_out, path))
+    if not found.names:
+        known = sorted(kinds[0].endings | kinds[1].endings)
+        first = f" Left out: {left_out[0]}" if left_out else ""
+        raise errors.InputError(f"{path} has no photos or clips in it (files ending in {', '.join(known)}).{first}")
+    names = map(pathlib.Path, found.names)
+    return [Job(path / name, out / name.with_suffix(_ending(name))) for name in names], left_out
 
 
 def _ending(path: pathlib.Path) -> str:
-    return ".mp4" if path.suffix.lower() in clips.ENDINGS else ".png"
+    return ".mp4" if listing.ending(path.name) in listing.VIDEOS.endings else ".png"

@@ -57,6 +57,7 @@ def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> l
     if overwrite and not run_folder.discard(wanted.folder):
         return None
     with run_folder.Lock(wanted.folder):
+        loop.require_same_data(run, wanted.folder)
         run_folder.create(wanted.folder, wanted)
         ranks.first_does(lambda: None)  # the others look for a checkpoint only now
         return loop.train(run, wanted.folder)
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PATH",
-        help="train on this dataset instead of the recipe's; may repeat",
+        help="train on this dataset instead of the recipe's, or go on with it where it lies now; may repeat",
     )
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: the recipe's, else runs/NAME)")
     parser.add_argument(

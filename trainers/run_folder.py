@@ -18,7 +18,10 @@ _OURS = (RECIPE, journal.LOG, checkpoint.LAST, checkpoint.BEST, "tensorboard", S
 
 
 def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = False) -> None:
-    """RecipeError where the folder holds anything but a run of this recipe (`overwrite`: of any); touches nothing."""
+    """RecipeError where the folder holds anything but a run of this recipe (`overwrite`: of any); touches nothing.
+
+    Datasets may lie elsewhere by now: `loop.require_same_data` compares their fingerprints.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     stored = folder / RECIPE
@@ -31,7 +34,7 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = Fals
     if not _begun(folder):
         return  # a run that never came to its first checkpoint: nothing would be lost
     found = recipe.recorded(stored.read_text(encoding="utf-8"), source=str(stored))
-    lines = recipe.differences(found, wanted)
+    lines = recipe.differences(found, wanted, moved=True)
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         raise errors.RecipeError(
@@ -59,10 +62,13 @@ def discard(folder: pathlib.Path) -> bool:
 
 
 def create(folder: pathlib.Path, wanted: recipe.Recipe) -> None:
-    """Make the folder and put the resolved recipe into it; again is harmless."""
+    """Make the folder and put the resolved recipe into it; again is harmless, and notes where datasets lie now."""
     (folder / SHEETS).mkdir(parents=True, exist_ok=True)
-    if not _begun(folder):
-        checkpoint.replace(folder / RECIPE, recipe_file.to_toml(wanted).encode())
+    stored = folder / RECIPE
+    if not _begun(folder) or recipe.differences(
+        recipe.recorded(stored.read_text(encoding="utf-8"), str(stored)), wanted
+    ):
+        checkpoint.replace(stored, recipe_file.to_toml(wanted).encode())
 
 
 def _begun(folder: pathlib.Path) -> bool:

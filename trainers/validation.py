@@ -40,6 +40,8 @@ class HeldOut:
         data.warn_of_other_light([*used, *datasets])
         chosen = np.linspace(0, len(pairs) - 1, min(section.images, len(pairs))).round().astype(int)
         self._pairs = [pairs[index] for index in chosen]
+        self.fingerprints: list[str] = [dataset.fingerprint for dataset in datasets]
+        """Of the datasets that the pairs are of: what they are, wherever they lie."""
 
     def __len__(self) -> int:
         return len(self._pairs)

@@ -30,8 +30,8 @@ def command(dataset: str, out: str, to: str, **given: Any) -> None:
       flat         SPLIT/{input, target}/NNNNNN.png, as MPRNet, Restormer and NAFNet (BasicSR) read it
       webdataset   SPLIT-NNNNNN.tar with KEY.blur.png, KEY.sharp.png, KEY.json
 
-    blursynth.json says how the pairs were made, pairs.csv what each one is. Run the same command again to go on after a
-    stop.
+    blursynth.json says how the pairs were made, pairs.csv what each one is, digests.csv the bytes of each file. Run the
+    same command again to go on after a stop: files that have other bytes by then are written again.
 
     \b
     Examples:
@@ -56,4 +56,7 @@ def command(dataset: str, out: str, to: str, **given: Any) -> None:
     rate = outcome.written / max(outcome.seconds, 1e-9)
     kept = outcome.pairs - outcome.written
     there = f"; {kept} were there" if kept else ""
+    if outcome.changed:
+        shown = ", ".join(outcome.changed[:10]) + (" and more" if len(outcome.changed) > 10 else "")
+        click.echo(f"{len(outcome.changed)} files were damaged or changed, and are written again: {shown}")
     click.echo(f"{out}: {outcome.written} pairs in {outcome.seconds:.1f} s ({rate:.0f}/s){there}. {counts}")

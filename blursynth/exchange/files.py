@@ -4,14 +4,13 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-import tarfile
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from blursynth import errors
 from blursynth.exchange import png
-from blursynth.media import photos, source_file
+from blursynth.media import listing, photos, source_file, tars
 from blursynth.sources import source
 from blursynth.storage import place, provenance, remote
 
@@ -19,18 +18,10 @@ TAR = ".tar"
 
 
 @dataclasses.dataclass(frozen=True)
-class Member:
-    """Where a member of a tar lies in it: bytes."""
-
-    start: int
-    size: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Contents:
     """A tar's members by name, and names that occur more than once."""
 
-    members: Mapping[str, Member]
+    members: Mapping[str, tars.Member]
     doubled: frozenset[str]
 
 
@@ -52,18 +43,32 @@ class Files:
         return hash(self.root)
 
     @functools.cached_property
+    def _listing(self) -> listing.Listing:
+        if not remote.is_remote(self.root):
+            if not pathlib.Path(self.root).is_dir():
+                raise errors.InputError(f"There is no folder {self.root}.")
+            return listing.files(pathlib.Path(self.root))
+        keys = place.names(self.root)
+        if keys is None:
+            raise errors.InputError(f"There is nothing below {self.root}.")
+        return listing.Listing(tuple(sorted(key for key in keys if not listing.is_hidden(key))))
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """All files, sorted, but hidden ones and those in hidden folders. Raises InputError where there is nothing."""
-        found = place.names(self.root)
-        if found is None:
-            raise errors.InputError(f"There is no folder {self.root}.")
-        kept = (name for name in found if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")))
-        return tuple(sorted(kept))
+        """All files, sorted, but hidden ones; see `media.listing`. Raises InputError where there is no folder."""
+        return self._listing.names
 
     @property
     def images(self) -> list[str]:
         """Files that look like images, by their endings."""
-        return [name for name in self.names if pathlib.PurePosixPath(name).suffix.lower() in photos.ENDINGS]
+        return [name for name in self.names if listing.ending(name) in photos.ENDINGS]
+
+    @property
+    def left_out(self) -> list[provenance.Skipped]:
+        """Images that cannot be read, by their endings, and what is neither a file nor a folder, with the reasons."""
+        unsupported = (listing.unsupported(name, listing.PHOTOS) for name in self.names)
+        left_out = [*self._listing.left_out, *(each for each in unsupported if each is not None)]
+        return [provenance.Skipped(each.name, each.reason) for each in left_out]
 
     def text(self, name: str) -> bytes | None:
         """A small file, or None where there is none."""
@@ -118,25 +123,20 @@ class Files:
 
     def _list(self, name: str) -> Contents:
         path = f"{self.root}/{name}"
-        members: dict[str, Member] = {}
-        doubled = set()
         try:
-            with place.opened(self.root, name) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-                for entry in tar:
-                    _require_plain(path, entry)
-                    if not entry.isfile():
-                        continue
-                    if entry.name in members:
-                        doubled.add(entry.name)
-                    members[entry.name] = Member(entry.offset_data, entry.size)
+            with place.opened(self.root, name) as file:
+                listed = tars.members(file, path)
         except errors.StorageError as error:
             raise errors.SourceError(f"{path} cannot be read at the moment: {error}") from error
         except OSError as error:
             raise source_file.failure(path, error) from error
-        except tarfile.TarError as error:
-            raise errors.InputError(
-                f"{path} is damaged, cut short or compressed: it cannot be read as a plain tar ({error})."
-            ) from None
+        members: dict[str, tars.Member] = {}
+        doubled = set()
+        for member in listed:
+            _require_within(path, member.name)
+            if member.name in members:
+                doubled.add(member.name)
+            members[member.name] = member
         return Contents(members, frozenset(doubled))
 
 
@@ -148,13 +148,11 @@ def stored_bytes(root: str, name: str, start: int, size: int | None) -> bytes | 
     return place.read_bytes(root, name) if size is None else place.read_range(root, name, start, size)
 
 
-def _require_plain(path: str, entry: tarfile.TarInfo) -> None:
+def _require_within(path: str, name: str) -> None:
     """Refuse what an unpacking program could be led astray with; such a tar was not made for reading pairs."""
-    parts = entry.name.replace("\\", "/").split("/")
-    if entry.name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in entry.name:
-        raise errors.InputError(f"{path} has a member {entry.name!r}, which leads out of its folder; it is refused.")
-    if not (entry.isfile() or entry.isdir()):
-        raise errors.InputError(f"{path} has a member {entry.name!r} that is a link or a device; it is refused.")
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise errors.InputError(f"{path} has a member {name!r}, which leads out of its folder; it is refused.")
 
 
 def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
@@ -162,14 +160,8 @@ def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
 
     Raises SourceError where it cannot be read.
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        readable = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        return provenance.Skipped(readable, "its name is not valid UTF-8; rename it")
-    path = pathlib.Path(files.root, name)
-    if not remote.is_remote(files.root) and source_file.is_dangling(path):
-        return provenance.Skipped(name, f"is a link to {path.readlink()}, which is not there")
+    if not listing.is_text(name):  # of a tar's member
+        return provenance.Skipped(listing.readable(name), listing.NOT_TEXT)
     try:
         data = files.read(name)
         height, width = photos.probe(name, data)

@@ -5,13 +5,13 @@ x^(1/2.2)), `blur` is the plain mean of codes; a score on one says little of the
 GOPRxxxx_yy_zz, and yy is M, the number of frames averaged.
 """
 
-import collections
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 from blursynth import errors
 from blursynth.exchange import files, layout
+from blursynth.media import pair_names
 
 # README of the set: the response that each folder was averaged with.
 TRANSFER = {"blur": "linear", "blur_gamma": "gamma2.2"}
@@ -57,42 +57,41 @@ def names(plan: layout.Plan, position: int) -> tuple[str, str]:
 
 
 def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
-    """Pairs of a tree: of the whole set, one split of it or one sequence.
+    """Pairs of a tree: of the whole set, one split of it or one sequence; also with the folders of blurred and sharp
+    images above those of the sequences (REDS), by names that `wanted` gives.
 
     Raises InputError where there are none, and RecipeError where both folders of blurred images are there and
     `wanted.blurred` does not say which.
     """
-    by_folder: dict[str, list[str]] = collections.defaultdict(list)
-    for name in found.images:
-        path = pathlib.PurePosixPath(name)
-        if path.parent.name in (*TRANSFER, SHARP):
-            by_folder[path.parent.name].append(name)
-    folder = _chosen(found.root, by_folder, wanted.blurred)
-    pairs, left_out = layout.matched(by_folder[folder], by_folder[SHARP], layout.beside)
-    listed = tuple(
-        layout.Pair(blurred, sharp, layout.split_of(found.root, sharp, wanted.split), _frames(found.root, sharp))
-        for blurred, sharp in pairs
+    images = found.images
+    folder, sharp = _chosen(found.root, images, wanted), wanted.sharp or SHARP
+    listed = pair_names.find(images, folder, sharp)
+    pairs = tuple(
+        layout.Pair(*both, wanted.split or pair_names.split_of(found.root, both), _frames(found.root, both[1]))
+        for both in listed.pairs
     )
-    if not listed:
+    if not pairs:
         raise errors.InputError(
             f"{found.root} has no pair of the GOPRO tree; expected SEQUENCE/{folder}/NNNNNN.png and "
-            f"SEQUENCE/{SHARP}/NNNNNN.png below it."
+            f"SEQUENCE/{sharp}/NNNNNN.png below it, or {folder}/SEQUENCE/NNNNNN.png and {sharp}/SEQUENCE/NNNNNN.png."
         )
-    published = any(pair.frames for pair in listed)  # by the names of sequences
-    unlike = tuple(_unlike(found.root, listed)) if published else ()
+    published = any(pair.frames for pair in pairs)  # by the names of sequences
+    unlike = tuple(_unlike(found.root, sharp, pairs)) if published else ()
     return layout.Listing(
-        layout.by_split(listed), tuple(left_out), TRANSFER[folder], unlike, SIZE if published else None
+        layout.by_split(pairs),
+        tuple(layout.skipped(listed.left_out)),
+        TRANSFER.get(folder) if any(folder in name.split("/")[:-1] for name in images) else None,
+        unlike,
+        SIZE if published else None,
+        layout.elsewhere(listed.elsewhere, f"are neither in {folder} nor in {sharp}"),
     )
 
 
-def _chosen(root: str, by_folder: dict[str, list[str]], asked: str | None) -> str:
-    there = [folder for folder in TRANSFER if by_folder.get(folder)]
-    if asked is not None:
-        if asked not in there:
-            raise errors.InputError(
-                f"{root} has no folder {asked} with images; it has {' and '.join(there) or 'none of a GOPRO tree'}."
-            )
-        return asked
+def _chosen(root: str, images: list[str], wanted: layout.Wanted) -> str:
+    layout.require_marked(root, images, wanted)
+    if wanted.blurred is not None:
+        return wanted.blurred
+    there = [folder for folder in TRANSFER if any(folder in name.split("/")[:-1] for name in images)]
     if len(there) == 2:
         raise errors.RecipeError(
             f"{root} has both blur (averaged codes) and blur_gamma (averaged light, gamma 2.2), which are not the same "
@@ -100,25 +99,25 @@ def _chosen(root: str, by_folder: dict[str, list[str]], asked: str | None) -> st
         )
     if not there:
         raise errors.InputError(
-            f"{root} has no folder blur or blur_gamma with images, so it is no GOPRO tree; --help lists other layouts."
+            f"{root} has no folder blur or blur_gamma with images, so it is no GOPRO tree. Name its folders with "
+            "--blurred NAME --sharp NAME; --help lists other layouts."
         )
     return there[0]
 
 
-def _sequence(root: str, name: str) -> str:
-    parts = [pathlib.PurePosixPath(root).name, *pathlib.PurePosixPath(name).parts]
-    return parts[-3] if len(parts) >= 3 else ""
+def _sequence(root: str, sharp: str, name: str) -> str:
+    return pair_names.sequence(name, sharp) or pathlib.PurePosixPath(root).name
 
 
 def _frames(root: str, name: str) -> int:
-    match = _SEQUENCE.fullmatch(_sequence(root, name))
-    return int(match[1]) if match else 0
+    parts = [pathlib.PurePosixPath(root).name, *pathlib.PurePosixPath(name).parts[:-1]]
+    return next((int(match[1]) for part in reversed(parts) if (match := _SEQUENCE.fullmatch(part))), 0)
 
 
-def _unlike(root: str, pairs: Sequence[layout.Pair]) -> Iterator[str]:
+def _unlike(root: str, sharp: str, pairs: Sequence[layout.Pair]) -> Iterator[str]:
     """How the numbers differ from the published ones."""
     for split, (sequences, count) in PUBLISHED.items():
         mine = [pair for pair in pairs if pair.split == split]
-        there = len({_sequence(root, pair.sharp) for pair in mine})
+        there = len({_sequence(root, sharp, pair.sharp) for pair in mine})
         if (there, len(mine)) != (sequences, count):
             yield f"{split} has {len(mine)} pairs of {there} sequences, published were {count} of {sequences}"

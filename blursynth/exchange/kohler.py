@@ -25,12 +25,15 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
     """The pairs, wherever below the root their files lie. Raises InputError where there are none."""
     blurred: dict[Item, list[str]] = collections.defaultdict(list)
     truth: dict[Item, dict[int, str]] = collections.defaultdict(dict)
+    unnamed: list[str] = []
     for name in found.images:
         file = name.rpartition("/")[2]
         if match := _BLURRY.fullmatch(file):
             blurred[int(match[1]), int(match[2])].append(name)
         elif match := _TRUTH.fullmatch(file):
             truth[int(match[1]), int(match[2])][int(match[3])] = name
+        else:
+            unnamed.append(name)
     pairs, left_out = [], []
     for item, names in sorted(blurred.items()):
         if len(names) > 1:
@@ -44,7 +47,8 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
         raise errors.InputError(
             f"{found.root} has no pair of this benchmark; expected Blurry1_1.png, GroundTruth1_1_1.png, ... below it."
         )
-    return layout.Listing(tuple(pairs), tuple(left_out), None, tuple(_unlike(blurred, truth)), SIZE)
+    others = layout.elsewhere(unnamed, "have no name of this benchmark")
+    return layout.Listing(tuple(pairs), tuple(left_out), None, tuple(_unlike(blurred, truth)), SIZE, others)
 
 
 def _unlike(blurred: Mapping[Item, list[str]], truth: Mapping[Item, dict[int, str]]) -> Iterator[str]:

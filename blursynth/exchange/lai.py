@@ -46,7 +46,14 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
             f"{found.root} has no pair of this set; expected manmade_01.png with manmade_01_kernel_01.png or "
             "manmade_01_gyro_07.png, ... below it."
         )
-    return layout.Listing(tuple(pairs), tuple(left_out), TRANSFER, tuple(_unlike(sharp, blurred)))
+    others = [name for name in found.images if not _NAME.fullmatch(name.rpartition("/")[2])]
+    return layout.Listing(
+        tuple(pairs),
+        tuple(left_out),
+        TRANSFER,
+        tuple(_unlike(sharp, blurred)),
+        elsewhere=layout.elsewhere(others, "have no name of this set"),
+    )
 
 
 def _unpaired(image: str, truths: Sequence[str]) -> str:

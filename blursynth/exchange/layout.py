@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blursynth import errors
 from blursynth.exchange import png
+from blursynth.media import listing, pair_names
 from blursynth.storage import provenance
 
 SPLITS = ("train", "val", "test")
@@ -39,6 +41,7 @@ class Pair:
 class Listing:
     """What a folder holds: pairs in order, and what was left out.
 
+    elsewhere: folders of images that the layout, or what was asked for, has no use for.
     transfer: how codes relate to light, where names say so. unlike: in sentences, how the names and their number
     differ from what was published under this name. size: (height, width) of all images that were, else None.
     """
@@ -48,6 +51,7 @@ class Listing:
     transfer: str | None = None
     unlike: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
+    elsewhere: tuple[provenance.Skipped, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,52 +144,34 @@ def files_of(unit: Unit, read: Read, present: frozenset[str]) -> Iterator[tuple[
                 yield name, png.encode(pixels_HWC)
 
 
-def matched(
-    blurred: Iterable[str], sharp: Iterable[str], key: Callable[[str], str]
-) -> tuple[list[tuple[str, str]], list[provenance.Skipped]]:
-    """Names with the same key belong together; in the order of keys. What has no partner, or several, is left out."""
-    sides = []
-    left_out = []
-    for names in (blurred, sharp):
-        by_key: dict[str, list[str]] = collections.defaultdict(list)
-        for name in names:
-            by_key[key(name)].append(name)
-        sides.append(by_key)
-    for ours, theirs, other in ((sides[0], sides[1], "sharp"), (sides[1], sides[0], "blurred")):
-        for each, names_ in ours.items():
-            if len(names_) > 1:
-                left_out += [provenance.Skipped(name, f"is one of {len(names_)} files of that name") for name in names_]
-            elif each not in theirs:
-                left_out.append(provenance.Skipped(names_[0], f"has no {other} image of its name"))
-            elif len(theirs[each]) > 1:
-                left_out.append(provenance.Skipped(names_[0], f"has {len(theirs[each])} {other} images of its name"))
-    common = [each for each in sides[0] if len(sides[0][each]) == 1 and len(sides[1].get(each, ())) == 1]
-    pairs = [(sides[0][each][0], sides[1][each][0]) for each in sorted(common)]
-    return pairs, sorted(left_out, key=lambda left: left.name)
+def skipped(left_out: Iterable[listing.LeftOut]) -> list[provenance.Skipped]:
+    """As a dataset records what is left out."""
+    return [provenance.Skipped(each.name, each.reason) for each in left_out]
 
 
-def split_in(parts: Sequence[str]) -> str | None:
-    """The first of these folder names that names a split; `validation` and `valid` do as well."""
-    known = {split: split for split in SPLITS} | {"validation": "val", "valid": "val", "training": "train"}
-    return next((known[part.lower()] for part in parts if part.lower() in known), None)
+def elsewhere(names: Iterable[str], reason: str) -> tuple[provenance.Skipped, ...]:
+    """An entry for each folder of images that are of no use; `reason` stands after "has N images that "."""
+    counts = collections.Counter(pathlib.PurePosixPath(name).parent.as_posix() for name in names)
+    return tuple(provenance.Skipped(folder, f"has {n} images that {reason}") for folder, n in sorted(counts.items()))
 
 
-def split_of(root: str, name: str, asked: str | None) -> str:
-    """The split of an image `.../FOLDER/FILE` below a root: the one asked for, or named by a folder above FOLDER, which
-    the root may be itself; "" where nothing says it.
-    """
-    return asked or split_in([*pathlib.PurePosixPath(name).parts[:-2], pathlib.PurePosixPath(root).name]) or ""
+def require_marked(root: str, images: Sequence[str], wanted: Wanted) -> None:
+    """Raise InputError where no image has a folder that was named on its way, and RecipeError where both are one."""
+    if wanted.blurred and wanted.blurred == wanted.sharp:
+        raise errors.RecipeError(f"--blurred and --sharp both name {wanted.sharp}; one has to name the other images.")
+    for word in (wanted.blurred, wanted.sharp):
+        if word and not pair_names.has(images, word):
+            folders = sorted({part for name in images for part in pathlib.PurePosixPath(name).parts[:-1]})
+            raise errors.InputError(
+                f"No image below {root} has a folder {word} on its way to it. Their folders are {some(folders)}."
+                if folders
+                else f"{root} has no folder with images."
+            )
 
 
 def by_split(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     """Training pairs first, then those to validate on, then those to test on; else in their order."""
     return tuple(sorted(pairs, key=lambda pair: (*SPLITS, "").index(pair.split)))
-
-
-def beside(name: str) -> str:
-    """What images of two folders side by side have in common that belong together: all but the folder and ending."""
-    path = pathlib.PurePosixPath(name)
-    return (path.parent.parent / path.stem).as_posix()
 
 
 def some(names: Sequence[str]) -> str:

@@ -14,12 +14,13 @@ import numpy as np
 
 from blursynth import errors
 from blursynth.exchange import files, layout, png
-from blursynth.media import photos
+from blursynth.media import listing, pair_names, photos
 from blursynth.storage import provenance
 
 BLUR, SHARP, FACTS = "blur.png", "sharp.png", "json"
 # Fields in use, without the image format: ours; and as folders are called elsewhere.
 KNOWN = (("blur", "sharp"), ("blurred", "sharp"), ("input", "target"), ("lq", "gt"))
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 MATCHING = (
     "SPLIT-NNNNNN.tar holds for each pair KEY.blur.png, KEY.sharp.png and KEY.json, one after the other; the KEY is "
     "the item's number in the dataset."
@@ -87,12 +88,14 @@ def find(found: files.Files, wanted: layout.Wanted) -> layout.Listing:
         usable = [(field, key, name) for field, key, name in samples[tar] if name not in doubled]
         left, right = ([name for field, _, name in usable if field == side] for side in (blurred, sharp))
         keys = {name: key for _, key, name in usable}
-        matched, unmatched = layout.matched(left, right, keys.__getitem__)
-        left_out += unmatched
+        matched, unmatched = pair_names.matched(left, right, keys.__getitem__)
+        left_out += layout.skipped(unmatched)
         split = _split(tar, wanted.split)
         pairs += [layout.Pair(*both, split) for both in matched]
     if not pairs:
         raise errors.InputError(f"{found.root} has no tar with a {blurred} and a {sharp} image of the same key.")
+    packed = [name for name in found.names if name.lower().endswith(_COMPRESSED)]
+    left_out += [provenance.Skipped(name, "is compressed; decompress it to a .tar") for name in packed]
     return layout.Listing(layout.by_split(pairs), tuple(left_out))
 
 
@@ -102,7 +105,7 @@ def _samples(found: files.Files, tar: str) -> list[tuple[str, str, str]]:
     for name in found.tar(tar).members:
         path = pathlib.PurePosixPath(name)
         stem, _, field = path.name.partition(".")
-        if path.suffix.lower() in photos.ENDINGS:
+        if listing.ending(path.name) in photos.ENDINGS:
             kind = field[: -len(path.suffix)] if "." in field else ""
             samples.append((kind, (path.parent / stem).as_posix(), f"{tar}/{name}"))
     return samples
@@ -124,4 +127,4 @@ def _fields(root: str, there: set[str], wanted: layout.Wanted) -> tuple[str, str
 def _split(tar: str, asked: str | None) -> str:
     path = pathlib.PurePosixPath(tar)
     words = path.stem.replace("_", "-").split("-")
-    return asked or layout.split_in([*words, *path.parts[:-1]]) or ""
+    return asked or pair_names.split_in([*words, *path.parts[:-1]]) or ""

@@ -1,7 +1,7 @@
 """A dataset of pairs in another tool's layout: planned, written several units at a time, gone on with after a stop.
 
-Every object is written whole or not at all, so what is there is done; `blursynth.json` beside the pairs says from the
-start what is being written, and at last that it is complete.
+Every object is written whole or not at all, and is kept where it has the bytes that were written (`exported`);
+`blursynth.json` beside the pairs says from the start what is being written, and at last that it is complete.
 """
 
 import csv
@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import time
+import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +21,8 @@ import numpy as np
 
 from blursynth import errors
 from blursynth.exchange import flat, gopro, layout, webdataset
-from blursynth.production import execute
+from blursynth.media import pair_names
+from blursynth.production import execute, exported
 from blursynth.storage import lock, place, provenance, reader
 
 _log = logging.getLogger(__name__)
@@ -36,10 +38,14 @@ _IN_FLIGHT = 16  # objects of a task that are on their way to the store
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Pairs in all, and how many of them were written now; how many in each split; seconds of wall time."""
+    """Pairs in all, and how many of them were written now; how many in each split; seconds of wall time.
+
+    changed: files that were there with other bytes than they should have, and were written again.
+    """
 
     pairs: int
     written: int
+    changed: tuple[str, ...]
     splits: Mapping[str, int]
     seconds: float
 
@@ -72,10 +78,14 @@ def export(
     manifest = _manifest(dataset, to, plan)
     with lock.held(path):
         _begin(path, manifest, overwrite)
-        written = _write(dataset, path, LAYOUTS[to], plan, workers or execute.available_workers(), progress)
+        record = exported.Record(path)
+        try:
+            written = _write(dataset, path, record, LAYOUTS[to], plan, workers or execute.available_workers(), progress)
+        finally:
+            record.save(now=True)
         place.write_bytes(path, layout.TABLE, _table(dataset, LAYOUTS[to], plan))
         place.write_json(path, layout.MANIFEST, manifest | {"complete": True})
-    return Outcome(len(plan.number), written, manifest["pairs"], time.monotonic() - began)
+    return Outcome(len(plan.number), written, tuple(record.changed), manifest["pairs"], time.monotonic() - began)
 
 
 def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_tar: int | None) -> layout.Plan:
@@ -104,18 +114,30 @@ def planned(dataset: reader.Dataset, to: str, blurred_as: str | None, pairs_per_
 
 
 def _sequences(dataset: reader.Dataset) -> tuple[Any, tuple[str, ...]]:
-    """The sequence of each pair: its clip's, or the one it had in a GOPRO tree; else SEQUENCE pairs each."""
+    """The sequence of each pair: its clip's, or the one that it had in an imported tree; else SEQUENCE pairs each."""
     paths = [pathlib.PurePosixPath(source["name"]) for source in dataset.sources]
-    in_tree = dataset.attributes["maker"] == "import" and any(path.parent.name == gopro.SHARP for path in paths)
-    if dataset.attributes["maker"] != "average-frames" and not in_tree:
+    if dataset.attributes["maker"] == "average-frames":
+        of_source: list[str | None] = [path.with_suffix("").as_posix() for path in paths]
+    elif dataset.attributes["maker"] == "import":
+        recipe = tomllib.loads(dataset.attributes["recipe"])
+        of_source = [_sequence_in_tree(path, recipe) for path in paths]
+    else:
+        of_source = []
+    if all(name is None for name in of_source):
         sequence = dataset.item_numbers // SEQUENCE
         return sequence, tuple(f"pairs_{number:05d}" for number in range(int(sequence[-1]) + 1))
     named: dict[str, int] = {}
-    of_source = []
-    for path in paths:
-        name = re.sub(r"[^\w.-]+", "_", path.parent.parent.name if in_tree else path.with_suffix("").as_posix())
-        of_source.append(named.setdefault(name or "sequence", len(named)))
-    return np.asarray(of_source)[dataset.columns["source"]], tuple(named)
+    numbers = [named.setdefault(re.sub(r"[^\w.-]+", "_", n or "") or "sequence", len(named)) for n in of_source]
+    return np.asarray(numbers)[dataset.columns["source"]], tuple(named)
+
+
+def _sequence_in_tree(path: pathlib.PurePosixPath, recipe: Mapping[str, Any]) -> str | None:
+    """The sequence of an imported file: the folder above `sharp`, or those below it (REDS); None where it has none."""
+    if path.parent.name == gopro.SHARP:
+        return path.parent.parent.name
+    if recipe.get("layout") not in ("gopro", "flat"):
+        return None
+    return pair_names.sequence_below(path.as_posix(), str(recipe.get("sharp") or gopro.SHARP))
 
 
 def _manifest(dataset: reader.Dataset, to: str, plan: layout.Plan) -> dict[str, Any]:
@@ -188,45 +210,74 @@ def _begin(path: str, manifest: Mapping[str, Any], overwrite: bool) -> None:
 def _write(
     dataset: reader.Dataset,
     path: str,
+    record: exported.Record,
     to: types.ModuleType,
     plan: layout.Plan,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> int:
-    """Write every unit of which something is missing; gives the number of their pairs."""
-    present = frozenset(place.names(path) or ())
-    tasks = [unit for unit in to.units(plan) if not present.issuperset(unit.keys)]
-    missing = sum(len(unit.lacking(present)) for unit in tasks)
+    """Write every unit of which something is missing or changed; gives the number of pairs that were written."""
+    units = list(to.units(plan))
+    there = set(place.names(path) or ()).intersection(key for unit in units for key in unit.keys)
+    sound = record.sound(there, workers)
+    tasks = [unit for unit in units if not sound.issuperset(unit.keys)]
     total = len(plan.number)
-    done = total - missing
-    if missing < total:
+    done = total - sum(len(unit.lacking(sound)) for unit in tasks)
+    if there:
         _log.info("Going on with %s: %d of %d pairs are there.", path, done, total)
     read = _Reader(dataset, plan)
     read.prepare()
+    job = _Job(path, record, to, read, sound, frozenset(there))
+    written: dict[layout.Unit, int] = {}
 
     def finished(unit: layout.Unit) -> None:
         nonlocal done
-        done += len(unit.lacking(present))
+        done += len(unit.lacking(sound))
+        record.save()
         if progress is not None:
             progress(done, total)
 
     if progress is not None:
         progress(done, total)
-    execute.run(lambda unit: _write_unit(path, to, unit, read, present), tasks, workers=workers, finished=finished)
-    return missing
+    execute.run(lambda unit: written.update({unit: job.write(unit)}), tasks, workers=workers, finished=finished)
+    return sum(written.values())
 
 
-def _write_unit(path: str, to: types.ModuleType, unit: layout.Unit, read: layout.Read, present: frozenset[str]) -> None:
-    store = place.store(path)
-    writes: list[Any] = []
-    for key, data in to.objects(unit, read, present):
-        with place.failures(path, f"write {key}"):
-            writes.append(store.write(key, data))
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What a task needs. sound: files that have the bytes recorded; there: all that are there."""
+
+    path: str
+    record: exported.Record
+    to: types.ModuleType
+    read: layout.Read
+    sound: frozenset[str]
+    there: frozenset[str]
+
+    def write(self, unit: layout.Unit) -> int:
+        """Write what a unit lacks; gives the number of its pairs of which something was written."""
+        store = place.store(self.path)
+        writes: list[tuple[str, bytes, Any]] = []
+        kept = set(self.sound)
+
+        def end(writes: Sequence[tuple[str, bytes, Any]]) -> None:
+            for key, data, write in writes:
+                with place.failures(self.path, f"write {key}"):
+                    write.result()
+                self.record.add(key, data)
+
+        for key, data in self.to.objects(unit, self.read, self.sound):
+            if key in self.there and self.record.is_there(key, data):
+                self.record.add(key, data)
+                kept.add(key)
+                continue
+            with place.failures(self.path, f"write {key}"):
+                writes.append((key, data, store.write(key, data)))
             if len(writes) >= _IN_FLIGHT:
-                writes.pop(0).result()
-    with place.failures(path, f"write {unit.keys[-1]}"):
-        for write in writes:
-            write.result()
+                end(writes[:1])
+                del writes[0]
+        end(writes)
+        return len(unit.lacking(frozenset(kept)))
 
 
 class _Reader:

@@ -39,8 +39,10 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     request = recipe_file.from_options(given | {"layout": layout_name, "transfer": transfer}, imported.Import)
     measured = _measured(found, listing.pairs, options.get("workers"))
     usable, left_out = _usable(listing, measured, request.size)
+    left_out += [left for left in found.left_out if left not in left_out]
     if options.get("strict") and left_out:
         raise errors.InputError(f"{left_out[0].name}: {left_out[0].reason}. Without --strict it is left out.")
+    left_out += listing.elsewhere
     if not usable:
         shown = "; ".join(f"{left.name}: {left.reason}" for left in left_out[:5])
         raise errors.InputError(f"None of the {len(listing.pairs)} pairs in {path} can be used ({shown}).")

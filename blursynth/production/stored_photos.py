@@ -39,11 +39,12 @@ def parse(text: str, *, seed: int, workers: int | None = None) -> source.Sources
     if not remote.is_remote(text):
         return sources.parse(text, seed=seed, workers=workers)
     found = files.Files(place.normalise(text))
-    names = [*found.images, *(name for name in found.names if name.lower().endswith(tuple(photos.UNSUPPORTED_ENDINGS)))]
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        measured = list(threads.map(lambda name: _measure(found, name), sorted(names)))
+        measured = list(threads.map(lambda name: _measure(found, name), found.images))
     usable = tuple(each for each in measured if isinstance(each, source.Source))
-    skipped = tuple(each for each in measured if isinstance(each, source.Skipped))
+    left_out = [source.Skipped(each.name, each.reason) for each in found.left_out]
+    left_out += [each for each in measured if isinstance(each, source.Skipped)]
+    skipped = tuple(sorted(left_out, key=lambda each: each.name))
     if not usable:
         first = f"; the first of {len(skipped)} left out is {skipped[0].name} ({skipped[0].reason})" if skipped else ""
         raise errors.InputError(f"{text} has no photo that can be used{first}.")
@@ -63,8 +64,5 @@ def recorded(text: str, listed: Sequence[source.Source], *, seed: int) -> source
 
 
 def _measure(found: files.Files, name: str) -> source.Source | source.Skipped:
-    ending = "." + name.rpartition(".")[2].lower()
-    if ending in photos.UNSUPPORTED_ENDINGS:
-        return source.Skipped(name, f"{ending} files cannot be read; convert it to PNG, TIFF or JPEG")
     measured = files.measure(found, name)
     return measured if isinstance(measured, source.Source) else source.Skipped(measured.name, measured.reason)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import decode, photos
+from blursynth.media import decode, listing, photos
 from blursynth.sources import clip_files, clips
 from blursynth.synthesis import frames, frames_recipe, windows
 
@@ -66,7 +66,7 @@ def _folder(
     transfer: str,
     recipe: frames_recipe.AverageFrames,
 ) -> Iterator[str]:
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in photos.ENDINGS)
+    images = [folder / name for name in listing.files(folder, listing.PHOTOS, deep=False).names]
     yield f"{folder.name} ({transfer}): {len(images)} published images; share of values by difference in grey levels"
     ranges = [f"{low}" if low + 1 == high else f"{low}-{high - 1}" for low, high in itertools.pairwise(_EDGES)]
     yield f"  {'image':<16}{'frames':>12}" + "".join(f"{each:>9}" for each in ranges) + f"{'mean':>9}"

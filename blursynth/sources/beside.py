@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import maps, source_file
+from blursynth.media import listing, maps, source_file
 from blursynth.sources import photos, source
 
 
@@ -78,8 +78,8 @@ class DepthMaps:
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         stems = {pathlib.PurePath(photo.name).with_suffix("").as_posix() for photo in all_photos}
-        found = source_file.below(self.root, lambda path: path.suffix in maps.ENDINGS)
-        names = [path.relative_to(self.root) for path in found]
+        found = listing.files(self.root, listing.Kind(frozenset(maps.ENDINGS), frozenset(), ""))
+        names = [pathlib.PurePosixPath(name) for name in found.names]
         lone = [name.as_posix() for name in names if name.with_suffix("").as_posix() not in stems]
         return leftover(self.root.name, "depth maps", "depth map", lone)
 

@@ -12,7 +12,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import decode, photos, picture, source_file, video
+from blursynth.media import decode, listing, photos, picture, source_file, video
 from blursynth.sources import source
 
 # Folders of frames carry no times; those that people have are 240 frames per second.
@@ -186,13 +186,11 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     Raises InputError where one is missing, SourceError where the folder cannot be listed.
     """
     numbered: dict[int, pathlib.Path] = {}
-    try:
-        listed = sorted(folder.iterdir())
-    except OSError as error:
-        raise source_file.failure(folder, error) from error
-    for path in listed:
-        if path.suffix.lower() not in photos.ENDINGS or path.name.startswith("."):
-            continue
+    found = listing.files(folder, listing.PHOTOS, deep=False)
+    for left in found.left_out:
+        if listing.ending(left.name) in photos.ENDINGS:
+            raise errors.InputError(f"{folder}/{left.name} {left.reason}, so a frame is missing.")
+    for path in (folder / name for name in found.names):
         ending = re.search(r"(\d+)$", path.stem)
         if ending is None:
             raise errors.InputError(f"{path} has no number at the end of its name, so its place is not known.")

@@ -4,20 +4,14 @@ import concurrent.futures
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
 
 from blursynth import errors
-from blursynth.media import photos, source_file
+from blursynth.media import listing, photos
 from blursynth.sources import clip_files, source
-
-# File name endings (lower case) that a folder is searched for; a file named by itself may have any.
-ENDINGS = frozenset(
-    {".3gp", ".avi", ".flv", ".h264", ".hevc", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".ts", ".webm", ".wmv"}
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +30,12 @@ def scan(
     matrix: see `media.video.index`. hashed: see `clip_files.one`. Raises InputError where a path does not exist,
     where the only clip cannot be used, or where nothing can be.
     """
-    found = locate(paths)
+    found, left_out = _located(paths)
     names = sorted(found)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
         measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], matrix, hashed), names))
     usable = tuple(each for each in measured if isinstance(each, clip_files.Clip))
-    skipped = tuple(each for each in measured if isinstance(each, source.Skipped))
+    skipped = (*left_out, *(each for each in measured if isinstance(each, source.Skipped)))
     if not usable:
         shown = "\n".join(each.reason for each in skipped[:5])
         raise errors.InputError(shown if len(skipped) == 1 else f"None of {len(skipped)} clips can be used:\n{shown}")
@@ -50,21 +44,29 @@ def scan(
 
 def locate(paths: Sequence[str | pathlib.Path]) -> dict[str, pathlib.Path]:
     """Names of the clips in `paths`, and where they are; none is opened. Raises InputError where there is none."""
+    return _located(paths)[0]
+
+
+def _located(paths: Sequence[str | pathlib.Path]) -> tuple[dict[str, pathlib.Path], list[source.Skipped]]:
+    """As `locate`, and what is left out."""
     found: dict[str, pathlib.Path] = {}
+    left_out: list[source.Skipped] = []
     for path in map(pathlib.Path, paths):
         if not path.exists():
             raise errors.InputError(f"There is no file or folder {path}.")
         several = len(paths) > 1 and path.is_dir()
-        for clip in sorted(_walk(path)) if path.is_dir() else [path]:
+        inside_folder, others = _inside(path) if path.is_dir() else ([path], [])
+        left_out += others
+        for clip in inside_folder:
             inside = clip.relative_to(path).as_posix() if clip != path else path.resolve().name
             name = f"{path.resolve().name}/{inside}" if several and clip != path else inside
             found[name if name not in found else clip.as_posix()] = clip
     if not found:
         raise errors.InputError(
             f"{', '.join(map(str, paths))} has no video file and no folder of frames; expected videos "
-            f"({' '.join(sorted(ENDINGS))}) or folders of numbered images such as 000001.png."
+            f"({' '.join(sorted(listing.VIDEOS.endings))}) or folders of numbered images such as 000001.png."
         )
-    return found
+    return found, left_out
 
 
 def recorded(
@@ -104,23 +106,23 @@ class _Unreadable:
         raise errors.SourceError(self.reason)
 
 
-def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Video files and folders of frames in a folder and everything below it.
+def _inside(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[source.Skipped]]:
+    """Video files and folders of frames in a folder and everything below it, and what is left out.
 
-    Raises SourceError for a folder that cannot be listed.
+    A folder that holds an image is a folder of frames; what else lies in it, or below it, is no clip.
     """
-    try:
-        entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise source_file.failure(folder, error) from error
-    if any(entry.suffix.lower() in photos.ENDINGS and entry.is_file() for entry in entries):
-        yield folder
-        return
-    for entry in entries:
-        if entry.is_dir() and entry.name != "__MACOSX":
-            yield from _walk(entry)
-        elif entry.suffix.lower() in ENDINGS and entry.is_file():
-            yield entry
+    found = listing.files(folder, listing.PHOTOS, listing.VIDEOS)
+    names = [pathlib.PurePosixPath(name) for name in found.names]
+    with_images = {name.parent for name in names if name.suffix.lower() in photos.ENDINGS}
+    frames = {name for name in with_images if not with_images.intersection(name.parents)}
+    videos, left_out = [], list(found.left_out)
+    for name in names:
+        within = frames.intersection(name.parents)
+        if not within:
+            videos.append(name)
+        elif name.parent not in frames or name.suffix.lower() not in photos.ENDINGS:
+            left_out.append(source.Skipped(str(name), f"lies in the folder of frames {within.pop()} and is none"))
+    return sorted(folder / name for name in (*frames, *videos)), left_out
 
 
 def _clip_or_skip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> clip_files.Clip | source.Skipped:

@@ -5,14 +5,13 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import photos, source_file
+from blursynth.media import listing, photos, source_file
 from blursynth.sources import source
 
 
@@ -54,9 +53,8 @@ def recorded(path: str | pathlib.Path, sources: Sequence[source.Source]) -> Phot
 def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder:
     """List, hash and measure a folder's photos, or one photo, in `workers` threads (default: one a core).
 
-    A folder is searched with everything below it. Files of other endings (`media.photos.ENDINGS`), hidden ones and
-    `__MACOSX` are passed over. Links are followed; a folder that is reached twice counts once, so that loops end.
-    Files that look like photos and cannot be used for what they contain are in `.skipped` with the reason.
+    A folder is searched by the rules of `media.listing`. Files that look like photos and cannot be used for what they
+    contain are in `.skipped` with the reason.
 
     Raises InputError where the path does not exist, a single photo cannot be used, or a folder has no photo;
     SourceError for a file that cannot be read and a folder that cannot be listed.
@@ -66,55 +64,17 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
         raise errors.InputError(f"There is no file or folder {path}.")
     if not path.is_dir():
         return PhotoFolder(path.parent, (_measure(path.parent, path.name),), ())
-    names = sorted(_walk(path))
+    found = listing.files(path, listing.PHOTOS)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        measured = list(threads.map(lambda name: _measure_or_skip(path, name), names))
+        measured = list(threads.map(lambda name: _measure_or_skip(path, name), found.names))
     usable = tuple(each for each in measured if isinstance(each, source.Source))
-    skipped = [each for each in measured if isinstance(each, source.Skipped)]
+    skipped = [each for each in (*found.left_out, *measured) if isinstance(each, source.Skipped)]
     if not usable:
         raise errors.InputError(_nothing_usable(path, skipped))
     return PhotoFolder(path, usable, tuple(sorted(skipped, key=lambda each: each.name)))
 
 
-def _walk(root: pathlib.Path) -> Iterator[str]:
-    """Names of files that look like photos. Raises SourceError for a folder that cannot be listed."""
-    visited = set()
-    pending = [root]
-    while pending:
-        folder = pending.pop()
-        try:
-            status = folder.stat()
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            raise source_file.failure(folder, error) from error
-        if (status.st_dev, status.st_ino) in visited:
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            path = folder / entry.name
-            mode = 0 if source_file.is_dangling(path) else source_file.status(path).st_mode
-            if stat.S_ISDIR(mode):
-                pending.append(path)
-            elif path.suffix.lower() in photos.ENDINGS | photos.UNSUPPORTED_ENDINGS and _is_plain(mode):
-                yield path.relative_to(root).as_posix()
-
-
-def _is_plain(mode: int) -> bool:
-    """No pipe, socket or device, which would block or never end; a link that leads nowhere has mode 0."""
-    return mode == 0 or stat.S_ISREG(mode)
-
-
 def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Skipped:
-    ending = pathlib.PurePath(name).suffix.lower()
-    if ending in photos.UNSUPPORTED_ENDINGS:
-        return source.Skipped(name, f"{ending} files cannot be read; convert it to PNG, TIFF or JPEG")
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        readable = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        return source.Skipped(readable, "its name is not valid UTF-8; rename it")
     try:
         return _measure(root, name)
     except errors.InputError as error:

@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import source_file
+from blursynth.media import listing, source_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +32,8 @@ class Source:
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """A file that looks like a photo and cannot be used."""
-
-    name: str
-    reason: str
+Skipped = listing.LeftOut
+"""A file that looks like a photo and cannot be used: `name` and `reason`."""
 
 
 class Sources(Protocol):

@@ -164,7 +164,7 @@ def test_folders_of_other_names_are_named(tmp_path: pathlib.Path) -> None:
         importing.maker("flat", str(folder), ASKED | {"transfer": "srgb"})
     named = ASKED | {"transfer": "srgb", "blurred": "A", "sharp": "B"}
     assert len(importing.maker("flat", str(folder), named).pairs) == 5
-    with pytest.raises(errors.InputError, match="has no folder C with images"):
+    with pytest.raises(errors.InputError, match="has a folder C on its way"):
         importing.maker("flat", str(folder), named | {"sharp": "C"})
     shutil.copytree(folder / "val" / "A", tmp_path / "bare" / "A")
     shutil.copytree(folder / "val" / "B", tmp_path / "bare" / "B")
@@ -292,7 +292,7 @@ def test_links_and_devices_are_refused(tmp_path: pathlib.Path, kind: bytes) -> N
     entry = tarfile.TarInfo("0.blur.png")
     entry.type, entry.linkname = kind, "/etc/passwd"
     folder = tar_with(tmp_path / "set" / "train-000000.tar", tarfile.TarInfo("0.sharp.png"), entry)
-    with pytest.raises(errors.InputError, match="is a link or a device; it is refused"):
+    with pytest.raises(errors.InputError, match="such tars are refused"):
         importing.maker("webdataset", str(folder), ASKED | {"transfer": "srgb"})
 
 
@@ -320,7 +320,7 @@ def test_tars_with_doubled_keys_other_fields_and_no_split(tmp_path: pathlib.Path
         "part-0.tar/2.gt.png": "has no blurred image of its name",
     }
     (folder / "train-0.tar").write_bytes((folder / "part-0.tar").read_bytes()[:700])
-    with pytest.raises(errors.InputError, match=r"train-0\.tar is damaged, cut short or compressed"):
+    with pytest.raises(errors.InputError, match=r"train-0\.tar is damaged"):
         importing.maker("webdataset", str(folder), asked | {"split": "test"})
 
 

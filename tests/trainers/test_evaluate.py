@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -269,9 +270,14 @@ def test_scores_of_files_that_were_replaced_are_not_kept(
     asked = arguments(model, data, tmp_path / "scores")
     assert run(*asked) == 0
     assert run(*asked) == 0
+    shutil.copytree(data, tmp_path / "copied" / "data", copy_function=shutil.copyfile)  # with other times
+    assert run(*arguments(model, tmp_path / "copied" / "data", tmp_path / "scores")) == 0
     replaced = data / "blurred" / "b.png"
-    status = replaced.stat()
-    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    status, content = replaced.stat(), bytearray(replaced.read_bytes())
+    content[len(content) // 2] ^= 1
+    replaced.write_bytes(content)
+    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
+    capsys.readouterr()
     assert run(*asked) == 2
     assert "holds another evaluation; it differs in test_set" in capsys.readouterr().err
 
@@ -313,8 +319,8 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
     Image.fromarray(np.zeros((20, 30), np.uint16)).save(depths / "sharp" / "b.png")
     (tmp_path / "nothing").mkdir()
     for data, more, words in (
-        (unmatched, (), ".* has images 2 without a sharp image of the same name: b, c"),
-        (empty, (), "has no images in it"),
+        (unmatched, (), r"2 images without one partner: blurred/b\.png .*blurred/c\.png"),
+        (empty, (), "nor has it two folders of images"),
         (sizes, (), "Image b of .*: The image to score is 30x20 and the sharp one 30x21"),
         (depths, (), "has 8 bits a value and .* 16"),
         (tmp_path / "nothing", (), "neither a dataset of pairs nor a benchmark's folder"),
@@ -323,7 +329,7 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
         (good, ("--metrics", "psnr,sim"), "no metric 'sim'"),
         (pairs, ("--split", "half"), 'no pairs in the split "half"'),
         (pairs, ("--part", "blur"), "is a dataset, which has no --part"),
-        (good, ("--split", "train"), "--split is of datasets only"),
+        (good, ("--split", "train"), "no folders called after splits"),
     ):
         out = tmp_path / f"out-{data.name}-{len(more)}"
         assert run(*arguments(model, data, out, *more)) == 2, data

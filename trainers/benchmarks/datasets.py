@@ -1,6 +1,6 @@
 """A split of a dataset of pairs as a test set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy import typing as npt
@@ -41,13 +41,16 @@ def read(path: str, split: str) -> test_set.TestSet:
     )
 
 
-def trained_sources(path: str, fingerprint: str) -> frozenset[str]:
-    """SHA-256 of what the split "train" of a dataset is made from; nothing where it is gone or has become another."""
-    try:
-        dataset = reader.open(path)
-    except (errors.BlursynthError, OSError):
-        return frozenset()
-    return _digests(dataset, dataset.in_split("train")) if dataset.fingerprint == fingerprint else frozenset()
+def trained_sources(paths: Sequence[str], fingerprint: str) -> frozenset[str] | None:
+    """SHA-256 of what the split "train" of a dataset is made from, which lies at one of these; None if at none."""
+    for path in paths:
+        try:
+            dataset = reader.open(path)
+        except (errors.BlursynthError, OSError):
+            continue
+        if dataset.fingerprint == fingerprint:
+            return _digests(dataset, dataset.in_split("train"))
+    return None
 
 
 def _digests(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> frozenset[str]:

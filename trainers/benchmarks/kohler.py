@@ -4,7 +4,6 @@
 (H, W, 3, frames) a file, or as photos `GroundTruthI_K_N.png`, anywhere below the folder.
 """
 
-import hashlib
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import numpy as np
 import scipy.io
 
 from blursynth import errors
-from blursynth.media import photos
+from blursynth.media import listing, photos
 from trainers.benchmarks import test_set
 
 IMAGES, PATHS = 4, 12
@@ -24,6 +23,7 @@ CHOSEN = {"1_3": frozenset(range(1, 199)) - {30}}
 """Frames, counted from 1, that the benchmark's own program compares an item with, where it does not take all of them:
 of item 1_3, frame 30 is left out, and so is whatever follows the 198th."""
 
+_KIND = listing.Kind(frozenset({".png", ".mat"}), frozenset(), "")
 _BLURRED = re.compile(r"Blurry(\d+_\d+)\.png", re.IGNORECASE)
 _TRUTH = re.compile(r"GroundTruth(\d+_\d+)(?:_(\d+))?\.(mat|png)", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ def read(folder: pathlib.Path, part: str) -> test_set.TestSet:  # noqa: ARG001
     """The benchmark in a folder; InputError names what is missing, a warning tells of other counts than published."""
     blurred: dict[str, pathlib.Path] = {}
     truths: dict[str, dict[int, pathlib.Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in (folder / name for name in listing.files(folder, _KIND).names):
         if found := _BLURRED.fullmatch(path.name):
             blurred[found[1]] = path
         elif found := _TRUTH.fullmatch(path.name):
@@ -45,15 +45,14 @@ def read(folder: pathlib.Path, part: str) -> test_set.TestSet:  # noqa: ARG001
     wanted = [f"{image}_{path}" for image in range(1, IMAGES + 1) for path in range(1, PATHS + 1)]
     missing = [f"Blurry{name}" for name in wanted if name not in blurred]
     note = test_set.expect(len(blurred), len(wanted), "blurred images of Köhler et al.", missing)
-    digest = hashlib.sha256()
+    named: list[tuple[str, pathlib.Path]] = []
     items = []
     for name, path in sorted(blurred.items(), key=lambda entry: [int(part) for part in entry[0].split("_")]):
         files = [path, *(truths[name][number] for number in sorted(truths[name]))]
-        for file in files:
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        named += [(name, file) for file in files]
         items.append(test_set.Item(name, name.split("_")[0], _photo(path), _frames(name, files[1:])))
     about = "Köhler et al." + (f" ({note})" if note else "")
-    return test_set.TestSet(str(folder), items, digest.hexdigest(), about, many=True)
+    return test_set.TestSet(str(folder), items, test_set.fingerprint(named), about, many=True)
 
 
 def _photo(path: pathlib.Path) -> Callable[[], test_set.Image]:

@@ -1,4 +1,4 @@
-"""Benchmarks in the folders in which their authors publish them, and plain folders of pairs."""
+"""Benchmarks in the folders in which their authors publish them."""
 
 import pathlib
 import re
@@ -6,48 +6,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from blursynth import errors
-from trainers.benchmarks import test_set
+from blursynth.media import listing, pair_names
+from trainers.benchmarks import folders, test_set
 
 Path = pathlib.Path
 
-GOPRO_IMAGES = 1111
 REALBLUR_IMAGES = 980
 LAI_SCENES = 25
 LAI_CLASSES = ("manmade", "natural", "people", "saturated", "text")
-
-
-def pairs(folder: Path, part: str) -> test_set.TestSet:  # noqa: ARG001
-    """`blurred/` and `sharp/` with photos of the same names."""
-    blurred, sharp = (test_set.photos_in(folder / name) for name in ("blurred", "sharp"))
-    test_set.match(blurred, sharp, folder)
-    files = {name: (path, [sharp[name]]) for name, path in blurred.items()}
-    return test_set.from_files(str(folder), files, "a folder of pairs, of unknown blur")
-
-
-def gopro(folder: Path, part: str) -> test_set.TestSet:
-    """GOPRO_Large (Nah et al. 2017): `test/SEQUENCE/{blur,blur_gamma,sharp}`, or its folder `test` or `train` itself.
-
-    `part` is "blur_gamma" (the default: averaged in linear light) or "blur" (encoded values averaged).
-    """
-    part = part or "blur_gamma"
-    if part not in ("blur", "blur_gamma"):
-        raise errors.InputError(f'GOPRO has the parts "blur_gamma" and "blur", not {part!r}.')
-    root = folder / "test" if (folder / "test").is_dir() else folder
-    sequences = sorted(path for path in root.iterdir() if (path / "sharp").is_dir())
-    if not sequences:
-        raise errors.InputError(f"{root} has no sequences of GOPRO in it (folders with blur, blur_gamma and sharp).")
-    files, groups = {}, {}
-    for sequence in sequences:
-        blurred, sharp = test_set.photos_in(sequence / part), test_set.photos_in(sequence / "sharp")
-        test_set.match(blurred, sharp, sequence)
-        for name, path in blurred.items():
-            files[f"{sequence.name}/{name}"] = (path, [sharp[name]])
-            groups[f"{sequence.name}/{name}"] = sequence.name
-    kind = root.resolve().name if root.resolve().name in ("train", "val") else "test"
-    note = test_set.expect(len(files), GOPRO_IMAGES, "test images of GOPRO") if kind == "test" else ""
-    about = f"GOPRO {kind} set, {part}" + (f" ({note})" if note else "")
-    light = "gamma2.2" if part == "blur_gamma" else "linear"
-    return test_set.from_files(str(folder), files, about, transfer_function=light, groups=groups)
+_SEQUENCE = re.compile(r"GOPR\d{4}_\d\d_\d\d")
+_GOPRO = {("blur", "sharp"), ("blur_gamma", "sharp")}
 
 
 def realblur(folder: Path, part: str) -> test_set.TestSet:
@@ -124,22 +92,28 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path:
 
 def find_layout(folder: Path) -> str:
     """Which of the layouts a folder has; InputError where none."""
-    if (folder / "blurred").is_dir() and (folder / "sharp").is_dir():
-        return "pairs"
     if (folder / "BlurryImages").is_dir() or any(folder.glob("Blurry*_*.png")):
         return "kohler"
     if (folder / "ground_truth").is_dir() or (folder / "real_dataset").is_dir():
         return "lai"
     if any(folder.glob("RealBlur_*_test_list.txt")):
         return "realblur"
-    if any(folder.glob("test/*/sharp")) or any(folder.glob("*/sharp")):
-        return "gopro"
+    names = listing.files(folder, listing.PHOTOS).names
+    words = set(pair_names.choices(names))
+    if words:
+        in_sequences = any(pair_names.sequence(name, "sharp") for name in names if "/sharp/" in f"/{name}")
+        return "gopro" if words <= _GOPRO and (in_sequences or _SEQUENCE.fullmatch(folder.resolve().name)) else "pairs"
+    advice = ""
+    if any(folder.glob("*.tar")):
+        advice = " Make a dataset of its tars with `blursynth import webdataset` first."
     raise errors.InputError(
         f"{folder} is neither a dataset of pairs nor a benchmark's folder as published (GOPRO, Köhler, Lai, RealBlur), "
-        "nor has it the folders blurred and sharp."
+        f"nor has it two folders of images that are known as blurred and sharp.{advice}"
     )
 
 
-LAYOUTS: Mapping[str, Callable[[Path, str], test_set.TestSet]] = MappingProxyType(
-    {"pairs": pairs, "gopro": gopro, "realblur": realblur, "lai": lai}
-)
+OfPairs = Callable[[Path, str, str | None], test_set.TestSet]
+OfBenchmark = Callable[[Path, str], test_set.TestSet]
+
+WITH_SPLITS: Mapping[str, OfPairs] = MappingProxyType({"pairs": folders.pairs, "gopro": folders.gopro})
+LAYOUTS: Mapping[str, OfBenchmark] = MappingProxyType({"realblur": realblur, "lai": lai})

@@ -1,8 +1,10 @@
 """What is scored: items in a fixed order, each read when its turn comes."""
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import logging
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -11,7 +13,8 @@ import PIL.Image
 from numpy import typing as npt
 
 from blursynth import errors
-from blursynth.media import photos
+from blursynth.media import listing, photos
+from trainers import results
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB, encoded light."""
@@ -67,17 +70,23 @@ def from_files(
 ) -> TestSet:
     """A set of photo files: item name -> (blurred file, files of its ground truths), in the order of the names.
 
-    Names, sizes and times of the files make its fingerprint, so that scores of files that were replaced are not kept.
+    Names and bytes of the files make its fingerprint, so that scores of files that were replaced are not kept, and
+    those of files that were copied are.
     """
-    digest = hashlib.sha256()
     items = []
     for item, (blurred, truths) in sorted(files.items()):
-        for path in (blurred, *truths):
-            status = path.stat()
-            digest.update(f"{item} {path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
         group = groups[item] if groups else item
         items.append(Item(item, group, _reader(blurred), _readers(blurred, truths)))
-    return TestSet(name, items, digest.hexdigest(), about, transfer_function, truth, many)
+    named = [(item, path) for item, (blurred, truths) in sorted(files.items()) for path in (blurred, *truths)]
+    return TestSet(name, items, fingerprint(named), about, transfer_function, truth, many)
+
+
+def fingerprint(files: Sequence[tuple[str, pathlib.Path]]) -> str:
+    """A digest of the names and bytes of the files of items, in this order."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        digests = threads.map(results.sha256, [path for _, path in files])
+        lines = [f"{item} {path.name} {found}\n" for (item, path), found in zip(files, digests, strict=True)]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def _reader(path: pathlib.Path) -> Callable[[], Image]:
@@ -91,19 +100,6 @@ def _readers(blurred: pathlib.Path, truths: Sequence[pathlib.Path]) -> Callable[
             yield photos.read(path)
 
     return read
-
-
-def match(blurred: Mapping[str, pathlib.Path], sharp: Mapping[str, pathlib.Path], where: pathlib.Path) -> None:
-    """InputError that lists the names which only one side has."""
-    found = []
-    for one, other, what in ((blurred, sharp, "sharp"), (sharp, blurred, "blurred")):
-        alone = sorted(one.keys() - other.keys())
-        if alone:
-            found.append(f"{len(alone)} without a {what} image of the same name: {listed(alone)}")
-    if found:
-        raise errors.InputError(f"{where} has images {'; and '.join(found)}. Add or remove them; nothing was scored.")
-    if not blurred:
-        raise errors.InputError(f"{where} has no images in it (files ending in {', '.join(sorted(photos.ENDINGS))}).")
 
 
 def expect(found: int, published: int, what: str, missing: Iterable[str] = ()) -> str:
@@ -127,11 +123,13 @@ def photos_in(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     found: dict[str, pathlib.Path] = {}
     if not folder.is_dir():
         raise errors.InputError(f"There is no folder {folder}.")
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in photos.ENDINGS:
-            other = found.setdefault(path.stem, path)
-            if other != path:
-                raise errors.InputError(f"{other} and {path} have one name; remove one of them.")
+    listed_ = listing.files(folder, listing.PHOTOS, deep=False)
+    for sentence in listing.sentences(listed_.left_out, folder):
+        _log.warning("Left out: %s", sentence)
+    for path in (folder / name for name in listed_.names):
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise errors.InputError(f"{other} and {path} have one name; remove one of them.")
     return found
 
 

@@ -1,0 +1,99 @@
+"""What made a result: records that a command compares before it keeps what an earlier one left.
+
+A result is kept where the same network and options made it of the same bytes and it still has the bytes that were
+written then. Paths and times decide nothing.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from blursynth import errors
+
+RECORD = "blursynth-results.jsonl"
+"""A line of JSON for each result in a folder, the last of a name counts; written as results come."""
+
+_SHOWN = 12  # digits of a digest that a sentence gives
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lines "key: before -> now" for what is not the same."""
+    keys = [key for key in now if before.get(key) != now[key]]
+    return [f"{key}: {_short(before.get(key))} -> {_short(now[key])}" for key in keys]
+
+
+def _short(value: Any) -> str:
+    is_digest = isinstance(value, str) and len(value) == 64
+    return f"{value[:_SHOWN]}..." if is_digest else repr(value)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """The digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Record:
+    """What made the results in a folder."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._path = folder / RECORD
+        self._entries: dict[str, dict[str, Any]] = {}
+        lines = self._path.read_bytes().split(b"\n") if self._path.is_file() else []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                self._entries[str(entry["result"])] = entry
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue  # cut short by a kill, or damaged: its result has no record
+
+    def add(self, target: pathlib.Path, source: pathlib.Path, source_sha256: str, by: Mapping[str, Any]) -> None:
+        """Note a result that has just been written."""
+        name = target.relative_to(self._folder).as_posix()
+        entry = {
+            "result": name,
+            "sha256": sha256(target),
+            "source": str(source.resolve()),
+            "source_sha256": source_sha256,
+            "by": dict(by),
+        }
+        before = self._path.read_bytes()[-1:] if self._path.is_file() else b"\n"
+        with self._path.open("ab") as file:  # a line that a kill cut short is ended first
+            file.write((b"" if before in (b"\n", b"") else b"\n") + json.dumps(entry).encode() + b"\n")
+        self._entries[name] = entry
+
+    def state(self, target: pathlib.Path, source: pathlib.Path, by: Mapping[str, Any]) -> str:
+        """Why a result has to be made: "missing", "damaged" or "outdated" (its source changed); "" where it is right.
+
+        Raises InputError where something else made it: another network, other options, another file, or nothing that
+        is recorded.
+        """
+        if not target.exists():
+            return "missing"
+        entry = self._entries.get(target.relative_to(self._folder).as_posix())
+        advice = "Give --overwrite to make it again, or choose another -o."
+        if entry is None:
+            raise errors.InputError(
+                f"{target} has no record of what made it ({self._path}): it is of an older version or of another "
+                f"program, so it is not kept. {advice}"
+            )
+        there = entry.get("by")
+        different = differences(there if isinstance(there, Mapping) else {}, by)
+        if different:
+            raise errors.InputError(
+                f"{target} was made by another network or with other options ({'; '.join(different)}). {advice}"
+            )
+        if entry.get("source_sha256") != sha256(source):
+            if entry.get("source") != str(source.resolve()):
+                raise errors.InputError(f"{target} is the result of another file, {entry.get('source')}. {advice}")
+            return "outdated"
+        return "" if entry.get("sha256") == sha256(target) else "damaged"
+
+
+def again(targets: Sequence[tuple[pathlib.Path, str]]) -> list[str]:
+    """Sentences on results that were there and are made again."""
+    why = {"damaged": "was changed or damaged after it was made", "outdated": "was made of a file that has changed"}
+    return [f"{target} {why[state]}; it is made again." for target, state in targets if state in why]
