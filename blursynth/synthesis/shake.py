@@ -73,7 +73,8 @@ def _recorded(request: shake_recipe.Shake, log: gyroscope.Log, seconds: float, p
     knots, scale = request.knots, request.gyro_scale
     if request.convention == "lai":
         path = log.summed(seconds, place, knots, scale)
-        return path - path[target(request)]
+        path -= path[target(request)]
+        return path
     reference = None if request.gyro_reference is None else target(request)
     return log.path(seconds, place, knots, scale, reference)
 

@@ -86,7 +86,14 @@ def test_dry_run_describes_and_writes_nothing(
 ) -> None:
     assert terminal.exit_code(run.main, [*command, "--dry-run"]) == 0
     out = capsys.readouterr().out
-    for words in ("crop = 8", "TwoNetworks", "Training pairs: 18", "Steps: 12 (48 images", "validation images: 2"):
+    for words in (
+        "crop = 8",
+        "TwoNetworks",
+        "Training pairs: 18",
+        "Steps: 12 updates",
+        "(48 images",
+        "validation images: 2",
+    ):
         assert words in out
     assert not (tmp_path / "run").exists()
 

@@ -13,6 +13,9 @@ from blursynth import errors
 from trainers.metrics import ms_ssim, windows
 from trainers.protocols import protocol
 
+_BEST = ("ms-ssim", "ifc", "vif")
+"""Metrics beside PSNR that the benchmark has, each the best over all ground truths by itself."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Aligned:
@@ -29,6 +32,11 @@ class Aligned:
         """Peak 255 over the mean squared error of the whole frame; the zeroed border counts as error-free."""
         error = (self.restored_HW - self.sharp_HW).square().mean().item()
         return 10 * math.log10(255**2 / error) if error else math.inf
+
+    @property
+    def pair(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Restored and sharp, (1, 1, H, W)."""
+        return self.restored_HW[None, None], self.sharp_HW[None, None]
 
 
 def align(restored_CHW: torch.Tensor, sharp_CHW: torch.Tensor) -> Aligned:
@@ -60,42 +68,48 @@ def align(restored_CHW: torch.Tensor, sharp_CHW: torch.Tensor) -> Aligned:
 def kohler_2012(
     restored: protocol.Image, truths: Iterable[protocol.Image], names: Sequence[str], device: torch.device
 ) -> protocol.Scored:
-    """The benchmark's evaluation: PSNR and MS-SSIM (Nah et al.'s "MSSIM") of luma, each the best over ground truths.
+    """The benchmark's evaluation: each metric that it has, on luma, the best over the ground truths.
 
-    Luma is 0.299 R + 0.587 G + 0.114 B, peak 255; MS-SSIM is that of the benchmark's program, see
-    `ms_ssim.separate_means`. Other metrics are those of the ground truth with the best PSNR, which the benchmark does
-    not define. `notes` has that frame's number (from 0), shift (px, down and right) and scale. Plain PSNR of the same
-    images is several dB lower.
+    These are PSNR, MS-SSIM (Nah et al.'s "MSSIM", as the benchmark's program computes it: see
+    `ms_ssim.separate_means`), IFC and VIF, the last two at the price of as many evaluations as there are ground truths.
+    Luma is 0.299 R + 0.587 G + 0.114 B, peak 255. Other metrics, which the benchmark does not have, are those of the
+    ground truth with the best PSNR. `notes` has that frame's number (from 0), shift (px, down and right) and scale.
+    Plain PSNR of the same images is several dB lower.
     """
     restored_CHW = protocol.tensor(restored, device)[0].double()
+    own = [name for name in names if name in _BEST]
     best: Aligned | None = None
-    best_frame, similarity = -1, 0.0
+    best_frame = -1
+    values: dict[str, float] = {}
     missing: dict[str, str] = {}
     for frame, truth in enumerate(truths):
         protocol.require_same_size(restored, truth)
         found = align(restored_CHW, protocol.tensor(truth, device)[0].double())
-        if "ms-ssim" in names and not missing:
-            try:
-                similarity = max(similarity, _similarity(found))
-            except errors.InputError as error:
-                missing["ms-ssim"] = str(error)
+        scored = _scored(found, [name for name in own if name not in missing])
+        missing |= scored.missing
+        values |= {name: max(value, values.get(name, -math.inf)) for name, value in scored.values.items()}
         if best is None or found.psnr > best.psnr:
             best, best_frame = found, frame
     if best is None:
         raise errors.InputError("There is no ground truth for this image; kohler-2012 needs some 199 of them.")
-    own = {"psnr": best.psnr, "ms-ssim": similarity}
-    others = protocol.measure(
-        best.restored_HW[None, None], best.sharp_HW[None, None], [name for name in names if name not in own]
-    )
-    values = {name: own[name] for name in names if name in own and name not in missing} | dict(others.values)
+    others = protocol.measure(*best.pair, [name for name in names if name not in own and name != "psnr"])
+    values |= {"psnr": best.psnr, **others.values}
     notes = {"frame": best_frame, "down": best.down, "right": best.right, "scale": best.scale}
-    return protocol.Scored(values, missing | dict(others.missing), notes)
+    return protocol.Scored(
+        {name: values[name] for name in names if name in values}, missing | dict(others.missing), notes
+    )
 
 
-def _similarity(found: Aligned) -> float:
-    """The benchmark's MS-SSIM of an aligned pair; InputError where the image is too small for it."""
-    pair = found.restored_HW[None, None], found.sharp_HW[None, None]
-    return float(ms_ssim.separate_means(*pair, data_range=255, dtype=torch.float32)[0])
+def _scored(found: Aligned, names: Sequence[str]) -> protocol.Scored:
+    """The benchmark's metrics, but for PSNR, of an aligned pair."""
+    values, missing = {}, {}
+    if "ms-ssim" in names:
+        try:
+            values["ms-ssim"] = float(ms_ssim.separate_means(*found.pair, data_range=255, dtype=torch.float32)[0])
+        except errors.InputError as error:
+            missing["ms-ssim"] = str(error)
+    others = protocol.measure(*found.pair, [name for name in names if name != "ms-ssim"])
+    return protocol.Scored(values | dict(others.values), missing | dict(others.missing))
 
 
 PROTOCOLS = (
