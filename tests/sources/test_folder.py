@@ -83,7 +83,9 @@ def test_links_are_followed_and_loops_end(tmp_path):
 def test_pipes_are_passed_over(tmp_path):
     photo(tmp_path / "photo.png")
     os.mkfifo(tmp_path / "pipe.png")
-    assert names(photos.scan(tmp_path)) == ["photo.png"]
+    folder = photos.scan(tmp_path)
+    assert names(folder) == ["photo.png"]
+    assert folder.skipped == (source.Skipped("pipe.png", "is a pipe, a socket or a device"),)
 
 
 def test_what_looks_like_a_photo_and_is_none_is_listed_with_its_reason(tmp_path):
@@ -135,11 +137,11 @@ def test_nothing_to_use_is_an_error_that_names_the_endings(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
-def test_a_forbidden_folder_is_listed_as_skipped(tmp_path):
+def test_a_forbidden_folder_is_an_error(tmp_path):
     photo(tmp_path / "photo.png")
     (tmp_path / "closed").mkdir(mode=0)
-    (skipped,) = photos.scan(tmp_path).skipped
-    assert (skipped.name, skipped.reason) == ("closed", "cannot be listed: Permission denied")
+    with pytest.raises(errors.SourceError, match="closed"):
+        photos.scan(tmp_path)
 
 
 def test_real_folders(shared_data):
