@@ -38,7 +38,7 @@ def describe(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool = F
     lines += [*_networks(wanted, device, obstacles), "", *_layers(measured), "", *_readings(wanted), ""]
     patch = (wanted.data.crop, wanted.data.crop)
     try:
-        patch, steps = _steps(wanted, measured.batches_per_step)
+        patch, steps = _steps(wanted, measured.batches_per_step, overwrite=overwrite)
         lines += steps
     except errors.BlursynthError as error:
         lines.append("Training pairs, steps: not known, the data cannot be used.")
@@ -111,9 +111,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _steps(wanted: recipe.Recipe, batches: int) -> tuple[tuple[int, int], list[str]]:
+def _steps(wanted: recipe.Recipe, batches: int, *, overwrite: bool) -> tuple[tuple[int, int], list[str]]:
     """Height and width of the patches, and how many there are in how many steps."""
     training, held_out = session.open_data(wanted)
+    if not overwrite:
+        run_folder.require_same_data(wanted.folder, wanted, training.describe(), held_out)
     drawn, per_step = wanted.data.batch * batches, wanted.schedule.images_of(wanted.data.batch, batches)
     steps = session.steps(wanted, training.epoch, per_step)
     apart = f", {drawn - per_step} of them for the critic alone, which do not count" if drawn > per_step else ""

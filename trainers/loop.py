@@ -11,8 +11,7 @@ from typing import Any, Self
 
 import torch
 
-from blursynth import errors
-from trainers import checkpoint, cost, data, ranks, recipe, recorder, results, session
+from trainers import checkpoint, cost, data, ranks, recorder, run_folder, session
 from trainers.methods import method
 
 
@@ -93,46 +92,12 @@ def _resume(run: session.Session, folder: pathlib.Path) -> recorder.State:
     if not last.is_file():
         return recorder.State()
     about = checkpoint.resume_from(last, run.images_per_step)
-    require_same_data(run, folder)
+    run_folder.require_same_data(folder, run.recipe, run.data.describe(), run.held_out)
     sums = checkpoint.load_training_state(last, run.method)
     if run.average is not None:
         run.average.fill(checkpoint.load_average(last, run.average.weights))
     on_device = {name: value.to(run.device) for name, value in sums.items()}
     return recorder.State(about.step, about.progress["best"], about.metrics, on_device, about.progress["summed"])
-
-
-def require_same_data(run: session.Session, folder: pathlib.Path) -> None:
-    """Raise InputError where a folder's last checkpoint knows other data, by their fingerprints; paths decide nothing.
-
-    Checkpoints of older versions do not say on what they validated; then a path stands for it.
-    """
-    last = folder / checkpoint.LAST
-    if not last.is_file():
-        return
-    about = checkpoint.about(last)
-    keys = ("fingerprint", "transfer_function", "pairs")
-    then, now = (
-        [{key: each.get(key) for key in keys} for each in sets] for sets in (about.datasets, run.data.describe())
-    )
-    lines = [
-        f"{dataset.path}: {'; '.join(results.differences(before, after))}"
-        for dataset, before, after in zip(run.recipe.data.train, then, now, strict=False)
-        if before["fingerprint"] != after["fingerprint"]
-    ]
-    if len(then) != len(now):
-        lines.append(f"{len(then)} datasets then, {len(now)} now")
-    validated = about.progress.get("held_out")
-    if run.held_out is not None and validated is not None and validated != run.held_out.fingerprints:
-        lines.append(f"validation: fingerprints {validated} -> {run.held_out.fingerprints}")
-    before = recipe.recorded(about.recipe, source=f"the recipe in {last}").validation.path
-    if validated is None and before != run.recipe.validation.path:
-        lines.append(f"validation.path: {before!r} -> {run.recipe.validation.path!r}")
-    if lines:
-        listed = "".join(f"\n  {line}" for line in lines)
-        raise errors.InputError(
-            f"{last} was trained on other data than there are now (then -> now):{listed}\nName where the old data lie "
-            "now with --data, choose another --out, or start anew with --overwrite."
-        )
 
 
 def _set_rates(run: session.Session, rates: Mapping[str, list[float]], factor: float) -> None:

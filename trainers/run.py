@@ -57,7 +57,7 @@ def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> l
     if overwrite and not run_folder.discard(wanted.folder):
         return None
     with run_folder.Lock(wanted.folder):
-        loop.require_same_data(run, wanted.folder)
+        run_folder.require_same_data(wanted.folder, wanted, run.data.describe(), run.held_out)
         run_folder.create(wanted.folder, wanted)
         ranks.first_does(lambda: None)  # the others look for a checkpoint only now
         return loop.train(run, wanted.folder)

@@ -5,11 +5,12 @@ import os
 import pathlib
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from blursynth import errors, recipe_file
-from trainers import checkpoint, journal, recipe
+from trainers import checkpoint, journal, recipe, results, validation
 
 RECIPE = "recipe.toml"
 SHEETS = "sheets"
@@ -20,7 +21,7 @@ _OURS = (RECIPE, journal.LOG, checkpoint.LAST, checkpoint.BEST, "tensorboard", S
 def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = False) -> None:
     """RecipeError where the folder holds anything but a run of this recipe (`overwrite`: of any); touches nothing.
 
-    Datasets may lie elsewhere by now: `loop.require_same_data` compares their fingerprints.
+    Datasets may lie elsewhere by now: `require_same_data` compares their fingerprints.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -41,6 +42,43 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = Fals
             f"{folder} is a run of another recipe; it differs in (there -> asked for):\n{listed}\n"
             f"Go on with it by `python -m trainers.run {stored} --out {folder}`, choose another --out, or start anew "
             "with --overwrite."
+        )
+
+
+def require_same_data(
+    folder: pathlib.Path,
+    wanted: recipe.Recipe,
+    training: Sequence[Mapping[str, Any]],
+    held_out: validation.HeldOut | None,
+) -> None:
+    """Raise InputError where a folder's last checkpoint knows other data, by their fingerprints; paths decide nothing.
+
+    `training`: as a checkpoint records the training sets. Checkpoints of older versions do not say on what they
+    validated; there its path stands for it.
+    """
+    last = folder / checkpoint.LAST
+    if not last.is_file():
+        return
+    about = checkpoint.about(last)
+    lines = []
+    for before, after in zip(about.datasets, training, strict=False):
+        if before.get("fingerprint") != after["fingerprint"]:
+            now = {key: after[key] for key in ("fingerprint", "transfer_function", "pairs")}
+            lines.append(f"{after['path']}: {'; '.join(results.differences(before, now))}")
+    if len(about.datasets) != len(training):
+        lines.append(f"{len(about.datasets)} training sets -> {len(training)}")
+    validated = about.progress.get("held_out")
+    if validated is None:
+        there = recipe.parse(about.recipe, source=f"the recipe in {last}").validation.path
+        if there != wanted.validation.path:
+            lines.append(f"validation.path: {there!r} -> {wanted.validation.path!r}")
+    elif held_out is not None and validated != held_out.fingerprints:
+        lines.append(f"validation, fingerprints: {validated} -> {held_out.fingerprints}")
+    if lines:
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise errors.InputError(
+            f"{last} was trained on other data than there are now (then -> now):{listed}\nSay with --data where "
+            "the old data lie now, choose another --out, or start anew with --overwrite."
         )
 
 

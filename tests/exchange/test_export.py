@@ -3,6 +3,7 @@
 import csv
 import gc
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.exchange import layout
-from blursynth.production import export, footage, run
+from blursynth.production import export, exported, footage, run
 from blursynth.storage import lock, reader
 
 LAYOUTS = ("flat", "gopro", "webdataset")
@@ -203,3 +204,45 @@ def test_what_cannot_be_exported(pairs: reader.Dataset, tmp_path: pathlib.Path) 
     with pytest.raises(errors.RecipeError, match="is for tars"):
         export.export(pairs.path, tmp_path / "out", "flat", pairs_per_tar=3)
     assert not (tmp_path / "out").exists()
+
+
+DAMAGE = {
+    "emptied": lambda data, other: data[:0],  # noqa: ARG005
+    "cut": lambda data, other: data[: len(data) // 2],  # noqa: ARG005
+    "swapped": lambda data, other: other,  # noqa: ARG005
+    "one bit": lambda data, other: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:],  # noqa: ARG005
+}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("to", LAYOUTS)
+def test_files_with_other_bytes_are_written_again_and_named(
+    pairs: reader.Dataset, tmp_path: pathlib.Path, to: str, recorded: bool
+) -> None:
+    export.export(pairs.path, tmp_path / "out", to)
+    whole = kinds.contents(tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").write_text("left alone")
+    names = [name for name in sorted(whole) if name.endswith((".png", ".tar"))]
+    for name, damage in zip(names[1:], DAMAGE.values(), strict=False):
+        (tmp_path / "out" / name).write_bytes(damage(whole[name], whole[names[0]]))
+    if not recorded:  # as an older version left it
+        (tmp_path / "out" / exported.DIGESTS).unlink()
+    outcome = export.export(pairs.path, tmp_path / "out", to)
+    assert sorted(outcome.changed) == names[1:5]
+    assert 0 < outcome.written < 42
+    assert kinds.contents(tmp_path / "out") == whole | {"mine.txt": b"left alone"}
+    again = export.export(pairs.path, tmp_path / "out", to)
+    assert (again.written, again.changed) == (0, ())
+
+
+def test_a_damaged_record_and_a_pipe_in_place_of_a_file(pairs: reader.Dataset, tmp_path: pathlib.Path) -> None:
+    export.export(pairs.path, tmp_path / "out", "flat")
+    whole = kinds.contents(tmp_path / "out")
+    record = tmp_path / "out" / exported.DIGESTS
+    record.write_bytes(b"\xff\xfe" + record.read_bytes()[: len(record.read_bytes()) // 2] + b"\n,,\nx,1e9,0\n")
+    first = next((tmp_path / "out").rglob("*.png"))
+    first.unlink()
+    os.mkfifo(first)
+    outcome = export.export(pairs.path, tmp_path / "out", "flat")
+    assert outcome.written == 1
+    assert kinds.contents(tmp_path / "out") == whole

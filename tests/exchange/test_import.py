@@ -1,6 +1,7 @@
 """Pairs that are there already: identity with what was exported, published sets, and folders as users have them."""
 
 import io
+import os
 import pathlib
 import shutil
 import tarfile
@@ -414,3 +415,65 @@ def test_what_cannot_be_appended_is_said(tmp_path: pathlib.Path) -> None:
             tmp_path / "b.zarr",
             append=True,
         )
+
+
+def test_reds_is_imported_by_both_layouts_and_exported_by_sequence(
+    shared_data: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    case = shared_data / "cases" / "17-import-reds" / "REDS"
+    words = {"blurred": "train_blur", "sharp": "train_sharp", "transfer": "gamma2.2", "split": "train"}
+    for layout, folder in (("flat", case), ("gopro", case / "train")):
+        dataset = imported(layout, folder, tmp_path / f"{layout}.zarr", **words)
+        assert dataset.items == 4
+        files = [str(dataset.sources[number]["name"]) for number in dataset.columns["source"]]
+        sides = [(file, file.replace("train_blur", "train_sharp")) for file in files]
+        for number, both in enumerate(sides):
+            for name, file in zip(("blurred", "sharp"), both, strict=True):
+                stored = dataset.read(name, [number])[0]
+                assert np.array_equal(stored, np.asarray(Image.open(folder / file).convert("RGB"))), file
+        out = tmp_path / layout
+        export.export(dataset.path, out, "gopro", blurred_as="blur_gamma")
+        assert {path.parent.parent.name for path in out.rglob("*.png")} >= {"000", "001"} or layout == "flat"
+        assert len({path.parent.parent for path in out.rglob("sharp/*.png")}) == 2
+
+
+def test_names_that_no_folder_has_are_refused_with_those_there_are(tmp_path: pathlib.Path) -> None:
+    noise(tmp_path / "train" / "train_blur" / "000" / "1.png")
+    noise(tmp_path / "train" / "train_sharp" / "000" / "1.png")
+    for layout in ("flat", "gopro"):
+        with pytest.raises(errors.InputError, match=r"train_blurred .* 000, train, train_blur, train_sharp"):
+            importing.maker(layout, str(tmp_path), ASKED | {"blurred": "train_blurred", "sharp": "train_sharp"})
+        with pytest.raises(errors.RecipeError, match="both name"):
+            importing.maker(layout, str(tmp_path), ASKED | {"blurred": "train_sharp", "sharp": "train_sharp"})
+
+
+def test_what_is_no_pair_is_listed_with_its_reason(tmp_path: pathlib.Path) -> None:
+    for side in ("blur", "sharp"):
+        noise(tmp_path / "test" / side / "1.png")
+    noise(tmp_path / "test" / "cover" / "x.png")
+    (tmp_path / "test" / "blur" / "2.heic").write_bytes(b"x")
+    (tmp_path / "test" / "sharp" / ".hidden.png").write_bytes(b"x")
+    os.mkfifo(tmp_path / "test" / "blur" / "pipe.png")
+    made = importing.maker("flat", str(tmp_path), ASKED | {"transfer": "srgb"})
+    assert {left.name: left.reason for left in made.left_out} == {
+        "test/blur/2.heic": ".heic files cannot be read; convert it to PNG, TIFF or JPEG",
+        "test/blur/pipe.png": "is a pipe, a socket or a device",
+        "test/cover": "has 1 images that are neither in blur nor in sharp",
+    }
+
+
+def test_a_damaged_tar_is_refused_and_a_sound_one_is_whole(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    case = shared_data / "cases" / "27-damaged-tars"
+    asked = {"transfer": "srgb", "split": "train"}
+    assert imported("webdataset", case / "whole6", tmp_path / "whole.zarr", **asked).items == 6
+    with pytest.raises(errors.InputError, match=r"train-000000\.tar is damaged"):
+        importing.maker("webdataset", str(case / "bitflip"), ASKED | asked)
+
+
+def test_compressed_tars_beside_plain_ones_are_listed(tmp_path: pathlib.Path) -> None:
+    folder = tar_with(tmp_path / "set" / "train-0.tar", tarfile.TarInfo("0.blur.png"), tarfile.TarInfo("0.sharp.png"))
+    (folder / "train-1.tar.gz").write_bytes(b"x")
+    made = importing.maker("webdataset", str(folder), ASKED | {"transfer": "srgb"})
+    assert [(left.name, left.reason) for left in made.left_out] == [
+        ("train-1.tar.gz", "is compressed; decompress it to a .tar")
+    ]

@@ -1,5 +1,6 @@
 """Which files and folders are clips, and what is wrong with those that are not."""
 
+import os
 import pathlib
 import pickle
 
@@ -109,3 +110,26 @@ def test_readers_are_lent_where_they_stand(tmp_path: pathlib.Path) -> None:
             assert expected is None or reader is expected
             list(reader.frames(number, number + 1))
     assert pickle.loads(pickle.dumps(pool))._idle == []
+
+
+def test_what_is_neither_a_video_nor_a_frame_is_listed(tmp_path: pathlib.Path) -> None:
+    folder = frame_folder(tmp_path / "clips" / "a")
+    clip_files.write(folder / "inside.mp4", clip_files.moving(3))
+    frame_folder(folder / "below", 2)
+    clip_files.write(tmp_path / "clips" / "b.mp4", clip_files.moving(3))
+    (tmp_path / "clips" / "c.mxf").write_bytes(b"x")
+    os.mkfifo(tmp_path / "clips" / "d.mov")
+    (tmp_path / "clips" / "loop").symlink_to(tmp_path / "clips")
+    found = clips.scan([tmp_path / "clips"])
+    assert [clip.name for clip in found.clips] == ["a", "b.mp4"]
+    assert [left.name for left in found.skipped] == [
+        "c.mxf",
+        "d.mov",
+        "a/below/000007.png",
+        "a/below/000008.png",
+        "a/inside.mp4",
+    ]
+    os.mkfifo(folder / "000012.png")
+    assert "a/000012.png is a pipe" in str(clips.scan([tmp_path / "clips"]).skipped)
+    with pytest.raises(errors.InputError, match=r"000012\.png is a pipe"):
+        clips.scan([folder])

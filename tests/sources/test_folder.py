@@ -95,7 +95,9 @@ def test_links_are_followed_and_loops_end(tmp_path):
 def test_pipes_are_passed_over(tmp_path):
     photo(tmp_path / "photo.png")
     os.mkfifo(tmp_path / "pipe.png")
-    assert names(photos.scan(tmp_path)) == ["photo.png"]
+    folder = photos.scan(tmp_path)
+    assert names(folder) == ["photo.png"]
+    assert folder.skipped == (source.Skipped("pipe.png", "is a pipe, a socket or a device"),)
 
 
 def test_what_looks_like_a_photo_and_is_none_is_listed_with_its_reason(tmp_path):

@@ -1,7 +1,10 @@
 """Benchmarks' folders as published, made here with small images; what is missing is named."""
 
 import logging
+import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ import scipy.io
 from PIL import Image
 
 from blursynth import errors
+from blursynth.production import export
+from blursynth.storage import reader
 from trainers import benchmarks
 from trainers.benchmarks import kohler
 
@@ -138,3 +143,76 @@ def test_realblur_follows_its_test_list(tmp_path: pathlib.Path) -> None:
     (tmp_path / root / "gt" / "gt_2.png").unlink()
     with pytest.raises(errors.InputError, match=r"1 files of .* are missing: RealBlur-J.*gt_2.png"):
         benchmarks.find(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("blurred", "sharp"), [("input", "target"), ("lq", "gt"), ("blur", "sharp"), ("blurry", "sharp")]
+)
+def test_pairs_of_every_known_name_are_scored(tmp_path: pathlib.Path, blurred: str, sharp: str) -> None:
+    for number, split in enumerate(("train", "test")):
+        for image in range(2):
+            picture(tmp_path / split / blurred / f"{image}.png", 50 * number + image)
+            picture(tmp_path / split / sharp / f"{image}.png", 50 * number + image + 10)
+    for path, more, values in (
+        (tmp_path / "train", {}, [0, 1]),
+        (tmp_path, {}, [50, 51]),
+        (tmp_path, {"split": "train"}, [0, 1]),
+        (tmp_path, {"split": "all"}, [50, 51, 0, 1]),
+    ):
+        found = benchmarks.find(str(path), **more)
+        assert [item.blurred()[0, 0, 0] for item in found.items] == values
+        assert [next(item.truths())[0, 0, 0] for item in found.items] == [value + 10 for value in values]
+        assert found.transfer_function is None
+
+
+def test_an_export_is_scored_in_every_layout_of_folders(
+    make_pairs: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    path = make_pairs(tmp_path / "pairs.zarr")
+    dataset = reader.open(path)
+    for to in ("flat", "gopro"):
+        export.export(path, tmp_path / to, to)
+        for split in ("test", "val", "train"):
+            folders = [tmp_path / to, tmp_path / to / split]
+            if to == "gopro":
+                folders.append(tmp_path / to / split / "pairs_00000")
+            for folder in folders:
+                found = benchmarks.find(str(folder), split=split if folder.name in (to, split) else None)
+                numbers = dataset.in_split(split)
+                assert [item.name.rpartition("/")[2] for item in found.items] == [f"{each:06d}" for each in numbers]
+                for item, number in zip(found.items, numbers, strict=True):
+                    assert np.array_equal(item.blurred(), dataset.read("blurred", [number])[0])
+                    assert np.array_equal(next(item.truths()), dataset.read("sharp", [number])[0])
+                assert found.transfer_function == "gamma2.2"
+                assert "an export of a dataset" in found.about
+        shutil.rmtree(tmp_path / to / "test")
+        assert "split val" in benchmarks.find(str(tmp_path / to)).about
+        with pytest.raises(errors.InputError, match="give --split one of train, val, all"):
+            benchmarks.find(str(tmp_path / to), split="test")
+        manifest = tmp_path / to / "blursynth.json"
+        manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
+        with pytest.raises(errors.InputError, match="not finished"):
+            benchmarks.find(str(tmp_path / to))
+
+
+def test_reds_is_scored_and_what_is_no_image_is_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    for value, side in enumerate(("val_blur", "val_sharp")):
+        for clip in ("000", "001"):
+            picture(tmp_path / "val" / side / clip / "00000000.png", value)
+    os.mkfifo(tmp_path / "val" / "val_blur" / "000" / "pipe.png")
+    (tmp_path / "val" / "val_blur" / "000" / ".hidden.png").write_bytes(b"x")
+    found = benchmarks.find(str(tmp_path))
+    assert [(item.name, item.group) for item in found.items] == [(f"{n}/00000000", n) for n in ("000", "001")]
+    assert [(item.blurred()[0, 0, 0], next(item.truths())[0, 0, 0]) for item in found.items] == [(0, 1), (0, 1)]
+    assert found.about == "split val, a folder of pairs, of unknown blur"
+    assert "pipe.png is a pipe" in caplog.text
+    assert ".hidden" not in caplog.text
+
+
+def test_a_matlab_file_that_is_cut_is_refused(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / "Blurry1_1.png")
+    path = tmp_path / "GroundTruth1_1.mat"
+    scipy.io.savemat(path, {"rotImg": NUMBERS.integers(0, 256, (5, 6, 3, 9), np.uint8)}, do_compression=True)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(errors.InputError, match=r"GroundTruth1_1\.mat"):
+        list(kohler.read(tmp_path, "").items[0].truths())

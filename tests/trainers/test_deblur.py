@@ -1,6 +1,7 @@
 """`python -m trainers.deblur`: any photo or clip in, one of the same name and size out."""
 
 import errno
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import clip_files
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
 import torch
 from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.media import photos, video
-from trainers import checkpoint, deblur, pictures, recipe, restoring, terminal, tiles
+from trainers import checkpoint, deblur, pictures, recipe, restoring, results, terminal, tiles
 
 
 @pytest.fixture
@@ -247,3 +250,89 @@ def test_a_network_that_gives_no_numbers_is_said_and_writes_nothing(
     assert run(model, folder / "a.png", "-o", tmp_path / "out") == 2
     assert "no numbers" in capsys.readouterr().err
     assert list((tmp_path / "out").rglob("*.png")) == []
+
+
+def test_resuming_refuses_results_of_another_network_or_other_options(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder / "a.png", "-o", out) == 0
+    before = (out / "a.png").read_bytes()
+    for flags in (["--bits", 16], ["--self-ensemble"], ["--no-dropout"], ["--no-average"], ["--seed", 1]):
+        assert run(model, folder, "-o", out, "--resume", *flags) == 2, flags
+    other = tmp_path / "other.safetensors"
+    weights = safetensors.torch.load_file(model / "last.safetensors")
+    weights["generator.4.bias"] += 0.25
+    with safetensors.safe_open(model / "last.safetensors", framework="pt") as opened:
+        safetensors.torch.save_file(weights, other, opened.metadata())
+    capsys.readouterr()
+    assert run(other, folder, "-o", out, "--resume") == 2
+    assert "checkpoint" in capsys.readouterr().err
+    assert (out / "a.png").read_bytes() == before
+    assert not (out / "b.png").exists()
+    moved = (model / "last.safetensors").rename(tmp_path / "moved.safetensors")
+    assert run(moved, folder, "-o", out, "--resume", "--tile", 64, "--memory", 2) == 0
+    assert run(other, folder, "-o", out, "--overwrite") == 0
+    assert run(other, folder, "-o", out, "--resume") == 0
+    assert (out / "a.png").read_bytes() != before
+
+
+def test_resuming_makes_changed_and_damaged_ones_again(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder, "-o", out) == 0
+    whole = {path.name: path.read_bytes() for path in out.rglob("*.png")}
+    (out / "b.png").write_bytes(b"")
+    (out / "below" / "c.png").write_bytes(whole["c.png"][:60])
+    Image.fromarray(np.zeros((17, 23, 3), np.uint8)).save(folder / "a.png")
+    capsys.readouterr()
+    assert run(model, folder, "-o", out, "--resume") == 0
+    said = capsys.readouterr()
+    assert "Restored 3 of 3" in said.out
+    assert all(f"{name} was" in said.err for name in ("a.png", "b.png", "c.png"))
+    same = {path.name for path in out.rglob("*.png") if path.read_bytes() == whole[path.name]}
+    assert same == {"b.png", "c.png"}
+    assert run(model, folder, "-o", out, "--resume") == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_resuming_refuses_results_without_a_record_or_of_another_file(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder, "-o", out) == 0
+    record = out / results.RECORD
+    text = record.read_bytes()
+    record.write_bytes(text[:-40])  # a kill cut the last line: its result has no record
+    assert run(model, folder, "-o", out, "--resume") == 2
+    record.unlink()
+    assert run(model, folder, "-o", out, "--resume") == 2
+    record.write_bytes(b"[" * 100_000 + b"\nnull\n\xff\n" + text)
+    assert run(model, folder, "-o", out, "--resume") == 0
+    folder.rename(tmp_path / "moved")  # the same photos elsewhere
+    assert run(model, tmp_path / "moved", "-o", out, "--resume") == 0
+    folder.mkdir()
+    Image.fromarray(np.zeros((17, 23, 3), np.uint8)).save(folder / "a.png")
+    (tmp_path / "second").mkdir()
+    Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(tmp_path / "second" / "a.png")
+    assert run(model, tmp_path / "second", "-o", out, "--resume") == 2
+    assert photos.probe(out / "a.png") == (17, 23)
+
+
+def test_what_a_folder_holds_beside_photos_is_listed(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "phone.heic").write_bytes(b"x")
+    (folder / ".hidden.png").write_bytes(b"x")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "a.png").write_bytes(b"x")
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "loop").symlink_to(folder)
+    assert run(model, folder, "-o", tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert "Restored 3 of 3 photos" in said.out
+    assert [line.partition(" ")[2].rpartition("/")[2].split()[0] for line in said.err.splitlines()] == [
+        "phone.heic",
+        "pipe.mp4",
+    ]

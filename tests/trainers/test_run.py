@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from trainers import checkpoint, run, run_folder, terminal
@@ -234,3 +235,46 @@ def test_help_has_examples(verb: str) -> None:
     )
     assert "examples:" in done.stdout
     assert f"python -m trainers.{verb}" in done.stdout
+
+
+def test_a_run_goes_on_where_its_dataset_lies_now(
+    command: Arguments,
+    fake_method: Any,
+    make_pairs: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert terminal.exit_code(run.main, [*command, "--out", str(tmp_path / "undisturbed")]) == 0
+    fake_method.on_step = staticmethod(lambda steps: os.kill(os.getpid(), signal.SIGTERM) if steps == 4 else None)
+    assert terminal.exit_code(run.main, command) == 143
+    fake_method.on_step = None
+    moved = (tmp_path / "pairs.zarr").rename(tmp_path / "moved.zarr")
+    other = make_pairs(tmp_path / "other.zarr", seed=1)
+    capsys.readouterr()
+    assert terminal.exit_code(run.main, [*command, "--data", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert "trained on other data" in said
+    assert f"{other}: fingerprint" in said
+    assert terminal.exit_code(run.main, [*command, "--data", str(other), "--dry-run"]) == 2
+    assert "pairs.zarr" in (tmp_path / "run" / "recipe.toml").read_text()
+    assert terminal.exit_code(run.main, [*command, "--data", str(moved)]) == 0
+    # By its own recipe, which knows the new place.
+    assert terminal.exit_code(run.main, [str(tmp_path / "run" / "recipe.toml"), "--device", "cpu"]) == 0
+    tensors = [safetensors.torch.load_file(tmp_path / name / "last.safetensors") for name in ("run", "undisturbed")]
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+
+
+def test_other_validation_data_are_refused(
+    command: Arguments,
+    make_pairs: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    held = make_pairs(tmp_path / "held.zarr", seed=2, first_source=100)
+    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={held}"]) == 0
+    moved = held.rename(tmp_path / "moved.zarr")
+    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={moved}"]) == 0
+    other = make_pairs(tmp_path / "more.zarr", seed=3, first_source=100)
+    capsys.readouterr()
+    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={other}"]) == 2
+    assert "validation, fingerprints" in capsys.readouterr().err

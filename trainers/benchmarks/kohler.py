@@ -4,6 +4,7 @@
 (H, W, 3, frames) a file, or as photos `GroundTruthI_K_N.png`, anywhere below the folder.
 """
 
+import io
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -84,10 +85,9 @@ def _all_frames(files: list[pathlib.Path]) -> Iterator[test_set.Image]:
 
 
 def _of_matlab(path: pathlib.Path) -> Iterator[test_set.Image]:
-    try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # Readers of MATLAB files meet arbitrary bytes and raise nearly anything.
-        raise errors.InputError(f"{path} cannot be read as a MATLAB file ({error}); copy it again.") from None
+    data = io.BytesIO(path.read_bytes())
+    with errors.boundary(path, "a MATLAB file"):
+        content = scipy.io.loadmat(data)
     stacks = [value for value in content.values() if isinstance(value, np.ndarray) and value.ndim == 4]
     if len(stacks) != 1 or stacks[0].shape[2] != 3 or stacks[0].dtype != np.uint8:
         raise errors.InputError(f"{path} was expected to hold one array of 8-bit frames, (H, W, 3, frames).")
