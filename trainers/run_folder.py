@@ -69,7 +69,7 @@ def require_same_data(
         lines.append(f"{len(about.datasets)} training sets -> {len(training)}")
     validated = about.progress.get("held_out")
     if validated is None:
-        there = recipe.parse(about.recipe, source=f"the recipe in {last}").validation.path
+        there = recipe.recorded(about.recipe, source=f"the recipe in {last}").validation.path
         if there != wanted.validation.path:
             lines.append(f"validation.path: {there!r} -> {wanted.validation.path!r}")
     elif held_out is not None and validated != held_out.fingerprints:
