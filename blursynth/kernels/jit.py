@@ -114,7 +114,7 @@ class _CheckedFile(caching.IndexDataCacheFile):
 
     @contextlib.contextmanager
     def _open_for_write(self, filepath: str) -> Iterator[Any]:
-        with super()._open_for_write(filepath) as file:  # type: ignore[no-untyped-call]
+        with super()._open_for_write(filepath) as file:
             yield file
             file.flush()
             file.write(hashlib.sha256(pathlib.Path(file.name).read_bytes()).digest())
@@ -161,5 +161,5 @@ class _Cache(caching.FunctionCache):
 
 def _cached(dispatcher: Any) -> Any:
     if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # with it, njit hands back the plain function
-        dispatcher._cache = _Cache(dispatcher.py_func)  # type: ignore[no-untyped-call]
+        dispatcher._cache = _Cache(dispatcher.py_func)
     return dispatcher

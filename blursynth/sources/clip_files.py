@@ -84,12 +84,17 @@ class Clip:
         """What a dataset lists of it."""
         return dataclasses.asdict(self.source) | self.about
 
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """What it is read from. Raises InputError or OSError where a folder of frames is not as it was."""
+        return _files(self.path) if self.path.is_dir() else [self.path]
+
     def changed(self) -> str | None:
         """Whether it is gone or another file than `source` says; None if not."""
         if not self.path.exists():
             return f"is gone from {self.path.parent}"
         try:
-            digest = _digest(_files(self.path) if self.path.is_dir() else [self.path])
+            digest = _digest(self.files)
         except (errors.InputError, OSError) as error:
             return f"cannot be read any more: {error}"
         return None if digest == self.source.sha256 else "has changed since: its SHA-256 is another"

@@ -23,6 +23,10 @@ class PhotoFolder:
     sources: tuple[source.Source, ...]
     skipped: tuple[source.Skipped, ...]
 
+    @property
+    def place(self) -> str:
+        return str(self.root)
+
     def changed(self, index: int) -> str | None:
         """Whether photo number `index` is gone or another file than it was when its folder was scanned; None if not."""
         expected = self.sources[index]
