@@ -58,7 +58,7 @@ class Cluster:
     ) -> subprocess.Popen[bytes]:
         """One worker process of one thread, without a nanny that would start it again; has registered.
 
-        blind: folders and files that it does not see, as where they are not mounted.
+        blind: folders and files that its Python does not see, as where they are not mounted.
         """
         options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
         if blind:
@@ -68,11 +68,24 @@ class Cluster:
         self._await(name, _WORKER)
         return process
 
+    def worker_without(self, name: str, folder: pathlib.Path) -> subprocess.Popen[bytes]:
+        """As `worker`, with an empty file system mounted over a folder that it alone sees so. Needs privileges."""
+        options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name]
+        mount = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder)]
+        process = self._start("worker", self.address, *options, log=name, within=mount)
+        self._await(name, _WORKER)
+        return process
+
     def _start(
-        self, kind: str, *arguments: str, package: pathlib.Path = ROOT, log: str = ""
+        self,
+        kind: str,
+        *arguments: str,
+        package: pathlib.Path = ROOT,
+        log: str = "",
+        within: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(TESTS)])}
-        command = [sys.executable, "-m", "dask", kind, *arguments]
+        command = [*within, sys.executable, "-m", "dask", kind, *arguments]
         with (self.folder / f"{log or kind}.log").open("wb") as output:
             process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=output, stderr=output)
         self.processes.append(process)

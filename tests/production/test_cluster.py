@@ -305,21 +305,75 @@ def test_where_no_worker_sees_anything_nothing_is_begun(tmp_path: pathlib.Path) 
     assert verify.verify(tmp_path / "a.zarr").sound
 
 
+@dataclasses.dataclass(frozen=True)
+class Awaiting(fake_maker.Fake):
+    """Item 60 waits for a file."""
+
+    note: str = ""
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        while 60 in items and not pathlib.Path(self.note).exists():
+            time.sleep(0.05)
+        return super().make(items)
+
+
 def test_a_blind_worker_that_joins_later_is_named_and_gets_no_work(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    maker = dataclasses.replace(FAKE, items=120, pause=0.1)
+    maker = Awaiting(items=120, shard_length=3, note=str(tmp_path / "note"))
     path = tmp_path / "f.zarr"
+
+    def join() -> None:
+        running.worker("blind", blind=[path])
+        while "gets no work" not in caplog.text:
+            time.sleep(0.1)
+        pathlib.Path(maker.note).touch()
+
     with cluster_processes.running(tmp_path) as running:
         running.worker("seeing")
         with cluster.connected(running.address) as executor:
-            joining = threading.Thread(target=running.worker, args=("blind",), kwargs={"blind": [path]})
+            joining = threading.Thread(target=join)
             joining.start()
             run.produce(maker, path, executor=executor)
             joining.join()
             assert address_of(executor, "blind") in caplog.text
             assert tasks_of(executor, "blind") == 0
     fake_maker.assert_holds(reader.open(path), maker)
+
+
+def can_mount() -> bool:
+    tried = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(tried, check=False, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_mount(), reason="needs the privilege to mount")
+@pytest.mark.parametrize("hidden", ["sources", "out"])
+def test_the_command_names_a_worker_with_another_mount(tmp_path: pathlib.Path, hidden: str) -> None:
+    photos = kinds.photos(tmp_path / "sources" / "photos")
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-m", "blursynth", "convolve", str(photos), "--size", "24", "--shard-length", "4"]
+    command += ["--per-photo", "8", "--length", "5:20", "--steps", "200", "--out"]
+    with cluster_processes.running(tmp_path) as running:
+        running.worker("seeing")
+        running.worker_without("blind", tmp_path / hidden)
+        done = subprocess.run(
+            [*command, str(tmp_path / "out" / "a.zarr"), "--scheduler", running.address],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cluster_processes.ROOT,
+        )
+    assert done.returncode == 0, done.stderr
+    named = [line for line in done.stderr.splitlines() if "gets no work" in line]
+    assert len(named) == 1
+    assert str(tmp_path / hidden) in named[0]
+    subprocess.run([*command, str(tmp_path / "b.zarr"), "--quiet"], check=True, cwd=cluster_processes.ROOT)
+    made, other = (kinds.contents(tmp_path / name) for name in ("out/a.zarr", "b.zarr"))
+    assert made.keys() == other.keys()
+    assert all(made[key] == other[key] for key in made if key != "zarr.json")
 
 
 @pytest.mark.slow
