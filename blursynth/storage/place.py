@@ -140,6 +140,12 @@ def write_bytes(path: str, key: str, value: bytes) -> None:
         store(path).write(key, value).result()
 
 
+def remove_object(path: str, key: str) -> None:
+    """Remove one object, if it is there."""
+    with failures(path, f"remove {key}"):
+        store(path).write(key, None).result()
+
+
 def write_file(target: str | os.PathLike[str], value: bytes) -> None:
     """Write one file wherever it lies, whole or not at all; folders above it are made. Raises StorageError."""
     path, name = parent(normalise(target))
@@ -301,8 +307,7 @@ def probe(path: str, folder: str) -> None:
         key = f"{folder}/{name}"
         write_bytes(path, key, name.encode())
         there = read_bytes(path, key)
-        with failures(path, f"remove {key}"):
-            store(path).write(key, None).result()
+        remove_object(path, key)
     else:
         file = pathlib.Path(path, folder, name)  # not by tensorstore, which keeps such names for itself
         with failures(path, f"write {folder}/{name}"):
