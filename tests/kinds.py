@@ -1,8 +1,9 @@
 """A small dataset of every kind, as its command would make it."""
 
+import hashlib
 import pathlib
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mask_files
@@ -11,6 +12,8 @@ from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.production import camera_psfs, convolve, importing, maker, objects, psfs, run, shake, trajectories
+from blursynth.storage import integrity, place, reader, seal, writer
+from blursynth.storage import schema as schemas
 from blursynth.synthesis import recipe
 
 SMALL = {"steps": 200, "length": "5:20"}
@@ -148,6 +151,20 @@ def imported(kind: str, folder: pathlib.Path) -> maker.Maker:
     if kind == "imported crops":
         asked, count = asked | {"size": 24, "per_pair": 3}, 5
     return importing.maker("flat", str(pair_files(folder / "images", count=count)), asked)
+
+
+def damage_as_recorded(path: pathlib.Path, array: str, shard: int, damage: Callable[[bytes], bytes]) -> None:
+    """Damage one object as if it had happened before it was hashed: its digest and the fingerprint agree with it."""
+    attributes = reader.stored_attributes(str(path))
+    assert attributes is not None
+    there = path / array / "c" / str(shard)
+    (file,) = (each for each in (there, *there.rglob("*")) if each.is_file())
+    file.write_bytes(damage(file.read_bytes()))
+    _, rows = reader.digests(str(path), attributes)
+    rows[shard, attributes["arrays"].index(array)] = np.frombuffer(hashlib.sha256(file.read_bytes()).digest(), np.uint8)
+    writer.write_digests(str(path), integrity.digest_schema(attributes), shard, rows[shard])
+    attributes["fingerprint"] = hashlib.sha256(rows.tobytes()).hexdigest()
+    place.write_json(str(path), schemas.GROUP, schemas.group_document(seal.sealed(str(path), attributes)))
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:

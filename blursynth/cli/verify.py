@@ -21,8 +21,9 @@ from blursynth.cli import inspection, options
 def command(dataset: str, quick: bool, no_sources: bool, as_json: bool, **given: Any) -> int:
     """Whether DATASET still is what was made.
 
-    Every object is compared with its SHA-256, metadata included; paths, kernels, crops and columns with what they
-    have to satisfy; sharp images with the photos, and those with their SHA-256. Names every bad shard and item, as
+    Every object is compared with its SHA-256, metadata included, and every array is decoded; paths, kernels, crops
+    and columns are compared with what they have to satisfy; sharp images with the photos, and those with their
+    SHA-256. Names every bad shard and item, as
     they are stored. Exit code 0: sound; 1: not.
 
     \b

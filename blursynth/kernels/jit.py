@@ -7,19 +7,24 @@ width. `contracted` alone may fuse a multiplication with the addition that follo
 time of a convolution; a loop under it must leave the compiler one way only to fuse.
 
 Compiled code is cached on disk. Numba checks the file of the kernel itself but not those of the helpers it calls, so
-the folder is keyed here on a hash of every source in this package.
+the folder is keyed here on a hash of every source in this package. Nor does it check what it reads: a file that a
+power cut left empty would end every later run with an error, and flipped bits would be run. So each file carries a
+digest here, and a damaged one counts as missing.
 """
 
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching, config
+
+_log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -94,8 +99,53 @@ class _CacheImplementation(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
 
+class _CheckedFile(caching.IndexDataCacheFile):
+    """Numba's files of one kernel, each with the SHA-256 of its content at its end, which unpickling passes over."""
+
+    def _load_index(self) -> Any:
+        path = pathlib.Path(self._index_path)
+        return super()._load_index() if _is_whole(path) else {}  # type: ignore[no-untyped-call]
+
+    def _load_data(self, name: str) -> Any:
+        path = pathlib.Path(self._data_path(name))  # type: ignore[no-untyped-call]
+        if not _is_whole(path):
+            raise FileNotFoundError(path)  # which Numba takes for a kernel that is still to be compiled
+        return super()._load_data(name)  # type: ignore[no-untyped-call]
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[Any]:
+        with super()._open_for_write(filepath) as file:
+            yield file
+            file.flush()
+            file.write(hashlib.sha256(pathlib.Path(file.name).read_bytes()).digest())
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+    """Whether a file of the cache is as it was written; True where there is none. Damage is logged once a process."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return True
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(content[:-size]).digest() == content[-size:]:
+        return True
+    _say_damaged(path.parent)
+    return False
+
+
+@functools.cache
+def _say_damaged(folder: pathlib.Path) -> None:
+    _log.warning("Compiled kernels in %s are damaged, as a power cut can leave them; they are compiled again.", folder)
+
+
 class _Cache(caching.FunctionCache):
     _impl_class = _CacheImplementation
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)  # type: ignore[no-untyped-call]
+        self._cache_file = _CheckedFile(  # type: ignore[no-untyped-call]
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        )
 
     # A cache that cannot be used (full disk, read-only machine) costs the next start time and nothing else.
 
@@ -111,5 +161,5 @@ class _Cache(caching.FunctionCache):
 
 def _cached(dispatcher: Any) -> Any:
     if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # with it, njit hands back the plain function
-        dispatcher._cache = _Cache(dispatcher.py_func)  # type: ignore[no-untyped-call]
+        dispatcher._cache = _Cache(dispatcher.py_func)
     return dispatcher

@@ -127,6 +127,11 @@ class AverageFramesMaker:
         generations = selection.generations(there, len(listed), len(clips))
         return dataclasses.replace(self, clips=clips, generations=generations)
 
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """Videos, and images of folders of frames."""
+        for clip in self.clips:
+            yield from ((str(file.parent), file.name) for file in clip.files)
+
     def changed(self, items: Items) -> list[provenance.Skipped]:
         """Clips behind these items that cannot be read, or are other files than when the dataset was begun."""
         window = np.searchsorted(self._begin, np.asarray(items), side="right") - 1

@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors, recipe_file
-from blursynth.production import psfs
+from blursynth.production import psfs, sight
 from blursynth.storage import place, provenance, reader, schema
 from blursynth.synthesis import points as points_
 from blursynth.synthesis import recipe, shake
@@ -62,6 +62,10 @@ class CameraPsfMaker:
                 )
         at_y, at_x = points[point].T.astype(np.int32)
         return {"psf": kernels, "pair": pair, "point_y": at_y, "point_x": at_x}
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The dataset of pairs."""
+        return sight.files_of(self.pairs)
 
     def peak_bytes(self, items: int) -> int:
         """The kernels twice (made, and while encoded), and again in float64 for one pair."""

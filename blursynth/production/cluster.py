@@ -1,21 +1,22 @@
 """Running tasks on a Dask cluster: an existing one, or one of processes on this machine."""
 
+import collections
 import contextlib
-import functools
 import itertools
 import logging
 import pickle
 import queue
+import time
 import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import distributed
 
 from blursynth import errors
-from blursynth.production import execute, lanes, machine
+from blursynth.production import crew, execute, lanes, machine
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ CONNECT_SECONDS = 30
 AHEAD = 2
 # A terminal sends Ctrl-C to every process; ours heeds it and then ends the workers, which are to say nothing.
 _UNHEEDING = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+_WORKER = "blursynth_worker"  # the attribute of an error that says where it was raised
 _TICK = 1.0  # seconds between looks at whether the cluster is there and how large it is
 
 
@@ -100,6 +102,8 @@ class Cluster:
     def __init__(self, client: distributed.Client, address: str) -> None:
         self._client = client
         self._address = address
+        self._check: crew.Check | None = None
+        self._failed: dict[Any, set[str]] = {}
 
     @property
     def dashboard(self) -> str:
@@ -118,49 +122,56 @@ class Cluster:
     def require_alike(self) -> None:
         """Raise ClusterError where a worker would make other data than this process, or none at all."""
         ours = machine.versions()
-        found = self._client.run(_probe(ours))
+        found = self._client.run(machine.probe(ours))
         wrong = {name: theirs for name, theirs in found.items() if theirs != ours}
         if wrong:
-            lines = "\n".join(f"  {name}: {_difference(ours, theirs)}" for name, theirs in wrong.items())
+            lines = "\n".join(f"  {name}: {machine.difference(ours, theirs)}" for name, theirs in wrong.items())
             raise errors.ClusterError(
                 f"{len(wrong)} of {len(found)} workers differ from this machine in what decides a dataset's bytes:\n"
                 f"{lines}\nInstall the same versions there, or close these workers."
             )
 
+    def admit(self, check: crew.Check) -> None:
+        """See `execute.Executor`. A worker that joins later is asked before it gets its first task."""
+        self._check, self._failed = check, {}
+
     def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: execute.Ended[Task]) -> None:
-        """See `execute.Executor`. Raises ClusterError when the scheduler is lost.
+        """See `execute.Executor`. Raises ClusterError when the scheduler is lost, or no worker may work.
 
         When it is stopped, tasks that have begun on workers go on to their end: what they store is what is missing.
         """
-        run = uuid.uuid4().hex
-        # As a task of its own: sent once, kept by the workers, and made again from its bytes when they are lost.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dask finds a list of half a million photos large
-            shared = self._client.submit(_itself, function, key=f"blursynth-{run}-job", pure=False)
-        attempt = functools.partial(_attempt, machine.versions())
-        done: queue.SimpleQueue[str] = queue.SimpleQueue()
-        pending: dict[str, tuple[Task, Any]] = {}
-        numbered = enumerate(lanes.spread(tasks, self.workers))
-        most = AHEAD * self.workers
-        try:
-            while True:
-                for number, task in itertools.islice(numbered, max(0, most - len(pending))):
-                    key = f"blursynth-{run}-{number}"
-                    future = self._client.submit(attempt, shared, task, key=key, pure=False)
-                    pending[key] = task, future
-                    future.add_done_callback(lambda future: done.put(str(future.key)))
-                if not pending:
-                    return
-                try:
-                    task, future = pending.pop(done.get(timeout=_TICK))
-                except queue.Empty:
+        hands = crew.Crew(self._client, self._address, self._check, self._failed)
+        hands.look(self._threads())
+        waiting = collections.deque(lanes.spread(tasks, hands.threads))
+        with self._sent(function, hands) as sent:
+            looked = time.monotonic()
+            while waiting or sent.pending:
+                while waiting and len(sent.pending) < max(1, AHEAD * hands.threads):
+                    sent.send(waiting.popleft())
+                finished = sent.next()
+                if time.monotonic() - looked >= _TICK:
                     self._require_connected()
-                    most = max(1, AHEAD * self.workers)
+                    hands.look(self._threads())
+                    waiting.extendleft(sent.stranded())
+                    looked = time.monotonic()
+                if finished is None:
                     continue
-                ended(task, self._error_of(future))
+                task, future = finished
+                error = self._error_of(future)
+                if error is not None and hands.is_to_blame(getattr(error, _WORKER, None), task, error):
+                    waiting.appendleft(task)
+                else:
+                    ended(task, error)
+
+    @contextlib.contextmanager
+    def _sent(self, function: Callable[[Task], None], hands: crew.Crew) -> Iterator["_Sent[Task]"]:
+        """What is with the scheduler; nothing of it is left there at the end."""
+        sent = _Sent(self._client, function, hands)
+        try:
+            yield sent
         finally:
             with contextlib.suppress(Exception):  # nothing to cancel where the scheduler is gone
-                self._client.cancel([future for _, future in pending.values()], force=True)
+                sent.cancel()
 
     def _error_of(self, future: Any) -> Exception | None:
         """What a task raised; None for success."""
@@ -192,23 +203,63 @@ class Cluster:
         )
 
 
+class _Sent(Generic[Task]):
+    """Tasks that are with the scheduler, each for certain workers alone."""
+
+    def __init__(self, client: distributed.Client, function: Callable[[Task], None], hands: crew.Crew) -> None:
+        self._client = client
+        self._hands = hands
+        self._run = uuid.uuid4().hex
+        self._numbers = itertools.count()
+        self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.pending: dict[str, tuple[Task, Any, list[str]]] = {}
+        # As a task of its own: sent once, kept by the workers, and made again from its bytes when they are lost.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dask finds a list of half a million photos large
+            key, first = f"blursynth-{self._run}-job", hands.fit_for(None) or None
+            self._shared = client.submit(
+                _itself, function, key=key, pure=False, workers=first, allow_other_workers=first is not None
+            )
+
+    def send(self, task: Task) -> None:
+        key = f"blursynth-{self._run}-{next(self._numbers)}"
+        where = self._hands.fit_for(task)
+        future = self._client.submit(_attempt, self._shared, task, key=key, pure=False, workers=where or None)
+        self.pending[key] = task, future, where
+        future.add_done_callback(lambda future: self._done.put(str(future.key)))
+
+    def next(self) -> tuple[Task, Any] | None:
+        """A task that has ended and its future; None where none has for a while."""
+        try:
+            task, future, _ = self.pending.pop(self._done.get(timeout=_TICK))
+        except (queue.Empty, KeyError):  # the latter: one that was taken back
+            return None
+        return task, future
+
+    def stranded(self) -> list[Task]:
+        """Take back the tasks whose workers are all gone, while there are others."""
+        keys = [key for key, (_, _, where) in self.pending.items() if where and self._hands.are_gone(where)]
+        lost = [self.pending.pop(key) for key in keys]
+        self._client.cancel([future for _, future, _ in lost], force=True)
+        return [task for task, _, _ in lost]
+
+    def cancel(self) -> None:
+        self._client.cancel([future for _, future, _ in self.pending.values()], force=True)
+
+
 def _itself(value: Any) -> Any:
     return value
 
 
-def _attempt(expected: dict[str, str], function: Callable[[Task], None], task: Task) -> None:
-    """One task, on a worker. A worker that joined later is checked here, before it makes anything."""
+def _attempt(function: Callable[[Task], None], task: Task) -> None:
+    """One task, on a worker. What it raises says which worker that was."""
     machine.prepare_process()
-    if machine.versions() != expected:
-        worker = distributed.get_worker().address
-        raise errors.ClusterError(
-            f"The worker {worker} has joined with another version: {_difference(expected, machine.versions())}. "
-            "Install the same versions there, or close it."
-        )
     try:
         function(task)
     except Exception as error:
-        raise _portable(error) from None
+        portable = _portable(error)
+        setattr(portable, _WORKER, distributed.get_worker().address)
+        raise portable from None
 
 
 def _portable(error: Exception) -> Exception:
@@ -221,35 +272,6 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # an error of a class that cannot be sent
         same = RuntimeError(f"{type(error).__name__}: {error}")
     return same
-
-
-def _probe(ours: Mapping[str, str]) -> Callable[[], dict[str, str]]:
-    """What a worker says of its versions. Sent by value: it has to run where this package is another or missing."""
-    names = tuple(ours)
-
-    def probe() -> dict[str, str]:
-        try:
-            from blursynth.production import machine as theirs
-
-            found = theirs.versions()
-        except (ImportError, AttributeError):
-            try:
-                import blursynth
-            except ImportError:
-                return {"blursynth": "(not installed)"}
-            return {"blursynth": blursynth.__version__}
-        return {name: found.get(name, "(none)") for name in names}
-
-    return probe
-
-
-def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-    """`numpy 2.1.0, here 2.4.6`, for each that differs."""
-    return ", ".join(
-        f"{name} {version}, here {ours.get(name, '(none)')}"
-        for name, version in theirs.items()
-        if version != ours.get(name)
-    )
 
 
 def _first_line(error: BaseException) -> str:

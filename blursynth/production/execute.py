@@ -33,6 +33,13 @@ class Executor(Protocol):
         """Each process that works, by its name: how many tasks run in it at a time, and bytes that it may use."""
         ...
 
+    def admit(self, check: Callable[[], str | None]) -> None:
+        """Give work to those machines alone on which `check` finds nothing wrong (None, else what); name the others.
+
+        Raises nothing: the next `run` raises ClusterError where none is left.
+        """
+        ...
+
     def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: Ended[Task]) -> None:
         """Call `function` on every task, in no promised order.
 
@@ -65,6 +72,9 @@ class Threads:
     @property
     def memory(self) -> dict[str, tuple[int, int]]:
         return {"this machine": (self.workers, machine.memory_bytes())}
+
+    def admit(self, check: Callable[[], str | None]) -> None:
+        """See `Executor`. There is one machine, which has just looked at the sources."""
 
     def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: Ended[Task]) -> None:
         """See `Executor`. When it is stopped, tasks under way end first.

@@ -200,6 +200,12 @@ class ImportMaker:
         involved = [self.pairs[k] for k in np.unique(np.asarray(items) // self.recipe.per_pair).tolist()]
         return list(dict.fromkeys(k for pair in involved for k in (pair.blurred, pair.sharp)))
 
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The images, or the tars that they are in."""
+        for source in self.sources:
+            tar, found, _ = source.name.partition(f"{files.TAR}/")
+            yield self.files.root, tar + files.TAR if found else source.name
+
     def changed(self, items: Items) -> list[provenance.Skipped]:
         """Images behind these items that cannot be read, or are other files than when the dataset was begun."""
         found = [(self.sources[k].name, files.changed(self.files, self.sources[k])) for k in self._sources_of(items)]

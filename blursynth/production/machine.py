@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import sys
+from collections.abc import Callable, Mapping
 
 import blursynth
 from blursynth.storage import provenance
@@ -63,3 +64,32 @@ def versions() -> dict[str, str]:
         digest.update(path.read_bytes())
     python = ".".join(platform.python_version_tuple()[:2])
     return {**provenance.versions(), "blursynth code": digest.hexdigest()[:12], "Python": python}
+
+
+def probe(ours: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+    """What a worker says of its versions. Sent by value: it has to run where this package is another or missing."""
+    names = tuple(ours)
+
+    def probe() -> dict[str, str]:
+        try:
+            from blursynth.production import machine as theirs
+
+            found = theirs.versions()
+        except (ImportError, AttributeError):
+            try:
+                import blursynth
+            except ImportError:
+                return {"blursynth": "(not installed)"}
+            return {"blursynth": blursynth.__version__}
+        return {name: found.get(name, "(none)") for name in names}
+
+    return probe
+
+
+def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """`numpy 2.1.0, here 2.4.6`, for each that differs."""
+    return ", ".join(
+        f"{name} {version}, here {ours.get(name, '(none)')}"
+        for name, version in theirs.items()
+        if version != ours.get(name)
+    )

@@ -82,6 +82,15 @@ class FromSources(Maker, Protocol):
 
 
 @runtime_checkable
+class Reading(Maker, Protocol):
+    """What a maker adds that reads files while it makes items."""
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """Those files, sources and whatever else: (folder or prefix, name in it). None is opened for this."""
+        ...
+
+
+@runtime_checkable
 class Growing(Maker, Protocol):
     """What a maker adds whose datasets can be made longer: items that are there keep their numbers and values."""
 

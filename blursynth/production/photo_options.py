@@ -1,11 +1,13 @@
 """From the options of a command, or the record of a dataset, to the maker of pairs from photos."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from blursynth import errors, recipe_file
 from blursynth.production import pairs, photo_pairs, realism_options, selection, stored_photos
 from blursynth.sources import beside, scenes
+from blursynth.sources import photos as folder
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance
 from blursynth.synthesis import recipe
@@ -22,6 +24,8 @@ def build(
     first photo that cannot be used.
     """
     found = stored_photos.parse(photos, seed=options["seed"], workers=options.get("workers"))
+    if isinstance(found, folder.PhotoFolder):  # a worker elsewhere may have another current folder
+        found = dataclasses.replace(found, root=found.root.absolute())
     belonging = kind.belonging(request, inputs)
     everything = found.sources
     if belonging is not None:

@@ -13,7 +13,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import random, response
 from blursynth.media import photos
 from blursynth.production import maker as makers
-from blursynth.production import pairs, realism_options, selection
+from blursynth.production import pairs, realism_options, selection, sight
 from blursynth.sources import beside
 from blursynth.sources import source as sources_
 from blursynth.storage import provenance, reader, schema
@@ -214,6 +214,14 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
 
     def _read_beside(self, source: int) -> Any:
         return None if self._beside is None else self._beside.read(self.photos.sources[self.used[source]])
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The photos, and whatever else items are made from."""
+        root = self.photos.place
+        if root is not None:
+            yield from ((root, self.photos.sources[k].name) for k in self.used)
+        for path in self.inputs.values():
+            yield from sight.files_of(path)
 
     def changed(self, items: Items) -> list[provenance.Skipped]:
         """Photos behind these items that cannot be read, or are other files than when the dataset was begun."""

@@ -1,7 +1,7 @@
 """Maker of psfs datasets: every path of a trajectories dataset at every exposure."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import psf
+from blursynth.production import sight
 from blursynth.storage import growth, place, provenance, reader, schema
 from blursynth.synthesis import recipe
 
@@ -72,6 +73,10 @@ class PsfMaker:
         position = positions(open_trajectories(self.trajectories, self.recipe.trajectories), path)
         kernels = psf.rasterise(position, from_start(exposure), self.recipe.size, self.recipe.centring)
         return {"psf": kernels, "trajectory": path, "exposure": exposure}
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The trajectories dataset."""
+        return sight.files_of(self.trajectories)
 
     def peak_bytes(self, items: int) -> int:
         """Paths in float32 beside the kernels, and the kernels again while they are encoded."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.production import execute, left_out, registry, verify
@@ -60,21 +61,27 @@ def repair(
         restored = _restore_digests(stored, findings)
         if restored:
             stored, findings = _damage(path, workers, None)
-        work = _Work(stored, findings)
-        if any(finding.where != schemas.GROUP for finding in findings):
-            maker = registry.rebuild(stored.attributes, stored.sources or (), moved or {})
-            work.documents(maker)
-            work.shards(maker, workers, making)
-        work.finish()
+        work = _Work(stored, [finding for finding in findings if not finding.recorded])
+        work.all(moved or {}, workers, making)
+        done = [work]
+        recorded = [finding for finding in findings if finding.recorded]
+        if recorded:  # once every digest is there, and one shard after the other: see `_Work._forget`
+            stored, findings = _damage(path, workers, None)
+            left = [finding for finding in findings if finding.recorded]
+            work.healed += [finding for finding in recorded if finding not in left]
+            done.append(_Work(stored, left))
+            done[-1].all(moved or {}, 1, making)
+        unhealed = [finding for work in done for finding in work.unhealed]
         revival = left_out.Revival(path, moved or {}, workers)
-        if not work.unhealed:
+        if not unhealed:
             revival.run()
+    healed = [*restored, *(finding for work in done for finding in work.healed), *revival.made]
     return Outcome(
         path=path,
-        healed=tuple(sorted((*restored, *work.healed, *revival.made), key=_order)),
-        unhealed=tuple(sorted(work.unhealed, key=_order)),
-        remarks=(*work.remarks, *revival.remarks),
-        shards=work.made + len(revival.made),
+        healed=tuple(sorted(healed, key=_order)),
+        unhealed=tuple(sorted(unhealed, key=_order)),
+        remarks=(*(remark for work in done for remark in work.remarks), *revival.remarks),
+        shards=sum(work.made for work in done) + len(revival.made),
         seconds=time.monotonic() - began,
     )
 
@@ -84,7 +91,7 @@ def _order(finding: Finding) -> tuple[int, str]:
 
 
 def _damage(path: str, workers: int | None, progress: verify.Progress | None) -> tuple[integrity.Stored, list[Finding]]:
-    """What is there, and everything that is wrong with it by its digests."""
+    """What is there, and everything of it that is gone, is not what was recorded, or cannot be decoded."""
     stored, findings = integrity.inspect(path)
     if stored is None:
         raise errors.DatasetError(
@@ -97,6 +104,7 @@ def _damage(path: str, workers: int | None, progress: verify.Progress | None) ->
 
 def _restore_digests(stored: integrity.Stored, findings: Sequence[Finding]) -> list[Finding]:
     """Take lost or foreign digests from the objects themselves, where the fingerprint proves them right."""
+    findings = [finding for finding in findings if not finding.recorded]
     lost = [finding for finding in findings if finding.array == schemas.DIGEST and finding.shard is not None]
     suspects = {finding.shard for finding in lost if finding.shard is not None}
     for shard in range(stored.shards):
@@ -128,8 +136,17 @@ class _Work:
         self.unhealed: list[Finding] = []
         self.remarks: list[str] = []
         self.made = 0
+        self._rows = stored.rows.copy()
         # Digests that are not the recorded ones, in whatever shard: then no row of them can be trusted.
         self.rows_doubtful = any(finding.where == schemas.DIGEST for finding in findings)
+
+    def all(self, moved: Mapping[str, str], workers: int | None, progress: verify.Progress | None) -> None:
+        """Make everything again that is damaged."""
+        if any(finding.where != schemas.GROUP for finding in self.findings):
+            maker = registry.rebuild(self.stored.attributes, self.stored.sources or (), moved)
+            self.documents(maker)
+            self.shards(maker, workers, progress)
+        self.finish()
 
     def documents(self, maker: makers.Maker) -> None:
         """Write the arrays' metadata again that are damaged."""
@@ -187,18 +204,42 @@ class _Work:
         made = {name: hashlib.sha256(value).digest() for name, value in encoded.items()}
         trusted = bool(stored.finished[shard]) and not self.rows_doubtful
         recorded = {name: stored.rows[shard, row].tobytes() for row, name in enumerate(stored.arrays)}
-        wanted = recorded if trusted else made
+        # Of what was damaged before it was recorded nothing says what it was, but that all else comes out as recorded.
+        damaged = {finding.array for finding in self.findings if finding.shard == shard and finding.recorded}
+        wanted = {name: made[name] if name in damaged or not trusted else recorded[name] for name in made}
+        others = [name for name in made if damaged and trusted and made[name] != wanted[name]]
         keys = {array.name: maker.schema.chunk_key(array, shard) for array in maker.schema.arrays}
         bad = [name for name, key in keys.items() if place.digest(stored.path, key)[0] != wanted[name]]
-        unlike = [name for name in bad if made[name] != wanted[name]]
-        if (unlike and not self._explained()) or (bad and not trusted and self._others() and not self._explained()):
+        unlike = others or [name for name in bad if made[name] != wanted[name]]
+        unproved = bool(damaged) or (bool(bad) and not trusted)
+        if (unlike or (unproved and self._others())) and not self._explained():
             return "could not be made again: " + self._why_unlike(unlike or bad)
+        row = np.stack([np.frombuffer((made if name in bad else wanted)[name], np.uint8) for name in stored.arrays])
+        if damaged and not self._forget(shard, row):
+            return "could not be made again: other digests of the dataset are lost, which have to be mended first"
         for name in bad:
             place.write_bytes(stored.path, keys[name], encoded[name])
-        row = np.stack([np.frombuffer((made if name in bad else wanted)[name], np.uint8) for name in stored.arrays])
-        if not stored.finished[shard] or not np.array_equal(row, stored.rows[shard]):
+        if damaged or not stored.finished[shard] or not np.array_equal(row, stored.rows[shard]):
             writer.write_digests(stored.path, maker.schema, shard, row)
         return None
+
+    def _forget(self, shard: int, row: npt.NDArray[np.uint8]) -> bool:
+        """Remove the digests of damaged objects before those are replaced, and record what the fingerprint will be.
+
+        So a repair that is killed leaves at most one shard without digests, which the next one makes again, and a
+        fingerprint of the others as they are. Gives whether that could be, which takes all the others' digests.
+        """
+        path, attributes = self.stored.path, self.stored.attributes
+        if self.stored.complete:
+            if not self.stored.finished.all() or self.rows_doubtful:
+                return False
+            self._rows[shard] = row
+            fingerprint = dataclasses.replace(self.stored, rows=self._rows).fingerprint()
+            sealed = seal.sealed(path, attributes | {"fingerprint": fingerprint})
+        place.remove_object(path, schemas.digest_key(shard))
+        if self.stored.complete:
+            place.write_json(path, schemas.GROUP, schemas.group_document(sealed))
+        return True
 
     def finish(self) -> None:
         """Record what has become of the digests, and write the group's document as it was."""
@@ -209,6 +250,11 @@ class _Work:
         whole = [finding for finding in self.findings if finding.where == schemas.DIGEST]
         if not stored.complete or stored.fingerprint() == attributes["fingerprint"]:
             self.healed += whole
+            if stored.complete and attributes["fingerprint"] != self.stored.attributes["fingerprint"]:
+                self.remarks.append(
+                    "What had been damaged before it was recorded has other bytes now, so the dataset has a new "
+                    "fingerprint: what was made from it will ask for the old one."
+                )
         elif self.unhealed or not self._explained():
             self._leave(
                 whole, "holds digests that are not those that were recorded, and not everything could be mended"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.production import attempts, capacity, execute, jobs, plan
+from blursynth.production import attempts, capacity, execute, jobs, plan, sight
 from blursynth.production import maker as makers
 from blursynth.storage import growth, lock, place, provenance, reader, writer
 from blursynth.storage import schema as schemas
@@ -62,12 +62,12 @@ def produce(
     """
     began = time.monotonic()
     path = place.normalise(out)
-    with lock.held(path):
+    with lock.held(path) as token:
         job = jobs.look(maker, path, overwrite=overwrite, append=append)
         if executor is None:
             executor = capacity.threads(job.maker, workers, memory)
         _begin(job, executor, memory)
-        resumed = _make_missing(job, executor, progress, strict)
+        resumed = _make_missing(job, executor, progress, strict, token)
         skipped, invalid = _finish(job, strict)
     seconds = time.monotonic() - began
     complete = job.state is jobs.State.COMPLETE
@@ -89,7 +89,7 @@ def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Non
 
 
 def _make_missing(
-    job: jobs.Job, executor: execute.Executor, progress: Callable[[int, int], None] | None, strict: bool
+    job: jobs.Job, executor: execute.Executor, progress: Callable[[int, int], None] | None, strict: bool, token: str
 ) -> int:
     """Make the shards that are not finished; gives the number of items that were."""
     schema = job.maker.schema
@@ -116,6 +116,7 @@ def _make_missing(
     if progress is not None:
         progress(done, schema.items)
     task_of = functools.partial(make_shard, job.maker, job.path, strict, job.identity)
+    executor.admit(sight.of(job.maker, job.path, job.identity, token).problem)
     attempts.complete(executor, task_of, tasks, finished=finished, stops=stops)
     return resumed
 

@@ -24,6 +24,10 @@ class StoredPhotos:
     sources: tuple[source.Source, ...]
     skipped: tuple[source.Skipped, ...]
 
+    @property
+    def place(self) -> str:
+        return self.files.root
+
     def changed(self, index: int) -> str | None:
         return files.changed(self.files, self.sources[index])
 

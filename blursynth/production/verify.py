@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ Finding = integrity.Finding
 Progress = Callable[[int, int], None]
 
 _AT_ONCE = 8 * 2**20  # bytes of an array that are decoded at a time
-_DAMAGED = "DATA_LOSS"  # tensorstore's word for what cannot be decoded
 _SHARP = "sharp"
 _CROPS = ("crop_y", "crop_x")
 
@@ -55,10 +54,11 @@ def verify(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Compare objects with their digests, values with what they have to satisfy, sharp images with their sources.
+    """Compare objects with their digests, decode them, and compare what they hold with what it has to be.
 
-    `quick`: digests alone. `sources`: compare with the photos, which are looked for where the record has them or
-    where `moved["photos"]` says. `progress(done, total)` is called in this thread, in shards. Nothing is written.
+    That is ranges and laws of the values, and for sharp images their sources. `quick`: digests alone. `sources`:
+    compare with the photos, which are looked for where the record has them or where `moved["photos"]` says.
+    `progress(done, total)` is called in this thread, in shards. Nothing is written.
     Raises DatasetError where there is no dataset, or one of a newer format; all else that is wrong is a finding.
     """
     began = time.monotonic()
@@ -75,7 +75,7 @@ def verify(
         except errors.BlursynthError as error:
             advice = "Name their new place with --photos, --clips or --images, or leave them out with --no-sources."
             findings.append(Finding("sources", f"cannot be compared: {error} {advice}", damage=False))
-    checks = _all_shards(_Checker(stored, maker, quick), workers, progress)
+    checks = _all_shards(_Checker(stored, maker, decoded=not quick, judged=not quick), workers, progress)
     findings += dict.fromkeys(finding for check in checks for finding in check.findings)  # a source is named once
     remarks = provenance.other_versions(stored.attributes["versions"]) if any(c.unlike for c in checks) else []
     return Report(
@@ -91,8 +91,8 @@ def verify(
 
 
 def damage(stored: integrity.Stored, workers: int | None, progress: Progress | None) -> list[Finding]:
-    """What is wrong with the objects of all shards, by their digests alone."""
-    checks = _all_shards(_Checker(stored, None, quick=True), workers, progress)
+    """What is wrong with the objects of all shards: other digests than recorded, or nothing that can be decoded."""
+    checks = _all_shards(_Checker(stored, None, decoded=True, judged=False), workers, progress)
     return [finding for check in checks for finding in check.findings]
 
 
@@ -129,24 +129,21 @@ def _all_shards(check: "_Checker", workers: int | None, progress: Progress | Non
     return [checks[shard] for shard in range(shards)]
 
 
-class _UndecodableError(Exception):
-    """An object with the digest that is recorded of it, which holds no values."""
-
-    def __init__(self, array: str) -> None:
-        super().__init__(array)
-        self.array = array
-
-
 class _Checker:
-    """Judges one shard at a time; what all shards need is read once. Used by several threads at a time."""
+    """Looks at one shard at a time; what all shards need is read once. Used by several threads at a time.
 
-    def __init__(self, stored: integrity.Stored, maker: makers.Maker | None, quick: bool) -> None:
+    decoded: every object is decoded beside being compared with its digest. judged: and its values looked at.
+    """
+
+    def __init__(self, stored: integrity.Stored, maker: makers.Maker | None, *, decoded: bool, judged: bool) -> None:
         self.stored = stored
-        self.quick = quick
+        self.judged = judged
         self.maker = maker if isinstance(maker, makers.FromSources) else None
         self.sources = stored.sources or []
-        self.arrays = {} if quick else {name: self._open(name) for name in stored.documents if name in stored.arrays}
-        has_crops = not quick and self.sources and {_SHARP, schemas.SOURCE} <= stored.documents.keys()
+        self.arrays = (
+            {} if not decoded else {name: self._open(name) for name in stored.documents if name in stored.arrays}
+        )
+        has_crops = judged and self.sources and {_SHARP, schemas.SOURCE} <= stored.documents.keys()
         self.frames = contracts.frames(stored.attributes, self.sources, stored.documents) if has_crops else None
 
     def _open(self, name: str) -> Any:
@@ -154,19 +151,40 @@ class _Checker:
             return reader.open_array(self.stored.path, name)
 
     def shard(self, shard: int) -> _Check:
-        """Its objects, then, unless `quick`, the values of those that are sound."""
+        """Its objects, then what those hold that are sound."""
         found = _Check(integrity.shard(self.stored, shard))
-        if not self.quick and self.stored.finished[shard]:
+        if self.stored.finished[shard]:
             damaged = {finding.array for finding in found.findings}
-            try:
+            undecodable = self._undecodable(shard, [name for name in self.arrays if name not in damaged])
+            found.findings += undecodable
+            damaged |= {finding.array for finding in undecodable}
+            if self.judged:
                 self._values(shard, {name for name in self.arrays if name not in damaged}, found)
-            except _UndecodableError as error:
-                problem = (
-                    "is what was recorded, but its values fail their checksums: it was damaged while it was stored, by "
-                    "this machine's memory or disk. Make the dataset again, with --overwrite"
-                )
-                found.findings.append(self._finding(error.array, shard, np.arange(len(self.items(shard))), problem))
         return found
+
+    def _undecodable(self, shard: int, names: Sequence[str]) -> list[Finding]:
+        """Which of these arrays cannot be decoded, although their objects have the digests that are recorded."""
+        found = []
+        for name in names:
+            try:
+                for first in range(0, len(self.items(shard)), self._step(name)):
+                    self._read(name, shard, first, first + self._step(name))
+            except errors.StorageError:
+                rows = integrity.undecodable(self.stored, name, shard)
+                if not rows.size:
+                    raise  # the store did not give it, which says nothing of what it holds
+                problem = (
+                    "is what was recorded, but its values fail their checksums: it was damaged before it was recorded, "
+                    "by the memory or disk of the machine that made it"
+                )
+                damaged = self._finding(name, shard, rows, problem)
+                found.append(dataclasses.replace(damaged, damage=True, recorded=True))
+        return found
+
+    def _step(self, name: str) -> int:
+        """How many items of an array are decoded at a time."""
+        array = self.arrays[name]
+        return max(1, _AT_ONCE // int(np.prod(array.shape[1:]) * array.dtype.numpy_dtype.itemsize))
 
     def _values(self, shard: int, sound: set[str], found: _Check) -> None:
         if schemas.VALID in self.stored.arrays and schemas.VALID not in sound:
@@ -196,8 +214,7 @@ class _Checker:
         if self.frames is not None and schemas.SOURCE in columns:
             yield from contracts.check_crops(columns, self.frames)
         for name in sorted(sound & set(contracts.ARRAYS)):
-            array = self.arrays[name]
-            step = max(1, _AT_ONCE // (int(np.prod(array.shape[1:])) * array.dtype.numpy_dtype.itemsize))
+            step = self._step(name)
             for first in range(0, len(self.items(shard)), step):
                 beside = {key: column[first : first + step] for key, column in columns.items()}
                 values = self._read(name, shard, first, first + step)
@@ -259,13 +276,8 @@ class _Checker:
     def _read(self, name: str, shard: int, first: int = 0, last: int | None = None) -> npt.NDArray[Any]:
         """Some rows of an array's shard, decoded."""
         rows = self.items(shard)[first:last]
-        try:
-            with place.failures(self.stored.path, f"read {name}", hint=""):
-                values: npt.NDArray[Any] = self.arrays[name][rows.start : rows.stop].read().result()
-        except errors.StorageError as error:
-            if _DAMAGED in str(error):
-                raise _UndecodableError(name) from error
-            raise
+        with place.failures(self.stored.path, f"read {name}", hint=""):
+            values: npt.NDArray[Any] = self.arrays[name][rows.start : rows.stop].read().result()
         return values
 
     def _finding(self, name: str, shard: int, rows: npt.NDArray[np.int64], problem: str) -> Finding:

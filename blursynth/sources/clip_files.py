@@ -89,6 +89,11 @@ class Clip:
         """What a dataset lists of it."""
         return dataclasses.asdict(self.source) | self.about
 
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """What it is read from. Raises InputError or OSError where a folder of frames is not as it was."""
+        return _files(self.path) if self.path.is_dir() else [self.path]
+
     def changed(self) -> str | None:
         """Why it cannot be read, or is another file than `source` says; None where it is the same."""
         try:

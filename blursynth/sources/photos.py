@@ -23,6 +23,10 @@ class PhotoFolder:
     sources: tuple[source.Source, ...]
     skipped: tuple[source.Skipped, ...]
 
+    @property
+    def place(self) -> str:
+        return str(self.root)
+
     def changed(self, index: int) -> str | None:
         """Why photo number `index` cannot be read, or is another file than was scanned; None where it is the same."""
         expected = self.sources[index]

@@ -54,6 +54,10 @@ class Scenes:
         """Named scene-000000 and so on; the hash is of the text that determines the pixels."""
         return tuple(self._source(index) for index in range(self.count))
 
+    @property
+    def place(self) -> None:
+        """Scenes lie nowhere."""
+
     def changed(self, index: int) -> None:
         """A scene is a function of its seed and number: nothing about it can change."""
 

@@ -47,6 +47,10 @@ class Sources(Protocol):
     def skipped(self) -> tuple[Skipped, ...]:
         """What was left out when the collection was made, by name."""
 
+    @property
+    def place(self) -> str | None:
+        """The folder or prefix in which the sources lie under their names; None where they are no files."""
+
     def changed(self, index: int) -> str | None:
         """Why source number `index` is no longer what `sources` says of it, as it stands after its name; else None."""
 

@@ -31,7 +31,8 @@ class Finding:
 
     `where`: the object (a key relative to the dataset), or the source. `problem`: what is wrong with it, as it stands
     after its name. `array`, `shard`, `items`: what of the dataset it touches. `warning`: it harms nothing. `damage`:
-    the object is gone or is not what was stored; else it is, and what it says is not right.
+    the object is gone or is not what was stored; else it is, and what it says is not right. recorded: the object has
+    the digest that is recorded of it, and is damage all the same, from before it was recorded.
     """
 
     where: str
@@ -41,6 +42,7 @@ class Finding:
     items: tuple[int, ...] = ()
     warning: bool = False
     damage: bool = True
+    recorded: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +137,24 @@ def shard(stored: Stored, shard: int) -> list[Finding]:
         elif stored.finished[shard] and digest != stored.rows[shard, row].tobytes():
             findings.append(Finding(key, _what_happened(stored, name, shard, size), name, shard, items))
     return findings
+
+
+def undecodable(stored: Stored, name: str, shard: int) -> npt.NDArray[np.int64]:
+    """Rows of an array's shard that cannot be decoded, int64: of the bytes that are stored, read before.
+
+    So what a store does not give at this moment is a StorageError, and no damage.
+    """
+    key = stored.key(name, shard)
+    content = place.read_bytes(stored.path, key)
+    array = reader.open_array("", name, document=stored.documents[name], kvstore={"driver": "memory"})
+    array.kvstore.write(key.partition("/")[2], content or b"").result()
+    lost = []
+    for row, item in enumerate(stored.items_of(shard)):
+        try:
+            array[item].read().result()
+        except ValueError:
+            lost.append(row)
+    return np.array(lost, np.int64)
 
 
 def _group(path: str) -> tuple[dict[str, Any] | None, list[Finding]]:

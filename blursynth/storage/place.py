@@ -5,6 +5,7 @@ added here alone.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import io
@@ -13,6 +14,8 @@ import os
 import pathlib
 import re
 import shutil
+import stat
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, TypeVar
 
@@ -84,6 +87,31 @@ def context() -> ts.Context:
     return ts.Context({"data_copy_concurrency": {"limit": 1}, "cache_pool": {"total_bytes_limit": 0}})
 
 
+def require_plain(path: str, key: str) -> None:
+    """Raise StorageError where a FIFO, a socket or a device has the name of an object.
+
+    Opening one may wait for ever, and renaming a new file over it, as a write does, would remove a device.
+    """
+    kind = None if remote.is_remote(path) else _special(f"{path}/{key}")
+    if kind is not None:
+        raise errors.StorageError(
+            f"{path}/{key} is {kind}; expected a file, or nothing. Remove it, or choose another place.", errno.ENODEV
+        )
+
+
+def _special(name: str) -> str | None:
+    """What a name stands for that is neither a file nor a folder, with links followed; None for all else."""
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISFIFO(mode):
+        return "a FIFO (named pipe)"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else None
+
+
 def read_json(path: str, key: str) -> Any | None:
     """A JSON document, or None where there is none. Raises DatasetError where it is not JSON."""
     value = read_bytes(path, key)
@@ -102,13 +130,21 @@ def json_bytes(document: Any) -> bytes:
 
 def write_bytes(path: str, key: str, value: bytes) -> None:
     """Write one object; it appears whole or not at all."""
+    require_plain(path, key)
     with failures(path, f"write {key}"):
         store(path).write(key, value).result()
+
+
+def remove_object(path: str, key: str) -> None:
+    """Remove one object, if it is there."""
+    with failures(path, f"remove {key}"):
+        store(path).write(key, None).result()
 
 
 def write_file(target: str | os.PathLike[str], value: bytes) -> None:
     """Write one file wherever it lies, whole or not at all; folders above it are made. Raises StorageError."""
     path, name = parent(normalise(target))
+    require_plain(path, name)
     with failures(path, f"write {name}", hint=""):
         store(path).write(name, value).result()
 
@@ -122,6 +158,7 @@ def keys_below(path: str, prefix: str) -> set[str]:
 
 def read_range(path: str, key: str, start: int, size: int) -> bytes | None:
     """`size` bytes of an object from `start`, or None where there is no object."""
+    require_plain(path, key)
     with failures(path, f"read {key}", hint=""):
         found = store(path).read(key, byte_range=slice(start, start + size)).result()
     value: bytes | None = found.value if found.state == "value" else None
@@ -209,6 +246,7 @@ def digest(path: str, key: str) -> tuple[bytes | None, int]:
 
 def _of_file(path: str, key: str, read: Callable[[io.BufferedReader], Read]) -> Read | None:
     """What is read of a file, or None where there is none."""
+    require_plain(path, key)
     try:
         with pathlib.Path(path, key).open("rb") as file:
             return read(file)
@@ -236,6 +274,7 @@ def opened(path: str, key: str) -> IO[bytes]:
     """A file for reading from any place in it (remote: read whole); raises StorageError where it cannot be."""
     if remote.is_remote(path):
         return io.BytesIO(read_bytes(path, key) or b"")
+    require_plain(path, key)
     with failures(path, f"read {key}", hint=""):
         return pathlib.Path(path, key).open("rb")
 
@@ -258,6 +297,27 @@ def _keys(path: str) -> list[str]:
     """All keys under a path."""
     with failures(path, "list what is", hint=""):
         return sorted(key.decode() for key in store(path).list().result())
+
+
+def probe(path: str, folder: str) -> None:
+    """Make a small object in a folder of a dataset, read it, and remove it. Raises StorageError where that fails.
+
+    Should it be left behind, `sweep` removes it.
+    """
+    name = f"probe-{uuid.uuid4().hex}{_LEFTOVER}"
+    if remote.is_remote(path):
+        key = f"{folder}/{name}"
+        write_bytes(path, key, name.encode())
+        there = read_bytes(path, key)
+        remove_object(path, key)
+    else:
+        file = pathlib.Path(path, folder, name)  # not by tensorstore, which keeps such names for itself
+        with failures(path, f"write {folder}/{name}"):
+            file.write_text(name, encoding="ascii")
+            there = file.read_bytes()
+            file.unlink()
+    if there != name.encode():
+        raise errors.StorageError(f"{path} does not give back what was written there.")
 
 
 def free_bytes(path: str) -> int | None:

@@ -75,15 +75,19 @@ def require_known_version(path: str, attributes: Mapping[str, Any]) -> None:
 
 
 def open_array(
-    path: str, name: str, context: ts.Context | None = None, document: Mapping[str, Any] | None = None
+    path: str,
+    name: str,
+    context: ts.Context | None = None,
+    document: Mapping[str, Any] | None = None,
+    kvstore: Mapping[str, Any] | None = None,
 ) -> Any:
     """An array of a dataset for reading, as a tensorstore. A missing chunk is an error here, not zeros.
 
-    `document`: take these metadata on trust instead of those stored.
+    `document`: take these metadata on trust instead of those stored. `kvstore`: where the objects are, if not there.
     """
     spec = {
         "driver": "zarr3",
-        "kvstore": place.kvstore_spec(path, name),
+        "kvstore": kvstore or place.kvstore_spec(path, name),
         "fill_missing_data_reads": False,
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",

@@ -94,6 +94,79 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     assert run(["-c", script], NUMBA_CACHE_DIR=str(blocked / "cache")).split() == ["[255]"]
 
 
+ENCODE = """
+import sys, numpy as np
+from blursynth.kernels import response as r
+print(r.encode(np.ones(1, "f4"), "srgb"), sum(r._encode.stats.cache_hits.values()))
+"""
+
+
+def no_index(cache):
+    for path in cache.rglob("*.nbi"):
+        path.unlink()
+
+
+def no_data(cache):
+    for path in cache.rglob("*.nbc"):
+        path.unlink()
+
+
+def rewritten(change):
+    def damage(cache):
+        files = sorted(cache.rglob("*.nb?"))
+        assert {path.suffix for path in files} == {".nbi", ".nbc"}
+        for path in files:
+            path.write_bytes(change(path.read_bytes()))
+
+    return damage
+
+
+DAMAGE = {
+    "empty": rewritten(lambda _: b""),
+    "cut": rewritten(lambda content: content[: len(content) // 2]),
+    "cut by a byte": rewritten(lambda content: content[:-1]),
+    "zeros": rewritten(lambda content: bytes(len(content))),
+    "noise": rewritten(lambda content: np.random.default_rng(0).bytes(len(content))),
+    "a bit": rewritten(lambda content: content[:-1000] + bytes([content[-1000] ^ 4]) + content[-999:]),
+    "no index": no_index,
+    "no data": no_data,
+}
+
+
+@pytest.fixture(scope="module")
+def whole_cache(tmp_path_factory):
+    """A cache of one kernel."""
+    cache = tmp_path_factory.mktemp("cache") / "whole"
+    assert encoded(cache) == (["[255]", "0"], [])
+    return cache
+
+
+def encoded(cache):
+    """What ENCODE prints, and its lines on standard error."""
+    variables = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-W", "error", "-c", ENCODE]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.split(), done.stderr.splitlines()
+
+
+FAST = ("empty", "noise", "no data")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in DAMAGE]
+)
+def test_a_damaged_cache_is_rebuilt_and_said_once(name, whole_cache, tmp_path):
+    """Whatever was damaged: the right result, one line, and the next process finds a whole cache."""
+    cache = tmp_path / "cache"
+    shutil.copytree(whole_cache, cache)
+    DAMAGE[name](cache)
+    values, said = encoded(cache)
+    assert values == ["[255]", "0"]
+    assert len(said) == (0 if name in ("no index", "no data") else 1)
+    assert all(str(cache) in line for line in said)
+    assert encoded(cache) == (["[255]", "1"], [])
+
+
 def test_cache_folder(monkeypatch, tmp_path):
     name = f"blursynth-kernels-{jit.source_digest()[:16]}"
     monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))

@@ -1,5 +1,6 @@
 """Shards on Dask clusters: the same dataset, whatever happens to workers and scheduler."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -13,14 +14,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import clip_files
 import fake_maker
 import kinds
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from blursynth import errors
-from blursynth.production import cluster, execute, machine, run
+from blursynth.production import cluster, execute, footage, machine, run, verify
 from blursynth.storage import reader
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -204,9 +207,268 @@ def test_a_worker_of_another_version_that_joins_later_makes_nothing(tmp_path: pa
 
 
 def test_what_is_not_the_package_at_all_is_told() -> None:
-    assert cluster._difference({"blursynth": "0.1"}, {"blursynth": "(not installed)"}).startswith(
+    assert machine.difference({"blursynth": "0.1"}, {"blursynth": "(not installed)"}).startswith(
         "blursynth (not installed), here 0.1"
     )
+
+
+# A worker that does not see what the others see.
+
+
+@pytest.fixture(scope="module")
+def half_blind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[cluster_processes.Cluster, pathlib.Path]]:
+    """Two workers, of which one, `blind`, sees nothing in the folder that is given as well."""
+    hidden = tmp_path_factory.mktemp("hidden")
+    with cluster_processes.running(tmp_path_factory.mktemp("cluster")) as running:
+        running.worker("seeing")
+        running.worker("blind", blind=[hidden])
+        yield running, hidden
+
+
+def address_of(executor: cluster.Cluster, name: str) -> str:
+    workers = executor._client.scheduler_info(n_workers=-1)["workers"]
+    return next(str(address) for address, worker in workers.items() if worker["id"] == name)
+
+
+def tasks_of(executor: cluster.Cluster, name: str) -> int:
+    """How many shards a worker has been given so far, by its own log."""
+    found = executor._client.run(_made_here)
+    return int(found[address_of(executor, name)])
+
+
+def _made_here(dask_worker: Any) -> int:
+    keys = {entry[0] for entry in dask_worker.state.log if str(entry[0]).startswith("blursynth-")}
+    return len([key for key in keys if not key.endswith("-job")])
+
+
+def clip_maker(kind: str, folder: pathlib.Path) -> Any:
+    """The maker of averages of a clip: a video, or a folder of frames."""
+    folder.mkdir()
+    codes = clip_files.moving(40)
+    if kind == "video":
+        clip = clip_files.write(folder / "clip.mp4", codes)
+    else:
+        clip = folder / "clip"
+        clip.mkdir()
+        for k, frame_HWC in enumerate(codes):
+            Image.fromarray(frame_HWC).save(clip / f"{k:04d}.png")
+    return footage.maker([str(clip)], {"seed": 3, "frames": 5, "stride": 5, "shard_length": 1})
+
+
+SOURCES = ("photos", "imported tars", "video")
+MORE = ("photos with paths", "photos shaken at depths", "photos with moving objects", "psfs", "imported", "frames")
+
+
+@pytest.mark.parametrize("kind", [*SOURCES, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE)])
+def test_a_worker_that_does_not_see_the_sources_is_named_and_gets_no_work(
+    half_blind: tuple[cluster_processes.Cluster, pathlib.Path],
+    tmp_path: pathlib.Path,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    running, hidden = half_blind
+    folder = hidden / kind.replace(" ", "-")
+    maker = clip_maker(kind, folder) if kind in ("frames", "video") else kinds.make(kind, folder)
+    with cluster.connected(running.address) as executor:
+        outcome = run.produce(maker, tmp_path / "a.zarr", executor=executor)
+        blind = address_of(executor, "blind")
+        assert tasks_of(executor, "blind") == 0
+    named = [record.getMessage() for record in caplog.records if blind in record.getMessage()]
+    assert len(named) == 1
+    assert str(folder) in named[0]
+    assert run.produce(maker, tmp_path / "b.zarr", workers=2).invalid == outcome.invalid
+    made, other = (kinds.contents(tmp_path / name) for name in ("a.zarr", "b.zarr"))
+    assert made.keys() == other.keys()
+    assert all(made[key] == other[key] for key in made if key != "zarr.json")
+
+
+def test_a_worker_that_does_not_see_the_output_is_named_and_gets_no_work(
+    half_blind: tuple[cluster_processes.Cluster, pathlib.Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    running, hidden = half_blind
+    with cluster.connected(running.address) as executor:
+        run.produce(FAKE, hidden / "f.zarr", executor=executor)
+        assert address_of(executor, "blind") in caplog.text
+        assert tasks_of(executor, "blind") == 0
+    fake_maker.assert_holds(reader.open(hidden / "f.zarr"), FAKE)
+
+
+def test_where_no_worker_sees_anything_nothing_is_begun(tmp_path: pathlib.Path) -> None:
+    maker = kinds.make("photos", tmp_path / "sources")
+    with cluster_processes.running(tmp_path) as running:
+        running.worker("blind", blind=[tmp_path / "sources"])
+        with cluster.connected(running.address) as executor:
+            with pytest.raises(errors.ClusterError) as stopped:
+                run.produce(maker, tmp_path / "a.zarr", executor=executor)
+            assert address_of(executor, "blind") in str(stopped.value)
+    assert run.produce(maker, tmp_path / "a.zarr").resumed == 0
+    assert verify.verify(tmp_path / "a.zarr").sound
+
+
+@dataclasses.dataclass(frozen=True)
+class Awaiting(fake_maker.Fake):
+    """Item 60 waits for a file."""
+
+    note: str = ""
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        while 60 in items and not pathlib.Path(self.note).exists():
+            time.sleep(0.05)
+        return super().make(items)
+
+
+def test_a_blind_worker_that_joins_later_is_named_and_gets_no_work(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    maker = Awaiting(items=120, shard_length=3, note=str(tmp_path / "note"))
+    path = tmp_path / "f.zarr"
+
+    def join() -> None:
+        running.worker("blind", blind=[path])
+        while "gets no work" not in caplog.text:
+            time.sleep(0.1)
+        pathlib.Path(maker.note).touch()
+
+    with cluster_processes.running(tmp_path) as running:
+        running.worker("seeing")
+        with cluster.connected(running.address) as executor:
+            joining = threading.Thread(target=join)
+            joining.start()
+            run.produce(maker, path, executor=executor)
+            joining.join()
+            assert address_of(executor, "blind") in caplog.text
+            assert tasks_of(executor, "blind") == 0
+    fake_maker.assert_holds(reader.open(path), maker)
+
+
+def can_mount() -> bool:
+    tried = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(tried, check=False, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_mount(), reason="needs the privilege to mount")
+@pytest.mark.parametrize("hidden", ["sources", "out"])
+def test_the_command_names_a_worker_with_another_mount(tmp_path: pathlib.Path, hidden: str) -> None:
+    photos = kinds.photos(tmp_path / "sources" / "photos")
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-m", "blursynth", "convolve", str(photos), "--size", "24", "--shard-length", "4"]
+    command += ["--per-photo", "8", "--length", "5:20", "--steps", "200", "--out"]
+    with cluster_processes.running(tmp_path) as running:
+        running.worker("seeing")
+        running.worker_without("blind", tmp_path / hidden)
+        done = subprocess.run(
+            [*command, str(tmp_path / "out" / "a.zarr"), "--scheduler", running.address],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cluster_processes.ROOT,
+        )
+    assert done.returncode == 0, done.stderr
+    named = [line for line in done.stderr.splitlines() if "gets no work" in line]
+    assert len(named) == 1
+    assert str(tmp_path / hidden) in named[0]
+    subprocess.run([*command, str(tmp_path / "b.zarr"), "--quiet"], check=True, cwd=cluster_processes.ROOT)
+    made, other = (kinds.contents(tmp_path / name) for name in ("out/a.zarr", "b.zarr"))
+    assert made.keys() == other.keys()
+    assert all(made[key] == other[key] for key in made if key != "zarr.json")
+
+
+@pytest.mark.slow
+def test_a_worker_that_joins_takes_over_from_one_that_goes(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Although the tasks of the one were not meant for the other; and a blind one makes nothing meanwhile."""
+    maker = dataclasses.replace(FAKE, items=240, pause=0.1)
+    path = tmp_path / "f.zarr"
+    with cluster_processes.running(tmp_path) as running:
+        first = running.worker("seeing")
+        running.worker("blind", blind=[path])
+        with cluster.connected(running.address) as executor:
+
+            def replace() -> None:
+                running.worker("other")
+                time.sleep(2.5)
+                first.kill()
+
+            replacing = threading.Thread(target=replace)
+            replacing.start()
+            run.produce(maker, path, executor=executor)
+            replacing.join()
+            assert tasks_of(executor, "blind") == 0
+            assert tasks_of(executor, "other") > 0
+    assert caplog.text.count("gets no work") == 1
+    fake_maker.assert_holds(reader.open(path), maker)
+
+
+@dataclasses.dataclass(frozen=True)
+class LosingSight(fake_maker.Fake):
+    """Reads a file; the first worker that takes note of itself sees it no more after its second shard."""
+
+    source: str = ""
+    note: str = ""
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        yield str(pathlib.Path(self.source).parent), pathlib.Path(self.source).name
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        with contextlib.suppress(FileExistsError), pathlib.Path(self.note).open("x") as file:
+            file.write(str(os.getpid()))
+        if os.getpid() == int(pathlib.Path(self.note).read_text() or 0) and items.start >= 30:
+            _lose(self.source)
+        if not os.path.exists(self.source):  # noqa: PTH110
+            raise errors.SourceError(f"{self.source} cannot be read.")
+        return super().make(items)
+
+
+def _lose(source: str) -> None:
+    def lost(path: Any, *arguments: Any, **options: Any) -> Any:
+        if path in (source, pathlib.Path(source)):
+            raise FileNotFoundError(source)
+        return _stat(path, *arguments, **options)
+
+    os.stat = lost  # type: ignore[assignment]
+
+
+_stat = os.stat
+
+
+def test_a_worker_that_loses_sight_of_the_sources_gets_no_more_work(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "source").write_text("light")
+    maker = LosingSight(items=60, shard_length=3, pause=0.02, source=str(tmp_path / "source"), note=str(tmp_path / "n"))
+    with cluster_processes.running(tmp_path) as running:
+        running.worker("one")
+        running.worker("two")
+        with cluster.connected(running.address) as executor:
+            run.produce(maker, tmp_path / "f.zarr", executor=executor)
+    assert caplog.text.count("gets no work") == 1
+    assert "trying them again" not in caplog.text, "no attempt of a shard is lost by it"
+    fake_maker.assert_holds(reader.open(tmp_path / "f.zarr"), maker)
+
+
+@dataclasses.dataclass(frozen=True)
+class OnceBad(fake_maker.Fake):
+    """Item 12 cannot be read on the worker that tries it first."""
+
+    note: str = ""
+
+    def make(self, items: range) -> dict[str, npt.NDArray[Any]]:
+        if 12 in items:
+            with contextlib.suppress(FileExistsError), pathlib.Path(self.note).open("x") as file:
+                file.write(str(os.getpid()))
+            if pathlib.Path(self.note).read_text() == str(os.getpid()):
+                raise errors.SourceError("12 cannot be read.")
+        return super().make(items)
+
+
+def test_a_further_attempt_is_anothers(two_workers: cluster_processes.Cluster, tmp_path: pathlib.Path) -> None:
+    maker = OnceBad(items=60, shard_length=3, note=str(tmp_path / "note"))
+    with cluster.connected(two_workers.address) as executor:
+        assert run.produce(maker, tmp_path / "f.zarr", executor=executor).made == 60
 
 
 def at_half(path: pathlib.Path, act: Any, maker: fake_maker.Fake = FAKE) -> threading.Thread:

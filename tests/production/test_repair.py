@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import clip_files
+import dying_store
 import fake_maker
 import hypothesis
 import kinds
@@ -155,6 +156,82 @@ def test_lost_digests_need_no_inputs(pairs: pathlib.Path) -> None:
     (pairs / "digest/c/3/0/0").write_bytes(b"?")
     assert repair.repair(pairs, moved={"photos": str(pairs.parent / "photos")}).shards == 0
     assert kinds.contents(pairs) == whole
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:40] + bytes([content[40] ^ 16]) + content[41:] if len(content) > 40 else bytes(len(content))
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_what_was_recorded_damaged_is_made_again_to_the_byte(kind: str, tmp_path: pathlib.Path) -> None:
+    """One object of every array, in turn over the shards; the fingerprint is the original one again."""
+    path = tmp_path / "a.zarr"
+    run.produce(kinds.make(kind, tmp_path), path)
+    whole = kinds.contents(path)
+    dataset = reader.open(path)
+    damaged = {
+        array: k % -(-dataset.attributes["items"] // dataset.attributes["shard_length"])
+        for k, array in enumerate(dataset.attributes["arrays"])
+    }
+    for array, shard in damaged.items():
+        kinds.damage_as_recorded(path, array, shard, flipped)
+    assert verify.verify(path, quick=True).sound
+    assert {each.array: each.shard for each in verify.verify(path, sources=False).findings} == damaged
+    outcome = repair.repair(path, workers=2)
+    assert {each.array: each.shard for each in outcome.healed} == damaged
+    assert (outcome.unhealed, len(outcome.remarks)) == ((), 1)
+    assert kinds.contents(path) == whole
+    assert verify.verify(path, sources=False).sound
+
+
+def test_a_doctored_digest_alone_is_repaired_too(fake: pathlib.Path) -> None:
+    """The fingerprint then says that some row is wrong, and the damaged object which."""
+    whole = kinds.contents(fake)
+    kinds.damage_as_recorded(fake, "picture", 2, flipped)
+    (fake / "zarr.json").write_bytes(whole["zarr.json"])
+    assert ("picture", 2) in {(each.array, each.shard) for each in verify.verify(fake).findings}
+    assert repair.repair(fake).unhealed == ()
+    assert kinds.contents(fake) == whole
+
+
+def test_a_shard_of_which_every_object_was_recorded_damaged_is_made_again(fake: pathlib.Path) -> None:
+    whole = kinds.contents(fake)
+    for array in reader.open(fake).attributes["arrays"]:
+        kinds.damage_as_recorded(fake, array, 2, flipped)
+    assert repair.repair(fake).unhealed == ()
+    assert kinds.contents(fake) == whole
+
+
+def test_a_repair_that_is_killed_anywhere_is_finished_by_the_next(fake: pathlib.Path) -> None:
+    whole = kinds.contents(fake)
+    for array, shard in (("picture", 2), ("frame", 2), ("weight", 4)):
+        kinds.damage_as_recorded(fake, array, shard, flipped)
+    damaged = kinds.contents(fake)
+    for objects in range(20):
+        for key, content in damaged.items():
+            (fake / key).write_bytes(content)
+        try:
+            with dying_store.dies_after(objects):
+                repair.repair(fake, workers=1)
+        except dying_store.Killed:
+            fake.with_name("f.zarr.lock").unlink(missing_ok=True)
+            assert repair.repair(fake).unhealed == (), objects
+            assert kinds.contents(fake) == whole, objects
+        else:
+            assert kinds.contents(fake) == whole
+            return
+    raise AssertionError("it never ended")
+
+
+def test_what_was_recorded_damaged_is_not_made_by_what_makes_all_else_otherwise(
+    fake: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds.damage_as_recorded(fake, "picture", 2, flipped)
+    before = kinds.contents(fake)
+    encode_otherwise(monkeypatch, other_weights)
+    outcome = repair.repair(fake)
+    assert [each.array for each in outcome.unhealed] == ["picture"]
+    assert kinds.contents(fake) == before
 
 
 def test_a_shard_of_another_dataset_with_its_digests_is_replaced(fake: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import random
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.production import convolve, run, verify
 from blursynth.production import maker as makers
-from blursynth.storage import place, seal
+from blursynth.storage import place, reader, seal
 from blursynth.storage import schema as schemas
 
 FAKE = fake_maker.Fake()
@@ -91,6 +92,49 @@ def test_what_was_damaged_before_it_was_recorded_is_named(
     problems = found(tmp_path / "f.zarr", sources=False)
     assert list(problems) == ["weight/c/2"]
     assert "its values fail their checksums" in problems["weight/c/2"]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a bit": lambda content: content[:3] + bytes([content[3] ^ 1]) + content[4:],
+    "empty": lambda _: b"",
+    "cut": lambda content: content[:-1],
+    "zeros": lambda content: bytes(len(content)),
+    "noise": lambda content: random.Random(0).randbytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_array_is_decoded(damage: str, fake: pathlib.Path) -> None:
+    """Each array's object is damaged in a shard of its own, with the digest of the damaged bytes on record."""
+    arrays = reader.open(fake).attributes["arrays"]
+    for shard, array in enumerate(arrays):
+        kinds.damage_as_recorded(fake, array, shard, DAMAGE[damage])
+    assert verify.verify(fake, quick=True).sound
+    report = verify.verify(fake, workers=2)
+    assert [(each.array, each.shard) for each in report.findings] == [(array, k) for k, array in enumerate(arrays)]
+    assert all(
+        each.damage and set(each.items) <= set(range(3 * each.shard, 3 * each.shard + 3)) for each in report.findings
+    )
+    assert all(each.items for each in report.findings)
+
+
+def test_the_item_that_cannot_be_decoded_is_named(pairs: pathlib.Path) -> None:
+    """Items of a shard are compressed one by one: a byte in the middle of the first one's part damages it alone."""
+    for array in ("blurred", "sharp"):
+        kinds.damage_as_recorded(
+            pairs, array, 1, lambda content: content[:50] + bytes([content[50] ^ 1]) + content[51:]
+        )
+    report = verify.verify(pairs, sources=False)
+    assert [(each.array, each.items) for each in report.findings] == [("blurred", (4,)), ("sharp", (4,))]
+
+
+def test_what_the_store_does_not_give_is_no_damage(fake: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise errors.StorageError("The server is gone.", 5)
+
+    monkeypatch.setattr(verify._Checker, "_read", refuse)
+    with pytest.raises(errors.StorageError):
+        verify.verify(fake)
 
 
 def test_a_shard_that_comes_whole_from_another_dataset_shows_in_the_fingerprint(
