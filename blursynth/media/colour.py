@@ -1,13 +1,13 @@
 """Any of Pillow's pixel modes to 8-bit RGB in sRGB's encoded light; the rules are in `photos`."""
 
-import io
 import pathlib
 from collections.abc import Callable
 
 import numpy
-from PIL import Image, ImageCms
+from PIL import Image
 
 from blursynth import errors
+from blursynth.media import icc, light, refusals
 
 Converter = Callable[[Image.Image], Image.Image]
 
@@ -19,24 +19,28 @@ _COLOUR_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA
 
 
 def check(image: Image.Image, path: pathlib.Path) -> None:
-    """Raise InputError for pixels that have no known white."""
+    """Raise InputError for an image whose header tells already that `converter` cannot give its colours.
+
+    Those are pixels that have no known white, and declarations that can be neither followed nor passed over.
+    """
     known = image.mode in _COLOUR_MODES or _is_deep_grey(image)
     if not known:
         raise errors.InputError(
             f"{path} has pixels of Pillow's mode {image.mode}, whose white is not known; save it with 8 or 16 bits."
         )
+    refusals.check(image, path)
+    _to_srgb(image, path)
 
 
 def converter(image: Image.Image, path: pathlib.Path, *, over_white: bool = True) -> Converter:
-    """The function that takes any part of this image to mode RGB. Raises InputError as `check` does.
+    """The function that takes any part of this image to mode RGB. To be called behind `check`.
 
     Transparency is laid over white, or left out where `over_white` is not set.
     """
-    check(image, path)
-    to_srgb = _profile_converter(image)
+    to_srgb = _to_srgb(image, path)
     if _is_deep_grey(image):
         bits, inverted = _deep_grey_range(image)
-        return lambda part: to_srgb(_upper_byte(part, bits, inverted))
+        return lambda part: to_srgb(_full_range(part, bits, inverted))
     if image.has_transparency_data and not over_white:
         return lambda part: to_srgb(part.convert("RGBA").convert("RGB"))
     if image.has_transparency_data:
@@ -58,10 +62,11 @@ def _deep_grey_range(image: Image.Image) -> tuple[int, bool]:
     return bits, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
-def _upper_byte(part: Image.Image, bits: int, inverted: bool) -> Image.Image:
-    """8-bit grey from 9- to 16-bit grey."""
-    grey = (numpy.asarray(part).astype(numpy.int32) >> (bits - 8)).clip(0, 255).astype(numpy.uint8)
-    return Image.fromarray(255 - grey if inverted else grey)
+def _full_range(part: Image.Image, bits: int, inverted: bool) -> Image.Image:
+    """9- to 16-bit grey as I;16 with values up to 65535, whose upper bytes are those of `bits` values."""
+    grey = numpy.asarray(part).astype(numpy.int32).clip(0, (1 << bits) - 1)
+    grey = (grey << (16 - bits)) | (grey >> (2 * bits - 16))
+    return Image.fromarray((65535 - grey if inverted else grey).astype(numpy.uint16))
 
 
 def _over_white(part: Image.Image) -> Image.Image:
@@ -71,37 +76,28 @@ def _over_white(part: Image.Image) -> Image.Image:
     return white
 
 
-def _profile_converter(image: Image.Image) -> Converter:
-    """Mode L, RGB, CMYK or LAB to RGB in sRGB, through the image's ICC profile where that is needed and possible."""
-    data = image.info.get("icc_profile")
-    if not data:
+def _to_srgb(image: Image.Image, path: pathlib.Path) -> Converter:
+    """Mode L, I;16, RGB, CMYK or LAB to RGB in sRGB."""
+    pixels = _pixels(image)
+    profile = light.declared(image, path, pixels)
+    through = None if profile is None else icc.converter(profile, pixels, path)
+    if through is None:
         return _without_profile
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return _without_profile  # converting would change values by rounding alone
-        mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}[profile.profile.xcolor_space.strip()]
-        transform = ImageCms.buildTransform(
-            profile,
-            ImageCms.createProfile("sRGB"),
-            mode,
-            "RGB",
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (ImageCms.PyCMSError, OSError, KeyError, ValueError, TypeError):
-        return _without_profile
-    return lambda part: _with_profile(part, mode, transform)
+    return lambda part: through(part if part.mode == pixels else part.convert(pixels))
+
+
+def _pixels(image: Image.Image) -> str:
+    """The mode in which profiles take the pixels."""
+    if _is_deep_grey(image):
+        return "I;16"
+    if image.mode in ("CMYK", "LAB"):
+        return image.mode
+    return "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
 
 
 def _without_profile(part: Image.Image) -> Image.Image:
+    if part.mode == "I;16":
+        part = Image.fromarray((numpy.asarray(part) >> 8).astype(numpy.uint8))
     return part if part.mode == "RGB" else part.convert("RGB")
 
 
-def _with_profile(part: Image.Image, mode: str, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    """Through the transform, unless the profile is for another kind of pixel than the part's."""
-    if part.mode != mode:
-        return _without_profile(part)
-    converted = ImageCms.applyTransform(part, transform)
-    assert converted is not None  # None stands for "in place" alone
-    return converted

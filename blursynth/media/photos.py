@@ -32,7 +32,7 @@ import numpy.typing
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour
+from blursynth.media import colour, headers
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -99,6 +99,7 @@ def _read(
     """The file, part for part through the converter that is made for it, upright: uint8 (height, width, channels)."""
     with opened(path, data) as image:
         orientation = _orientation(image)
+        colour.check(image, path)
         with refusing(path):
             image.load()
         if image.format == "PNG":
@@ -166,6 +167,7 @@ def opened(path: pathlib.Path, data: bytes | None = None) -> Iterator[Image.Imag
         stack.enter_context(_QUIET)
         with refusing(path):
             image = stack.enter_context(Image.open(file, formats=FORMATS))
+            headers.note(image, file)
         yield image
 
 
