@@ -117,8 +117,12 @@ def _require_plain(path: str, entry: tarfile.TarInfo) -> None:
         raise errors.InputError(f"{path} has a member {entry.name!r} that is a link or a device; it is refused.")
 
 
-def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
-    """What a dataset records of an image file; with the reason, where it cannot be used."""
+def measure(files: Files, name: str, transfer: str = "srgb") -> source.Source | provenance.Skipped:
+    """What a dataset records of an image file; with the reason, where it cannot be used.
+
+    transfer: how its values relate to light, as said of all files. One that declares light of its own is converted to
+    sRGB when it is read, and no other transfer function is true of it.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -127,6 +131,9 @@ def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
     try:
         data = files.read(name)
         height, width = photos.probe(name, data)
+        if transfer not in ("srgb", "unknown") and photos.is_converted(name, data):
+            reason = f"declares its own light, which is read as sRGB, against the transfer function {transfer}"
+            return provenance.Skipped(name, f"{reason}; remove its profile or gAMA chunk, or give --transfer srgb")
     except errors.InputError as error:
         return provenance.Skipped(name, source.reason(error, name))
     except errors.StorageError as error:

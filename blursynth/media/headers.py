@@ -1,11 +1,10 @@
 """What files declare of their colours and Pillow does not read, put beside what it does: into the image's `info`.
 
 Keys, where the file has it: `cicp`, the four bytes of PNG's cICP chunk. `icc_name`, the name of PNG's profile.
-`unknown`, a PNG chunk that a reader has to know. `misplaced`, a PNG chunk of colours that
-stands behind the pixels or twice. `stereo`: PNG's two pictures side by side. `bitmap`, a BMP's header from its size on. `enumerated`,
-JPEG 2000's number of a colour space, -1 where none can be read. `icc_profile` of BMP, GIF and JPEG 2000, and
-`aspect` of GIF, are Pillow's own keys of other formats. EXIF and XMP behind a PNG's pixels are put where Pillow
-puts those before them.
+`unknown`, a PNG chunk that a reader has to know. `misplaced`, a PNG chunk of colours that stands behind the pixels or
+twice. `stereo`: PNG's two pictures side by side. `bitmap`, a BMP's header from its size on. `enumerated`, JPEG 2000's
+number of a colour space, -1 where none can be read. `icc_profile` of BMP, GIF and JPEG 2000, and `aspect` of GIF, are
+Pillow's own keys of other formats. EXIF and XMP behind a PNG's pixels are put where Pillow puts those before them.
 """
 
 import struct

@@ -27,13 +27,11 @@ _MOST = 1  # by which a value may differ from sRGB's, through rounding alone
 # Pillow's mode of pixels -> ICC's name of colour spaces that they may be in -> the mode in which littleCMS takes them.
 _MODES = {
     "L": {"GRAY": "L", "RGB": "RGB"},
-    "I;16": {"GRAY": "I;16", "RGB": "RGB"},
     "RGB": {"RGB": "RGB"},
     "CMYK": {"CMYK": "CMYK"},
     "LAB": {"Lab": "LAB"},
 }
-GREY = ("L", "I;16")
-_NAMES = {"L": "grey", "I;16": "grey", "LAB": "L*a*b*"}
+_NAMES = {"L": "grey", "LAB": "L*a*b*"}
 
 # ITU-T H.273's numbers of transfer functions that are HDR, in a profile's `cicp` tag as everywhere.
 HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
@@ -49,7 +47,7 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 class Curve:
     """How a channel's value V in [0, 1] gives linear intensity, as an ICC curve tag. See `power`, `table` and SRGB."""
 
-    tag: bytes
+    content: bytes
 
 
 def power(exponent: float) -> Curve:
@@ -67,7 +65,8 @@ def table(values: npt.NDArray[np.float64]) -> Curve:
 
 # IEC 61966-2-1: ((V + 0.055) / 1.055) ** 2.4 from 0.04045 on, V / 12.92 below.
 SRGB = Curve(
-    b"para" + struct.pack(">4xHxx5i", 3, *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
+    b"para"
+    + struct.pack(">4xHxx5i", 3, *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
 )
 
 
@@ -91,20 +90,21 @@ def profile(light: Light, *, grey: bool) -> bytes | None:
     """
     tags = [(b"desc", _text("declared")), (b"cprt", _text("none")), (b"wtpt", _xyz(D50))]
     if grey:
-        return _assemble(b"GRAY", [*tags, (b"kTRC", light.curves[1].tag)])
+        return _assemble(b"GRAY", [*tags, (b"kTRC", light.curves[1].content)])
     colours = _colorants(light)
     if colours is None:
         return None
     tags += [(name, _xyz(tuple(colour))) for name, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colours.T, strict=True)]
-    tags += [(name, curve.tag) for name, curve in zip((b"rTRC", b"gTRC", b"bTRC"), light.curves, strict=True)]
+    tags += [(name, curve.content) for name, curve in zip((b"rTRC", b"gTRC", b"bTRC"), light.curves, strict=True)]
     return _assemble(b"RGB ", tags)
 
 
 def converter(data: bytes, pixels: str, path: pathlib.Path) -> Converter | None:
     """The function that takes images of Pillow's mode `pixels` to sRGB (mode RGB); None where they are in sRGB.
 
-    `pixels`: L, I;16 (with values up to 65535), RGB, CMYK or LAB. Relative colorimetric with black point compensation. Raises InputError for a profile that is damaged, for another
-    kind of pixel, or HDR. Grey pixels may have an RGB profile, in which they are R = G = B.
+    `pixels`: L, RGB, CMYK or LAB. Relative colorimetric with black point compensation.
+    Raises InputError for a profile that is damaged, for another kind of pixel, or HDR. Grey pixels may have an RGB
+    profile, in which they are R = G = B.
     """
     try:
         found = _transform(bytes(data), pixels)
@@ -135,7 +135,7 @@ def _transform(data: bytes, pixels: str) -> tuple[str, ImageCms.ImageCmsTransfor
                 "Save it again with a profile for its pixels, or remove the profile if the photo is sRGB."
             )
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        if mode in GREY:  # littleCMS would put a table in place of the curve, up to 10 values off where it is steep
+        if mode == "L":  # littleCMS would put a table in place of the curve, up to 10 values off where it is steep
             flags |= ImageCms.Flags.NOOPTIMIZE
         transform = ImageCms.buildTransform(
             opened,
@@ -165,33 +165,35 @@ def _is_srgb(mode: str, transform: ImageCms.ImageCmsTransform) -> bool:
         cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
         ramps = np.concatenate([np.outer(ramp, channels) for channels in ((1, 1, 1), *np.eye(3))])
         grid = np.concatenate([cube, ramps.astype(np.uint8)])[None]
-    elif mode in GREY:
-        grid = ramp[None] if mode == "L" else ramp[None] * np.uint16(257)
+    elif mode == "L":
+        grid = ramp[None]
     else:
         return False
     shown = np.asarray(_through(Image.fromarray(grid), mode, transform), np.int16)
-    expected = np.repeat(ramp[None, :, None], 3, axis=2) if mode in GREY else grid
-    return bool(np.abs(shown - expected).max() <= _MOST)
+    return bool(np.abs(shown - (grid[:, :, None] if mode == "L" else grid)).max() <= _MOST)
 
 
 def _through(part: Image.Image, mode: str, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    if part.mode == "I;16" and mode != "I;16":
-        part = Image.fromarray((np.asarray(part) >> 8).astype(np.uint8))
     converted = ImageCms.applyTransform(part if part.mode == mode else part.convert(mode), transform)
     assert converted is not None  # None stands for "in place" alone
-    return Image.merge("RGB", 3 * [converted.getchannel("G")]) if mode in GREY else converted
+    return converted
+
+
+def tag(data: bytes, name: bytes) -> bytes:
+    """The content of a profile's tag; empty where it has none."""
+    count = int.from_bytes(data[128:132])
+    for k in range(min(count, 200)):
+        entry = data[132 + 12 * k : 144 + 12 * k]
+        if entry[:4] == name and len(entry) == 12:
+            start, size = struct.unpack(">2I", entry[4:])
+            return data[start : start + size]
+    return b""
 
 
 def _transfer(data: bytes) -> int | None:
     """H.273's number of the transfer function in a profile's `cicp` tag (ICC.1:2022, 10.3), where it has one."""
-    count = int.from_bytes(data[128:132])
-    for k in range(min(count, 200)):
-        entry = data[132 + 12 * k : 144 + 12 * k]
-        if entry[:4] == b"cicp" and len(entry) == 12:
-            start = int.from_bytes(entry[4:8])
-            body = data[start : start + 12]
-            return body[9] if body[:4] == b"cicp" and len(body) == 12 else None
-    return None
+    content = tag(data, b"cicp")
+    return content[9] if content[:4] == b"cicp" and len(content) >= 12 else None
 
 
 def _colorants(light: Light) -> npt.NDArray[np.float64] | None:

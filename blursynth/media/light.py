@@ -19,6 +19,7 @@ _ADVICE = "save the photo again as sRGB"
 _FOUND = "declared_light"  # key in `info`
 
 # ITU-T H.273, table 2: the number of primaries -> their (x, y) and white's, as PNG's cICP uses them.
+_UNSPECIFIED = 2
 _C = (0.310, 0.316)
 _BT601_525 = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _PRIMARIES = {
@@ -32,9 +33,11 @@ _PRIMARIES = {
     11: (((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), (0.314, 0.351)),
     12: (((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), icc.D65),
 }
+_PRIMARIES[_UNSPECIFIED] = _PRIMARIES[1]
 # Table 3. The curves of BT.709, BT.601 and BT.2020 are cameras'; such values are shown as sRGB's are, and a clip with
-# the same tags is read so.
-_TRANSFERS = {number: icc.SRGB for number in (1, 6, 13, 14, 15)} | {
+# the same tags is read so. As players do, it takes primaries of television as sRGB's, so frames saved from it do, too.
+_VIDEO, _VIDEO_PRIMARIES = (1, 6, 14, 15), (1, 2, 5, 6, 7)
+_TRANSFERS = dict.fromkeys((*_VIDEO, _UNSPECIFIED, 13), icc.SRGB) | {
     4: icc.power(2.2),
     5: icc.power(2.8),
     8: icc.power(1.0),
@@ -64,7 +67,7 @@ def declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | Non
 
 
 def _declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | None:
-    info, grey = image.info, pixels in icc.GREY
+    info, grey = image.info, pixels == "L"
     if "cicp" in info:
         return _profile(_coded(info["cicp"], path), path, grey)
     if info.get("icc_name") == "ITUR_2100_PQ_FULL":  # W3C, "Using the ITU BT.2100 PQ EOTF with the PNG Format"
@@ -109,6 +112,8 @@ def _coded(chunk: bytes, path: pathlib.Path) -> icc.Light:
             f"{path} says by its cICP chunk {tuple(chunk)}: primaries, transfer function, matrix and range. Expected "
             f"are an SDR transfer function, known primaries, matrix 0 and the full range (1); {_ADVICE}."
         )
+    if transfer in _VIDEO and primaries in _VIDEO_PRIMARIES:
+        return icc.Light()
     return icc.Light((_TRANSFERS[transfer],) * 3, *_PRIMARIES[primaries])
 
 
@@ -168,7 +173,7 @@ def _by_exif(image: Image.Image, path: pathlib.Path) -> icc.Light | None:
         return _by_tags(tags, gamma)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError):
         raise errors.InputError(
-            f"{path} has a gamma, transfer function, white point or primaries in its tags that make no sense; {_ADVICE}."
+            f"{path} has tags of gamma, transfer function, white point or primaries that make no sense; {_ADVICE}."
         ) from None
 
 

@@ -78,6 +78,7 @@ def _require_grey(path: pathlib.Path, mode: str) -> None:
 def _array(path: pathlib.Path) -> npt.NDArray[Any]:
     """The array in a .npy, not read yet."""
     with photos.refusing(path):
+        photos.require_file(path)
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
         found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "no array"

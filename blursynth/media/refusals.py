@@ -1,4 +1,4 @@
-"""Files that Pillow decodes to other pixels than they declare, or whose pixels are no photo: refused with a sentence."""
+"""Files that Pillow decodes to other pixels than they declare, or whose pixels are no photo: why each is refused."""
 
 import pathlib
 from collections.abc import Callable
@@ -93,8 +93,8 @@ def _luma(image: Image.Image) -> str | None:
     if known:
         return None
     return (
-        f"declares the YCbCr coefficients {weights} and the black and white {range_}, which no decoder follows; expected "
-        "are those of JFIF. Save it again as sRGB."
+        f"declares the YCbCr coefficients {weights} and the black and white {range_}, which no decoder follows; "
+        "expected are those of JFIF. Save it again as sRGB."
     )
 
 
