@@ -52,7 +52,7 @@ def converter(image: Image.Image, path: pathlib.Path, lower: Lower, *, over_whit
     to_srgb = _to_srgb(image, path)
     if _is_deep_grey(image):
         return _deep_grey_converter(image, path, to_srgb, over_white)
-    all_bits = is_converted(image, path) or _KEY in image.info
+    all_bits = deep.is_deep(image) and (is_converted(image, path) or _KEY in image.info)
     exact = _exact(image, path, lower) if all_bits else None
     if exact is not None:
         return lambda box: exact.bytes(box, over_white)

@@ -199,7 +199,7 @@ def _transfer(data: bytes) -> int | None:
 def _colorants(light: Light) -> npt.NDArray[np.float64] | None:
     """XYZ of each channel alone, as columns, adapted to D50; None where there is no such light."""
     points = np.array([*light.primaries, light.white])
-    if not (np.isfinite(points).all() and (points[:, 1] > 1e-4).all() and (points >= 0).all() and points.max() <= 2):
+    if not (np.isfinite(points).all() and (points[:, 1] > 5e-6).all() and (points >= 0).all() and points.max() <= 2):
         return None
     xyz = np.stack([points[:, 0], points[:, 1], 1 - points.sum(axis=1)]) / points[:, 1]
     channels, white = xyz[:, :3], xyz[:, 3]
