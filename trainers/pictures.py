@@ -1,13 +1,16 @@
 """Photos on their way through a network: in with all that their file holds, out as PNG.
 
 Grey photos stay grey, alpha is kept as it is, and PNG and TIFF files of 16 bits are read with all of them (unless they
-have an ICC profile of tables, which is applied to 8 bits alone). What is written is sRGB, whatever a file declared.
+have an ICC profile of tables, which is applied to 8 bits alone). What is written is sRGB, and says so, whatever a
+file declared.
 """
 
 import dataclasses
 import fractions
 import logging
 import pathlib
+import struct
+import zlib
 from typing import Any, Literal
 
 import av
@@ -25,6 +28,7 @@ Bits = Literal[8, 16]
 Samples = npt.NDArray[Any]  # uint8 or uint16
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_HEADER = 8 + 25  # of a PNG: its signature and its first chunk
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -91,10 +95,13 @@ def _deep_png(samples: Samples) -> bytes:
     """A PNG file of uint16 (H, W, 1 to 4); grey with alpha is written as colours with alpha."""
     if samples.shape[2] == 2:
         samples = samples[:, :, [0, 0, 0, 1]]
-    name = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[samples.shape[2]]
+    form = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[samples.shape[2]]
     pixels = samples[:, :, 0] if samples.shape[2] == 1 else samples
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
     codec: Any = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, name
+    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, form
     codec.time_base = fractions.Fraction(1, 25)  # a codec wants one, a picture has none
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+    content = b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+    name, body = photos.SRGB_CHUNK
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return content[:_HEADER] + chunk + content[_HEADER:]

@@ -93,8 +93,10 @@ class _Exact:
     def bytes(self, box: Box, over_white: bool) -> npt.NDArray[Any]:
         """uint8 (H, W, 3) in sRGB."""
         samples = self.samples(box)
-        colours = deep.over_white(samples) if over_white else samples[:, :, :3]
-        return (colours >> 8).astype(np.uint8) if self.way is None else self.way.apply(colours, 255)
+        colours = deep.over_white(samples) if over_white else samples[:, :, : 3 if samples.shape[2] > 2 else 1]
+        if self.way is not None:
+            return self.way.apply(colours, 255)
+        return np.broadcast_to((colours >> 8).astype(np.uint8), (*colours.shape[:2], 3))
 
 
 def _exact(image: Image.Image, path: pathlib.Path, lower: Lower) -> _Exact | None:
@@ -131,7 +133,7 @@ def _deep_grey_converter(image: Image.Image, path: pathlib.Path, to_srgb: icc.Co
         samples = _deep_grey_samples(image, box)
         grey = deep.over_white(samples) if over_white else samples[:, :, :1]
         if way is not None:
-            return way.apply(np.repeat(grey, 3, axis=2), 255)
+            return way.apply(grey, 255)
         return to_srgb(Image.fromarray((grey[:, :, 0] >> 8).astype(np.uint8)))
 
     return convert

@@ -19,8 +19,8 @@ Samples = npt.NDArray[np.uint16]
 _WHOLE = 65535
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 _SWAPPED = {"B": "L", "L": "B", "N": _OTHER}
-_MODES = ("RGB;16", "RGBA;16", "RGBX;16")
-_DEEP = "deep"  # key in `info`
+_MODES = ("RGB;16", "RGBA;16", "RGBX;16", "LA;16B")
+_DEEP, _GREY_ALPHA = "deep", "deep_grey_alpha"  # keys in `info`
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -36,12 +36,16 @@ def note(image: Image.Image) -> None:
 def decode_lower(image: Image.Image) -> None:
     """Make a deep image that is opened and not loaded give the lower bytes of its samples.
 
-    It unpacks them as if they were stored in the other byte order.
+    It unpacks them as if they were stored in the other byte order; grey with alpha, which knows but one order, as if
+    its four bytes were the four channels of colours.
     """
     tiles = []
     for tile in image.tile:  # type: ignore[attr-defined]  # of every image that is read from a file
         rawmode = _rawmode(tile)
         swapped = rawmode[:-1] + _SWAPPED[rawmode[-1]]
+        if rawmode == "LA;16B":
+            swapped = "RGBA"
+            image.info[_GREY_ALPHA] = True
         tiles.append(tile._replace(args=swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:])))
     image.tile = tiles  # type: ignore[attr-defined]
 
@@ -52,6 +56,10 @@ def _rawmode(tile: Any) -> str:
 
 def samples(upper: Image.Image, lower: Image.Image) -> Samples:
     """uint16 (H, W, C) of the same part of an image, decoded both ways."""
+    if _GREY_ALPHA in lower.info:
+        every = np.asarray(lower).astype(np.uint16)
+        grey_and_alpha: Samples = every[:, :, 0::2] << 8 | every[:, :, 1::2]
+        return grey_and_alpha
     joined: Samples = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
     return joined
 
@@ -81,8 +89,9 @@ class ToSrgb:
     matrix: npt.NDArray[np.float32]
 
     def apply(self, values: Samples, whole: int) -> npt.NDArray[Any]:
-        """uint16 (H, W, 3) to sRGB, uint8 or uint16 by what white is then, 255 or 65535."""
-        linear = np.stack([self.linear[k][values[:, :, k]] for k in range(3)], axis=2) @ self.matrix.T
+        """uint16 (H, W, 1 or 3) to sRGB, (H, W, 3), uint8 or uint16 by what white is then, 255 or 65535."""
+        channels = (0, 1, 2) if values.shape[2] == 3 else (0, 0, 0)
+        linear = np.stack([self.linear[k][values[:, :, c]] for k, c in enumerate(channels)], axis=2) @ self.matrix.T
         np.clip(linear, 0, 1, out=linear)
         encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
         result: npt.NDArray[Any] = np.rint(encoded * whole).astype(np.uint8 if whole == 255 else np.uint16)
@@ -91,10 +100,15 @@ class ToSrgb:
 
 def to_srgb(data: bytes) -> ToSrgb | None:
     """The way to sRGB of an ICC profile of curves and a matrix, or of grey; None for one of tables."""
-    ours = icc.profile(icc.Light(), grey=False)
-    assert ours is not None
     if icc.tag(data, b"A2B0") or icc.tag(data, b"A2B1"):
         return None
+    with np.errstate(all="ignore"):
+        return _curves_and_matrix(data)
+
+
+def _curves_and_matrix(data: bytes) -> ToSrgb | None:
+    ours = icc.profile(icc.Light(), grey=False)
+    assert ours is not None
     try:
         if data[16:20] == b"GRAY":
             return ToSrgb(np.repeat(_curve(icc.tag(data, b"kTRC"))[None], 3, axis=0), np.eye(3, dtype=np.float32))
@@ -135,4 +149,6 @@ def _curve(content: bytes) -> npt.NDArray[np.float32]:
 
 
 def _floats(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise ValueError
     return values.astype(np.float32)

@@ -33,7 +33,7 @@ from typing import IO, Any
 
 import numpy
 import numpy.typing
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from blursynth import errors
 from blursynth.media import colour, deep, headers
@@ -53,6 +53,9 @@ ENDINGS = frozenset(
 UNSUPPORTED_ENDINGS = frozenset(
     {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf", ".rw2"}
 )
+
+SRGB_CHUNK = (b"sRGB", b"\0")
+"""What a PNG says that is sRGB: a chunk's name and content."""
 
 _ROWS = 256  # converted at a time: beside the decoded photo and the result, only a strip is ever held
 
@@ -132,13 +135,14 @@ def _read(
     channels, dtype = result
     with opened(path, data) as image:
         orientation = _orientation(image)
-        colour.check(image, path)
-        deep.note(image)
         with refusing(path):
+            colour.check(image, path)
+            deep.note(image)
             image.load()
         if image.format == "PNG":
             verify_checksums(path, data)
-        convert = converter(image)
+        with refusing(path):
+            convert = converter(image)
         if convert is None:
             return None
         # Pillow turns a TIFF upright by itself when it loads it.
@@ -159,7 +163,7 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
     Raises InputError as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with opened(path, data) as image:
+    with opened(path, data) as image, refusing(path):
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
@@ -167,13 +171,13 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
 def is_converted(path: str | pathlib.Path, data: bytes | None = None) -> bool:
     """Whether the photo's values are not sRGB as stored, so that `read` converts them. Raises InputError as `probe`."""
     path = pathlib.Path(path)
-    with opened(path, data) as image:
+    with opened(path, data) as image, refusing(path):
         colour.check(image, path)
         return colour.is_converted(image, path)
 
 
 def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
-    """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG.
+    """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG in sRGB.
 
     Whole or not at all: a temporary name, then a rename.
 
@@ -181,10 +185,12 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
     """
     path = pathlib.Path(path)
     assert pixels.dtype == numpy.uint8, pixels.dtype
+    declared = PngImagePlugin.PngInfo()
+    declared.add(*SRGB_CHUNK)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with temporary.open("xb") as file:
-            Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG")
+            Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG", pnginfo=declared)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -288,11 +288,12 @@ def _():
 @row("png-gama-16-bit")
 def _():
     grey = DEEP[:, :, 0]
-    with_alpha = numpy.dstack([grey, numpy.full_like(grey, 65535)])
+    deep_alpha = ALPHA.astype(numpy.uint16) * 257
+    laid = grey / 65535 * (deep_alpha / 65535) + 1 - deep_alpha / 65535
     return [
         Case(png(DEEP, gama(1)), shown(DEEP / 65535, files.power(1)), 0.51),
         Case(png(grey, gama(1)), 255 * files.encoded(grey / 65535), 0.51),
-        Case(png(with_alpha, gama(1)), 255 * files.encoded((grey >> 8) / 255)),
+        Case(png(numpy.dstack([grey, deep_alpha]), gama(1)), 255 * files.encoded(laid), 0.6),
     ]
 
 
