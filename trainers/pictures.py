@@ -1,14 +1,16 @@
 """Photos on their way through a network: in with all that their file holds, out as PNG.
 
 Grey photos stay grey, alpha is kept as it is, and PNG and TIFF files of 16 bits are read with all of them (unless they
-have an ICC profile other than sRGB, which is applied to 8 bits alone).
+have an ICC profile of tables, which is applied to 8 bits alone). What is written is sRGB, and says so, whatever a
+file declared.
 """
 
 import dataclasses
 import fractions
 import logging
 import pathlib
-from collections.abc import Callable, Mapping
+import struct
+import zlib
 from typing import Any, Literal
 
 import av
@@ -17,9 +19,8 @@ import torch
 from numpy import typing as npt
 from PIL import Image
 
-from blursynth import errors
-from blursynth.media import photos
-from trainers import checkpoint, opencv
+from blursynth.media import photos, source_file
+from trainers import checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -27,21 +28,8 @@ Bits = Literal[8, 16]
 Samples = npt.NDArray[Any]  # uint8 or uint16
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_HEADER = 8 + 25  # of a PNG: its signature and its first chunk
 _LUMA = (0.299, 0.587, 0.114)
-_DEEP_FORMATS = ("PNG", "TIFF")
-_ORIENTATION = 0x0112
-_UPRIGHT: Mapping[int, Callable[[Samples], Samples]] = {
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
-"""What each EXIF orientation asks for."""
-_AGREEING = 2
-"""Codes of 8 bits by which two readers of one file may differ in how they round 16."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +43,18 @@ class Picture:
 
 
 def read(path: pathlib.Path) -> Picture:
-    """Read a photo; InputError where `photos.read` raises it."""
-    pixels, alpha = photos.read_apart(path)
-    with Image.open(path, formats=photos.FORMATS) as image:
-        grey = image.mode in _GREY_MODES
-        deep = image.format in _DEEP_FORMATS and _has_sixteen_bits(image) and _is_srgb(image)
-        orientation = image.getexif().get(_ORIENTATION, 1)
+    """Read a photo; raises as `photos.read` does."""
+    data = source_file.read(path)
+    pixels, found_alpha = photos.read_apart(path, data)
+    with photos.opened(path, data) as image:
+        grey, deep = image.mode in _GREY_MODES, _has_sixteen_bits(image)
     stored: Samples = pixels
-    if deep:
-        found = _read_deep(path, orientation)
-        if found is not None and _agree(found, pixels):
-            stored, alpha = found[:, :, :3], found[:, :, 3] if found.shape[2] == 4 else alpha
-        else:
-            _log.warning("%s: its 16 bits a sample cannot be read here, the upper 8 are taken.", path)
+    alpha: Samples | None = found_alpha
+    samples = photos.read_deep(path, data) if deep else None
+    if samples is not None:
+        stored, alpha = samples[:, :, :3], None if alpha is None else samples[:, :, 3]
+    elif deep:
+        _log.warning("%s: its 16 bits a sample cannot be read here, the upper 8 are taken.", path)
     whole = float(np.iinfo(stored.dtype).max)
     blurred = torch.from_numpy(stored.astype(np.float32) / whole)
     return Picture(blurred.permute(2, 0, 1)[None].contiguous(), alpha, grey)
@@ -105,42 +92,17 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
-def _is_srgb(image: Image.Image) -> bool:
-    profile = image.info.get("icc_profile")
-    return not (profile and b"sRGB" not in profile)
-
-
-def _read_deep(path: pathlib.Path, orientation: int = 1) -> Samples | None:
-    """uint16 (H, W, 3 or 4), RGB, upright, or None where OpenCV is not there or finds something else in the file."""
-    try:
-        cv2 = opencv.load()
-    except errors.MissingPackageError:
-        return None
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if found is None or found.dtype != np.uint16:
-        return None
-    if found.ndim == 2:
-        found = np.repeat(found[:, :, None], 3, axis=2)
-    ordered: Samples = found[:, :, [2, 1, 0, 3][: found.shape[2]]]
-    return _UPRIGHT[orientation](ordered) if orientation in _UPRIGHT else ordered
-
-
-def _agree(deep: Samples, pixels: Samples) -> bool:
-    """Whether the upper 8 bits are what `photos` reads: no reader knows every kind of TIFF, and some give black."""
-    if deep.shape[:2] != pixels.shape[:2]:
-        return False
-    upper = (deep[::8, :, :3] >> 8).astype(np.int16)
-    return bool(np.abs(upper - pixels[::8]).max() <= _AGREEING)
-
-
 def _deep_png(samples: Samples) -> bytes:
     """A PNG file of uint16 (H, W, 1 to 4); grey with alpha is written as colours with alpha."""
     if samples.shape[2] == 2:
         samples = samples[:, :, [0, 0, 0, 1]]
-    name = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[samples.shape[2]]
+    form = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}[samples.shape[2]]
     pixels = samples[:, :, 0] if samples.shape[2] == 1 else samples
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
     codec: Any = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, name
+    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, form
     codec.time_base = fractions.Fraction(1, 25)  # a codec wants one, a picture has none
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+    content = b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+    name, body = photos.SRGB_CHUNK
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return content[:_HEADER] + chunk + content[_HEADER:]

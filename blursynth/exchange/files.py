@@ -155,16 +155,20 @@ def _require_within(path: str, name: str) -> None:
         raise errors.InputError(f"{path} has a member {name!r}, which leads out of its folder; it is refused.")
 
 
-def measure(files: Files, name: str) -> source.Source | provenance.Skipped:
+def measure(files: Files, name: str, transfer: str = "srgb") -> source.Source | provenance.Skipped:
     """What a dataset records of an image file; with the reason, where its content cannot be used.
 
-    Raises SourceError where it cannot be read.
+    transfer: how its values relate to light, as said of all files. One that declares light of its own is converted to
+    sRGB when it is read, and no other transfer function is true of it. Raises SourceError where it cannot be read.
     """
     if not listing.is_text(name):  # of a tar's member
         return provenance.Skipped(listing.readable(name), listing.NOT_TEXT)
     try:
         data = files.read(name)
         height, width = photos.probe(name, data)
+        if transfer not in ("srgb", "unknown") and photos.is_converted(name, data):
+            reason = f"declares its own light, which is read as sRGB, against the transfer function {transfer}"
+            return provenance.Skipped(name, f"{reason}; remove its profile or gAMA chunk, or give --transfer srgb")
     except errors.InputError as error:
         return provenance.Skipped(name, source.reason(error, name))
     return source.Source(name, hashlib.sha256(data).hexdigest(), height, width, len(data))

@@ -20,9 +20,10 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRUECOLOUR, _BITS = 2, 8
 _LEVEL, _WINDOW, _MEMORY = 1, 15, 9
 _ROWS = 64  # unpacked at a time
-# Chunks that change nothing of how `media.photos` reads a file: sizes, times, words, and light, which a dataset
-# declares. Not among them: profiles, EXIF, XMP (turned images), transparency, animations.
-_PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND", b"tIME", b"pHYs", b"tEXt", b"zTXt", b"gAMA", b"cHRM", b"sRGB", b"sBIT"})
+# Chunks that change nothing of how `media.photos` reads a file: times, words, and what says that it is sRGB. Not among
+# them: other light, profiles, EXIF, XMP (turned images), transparency, animations, and pixels that are not square.
+_PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND", b"tIME", b"tEXt", b"zTXt", b"sBIT"})
+_WITH_SRGB = frozenset({b"sRGB", b"gAMA", b"cHRM"})
 
 
 def encode(pixels_HWC: npt.NDArray[np.uint8]) -> bytes:
@@ -52,11 +53,23 @@ def decode(
     header = struct.pack(">IIBBBBB", width, height, _BITS, _TRUECOLOUR, 0, 0, 0)
     if found is None or (found[0][0], bytes(found[0][1])) != (b"IHDR", header) or found[-1][0] != b"IEND":
         return None
-    if not _PLAIN.issuperset(name for name, _ in found):
+    if not _is_plain(found):
         return None
     pixels_HWC = np.empty((height, width, kernel.CHANNELS), np.uint8) if into is None else into
     packed = b"".join(part for name, part in found if name == b"IDAT")
     return pixels_HWC if _unpack(packed, pixels_HWC) else None
+
+
+def _is_plain(found: list[tuple[bytes, memoryview]]) -> bool:
+    names = [name for name, _ in found]
+    special = set(names) - _PLAIN
+    if b"pHYs" in special:
+        size = next(part for name, part in found if name == b"pHYs")
+        special -= {b"pHYs"} if size[:4] == size[4:8] else set()
+    if b"sRGB" in special:  # it goes before the two, if all of them are where they belong
+        first, last = names.index(b"IDAT") if b"IDAT" in names else 0, max(map(names.index, special & _WITH_SRGB))
+        special -= _WITH_SRGB if last < first and len(names) == len(set(names)) + names.count(b"IDAT") - 1 else set()
+    return not special
 
 
 def _unpack(packed: bytes, pixels_HWC: npt.NDArray[np.uint8]) -> bool:

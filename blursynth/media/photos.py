@@ -3,19 +3,22 @@
 What is done with which file, in this order:
 
 - First frame or page of a file that has several (animations, multi-page TIFF, MPO).
-- 16-bit values keep their upper byte. 32-bit integers and floats are refused: their white is not known.
+- 16-bit values keep their upper byte; where they are converted to sRGB, all their bits count. 32-bit integers and
+  floats are refused: their white is not known.
 - Grey becomes three equal channels, a palette becomes its colours.
 - Transparency (alpha, or a transparent colour) is laid over white, as viewers do; under full transparency files hold
-  arbitrary values. The transparent colour of a 16-bit grey PNG is ignored.
-- An embedded ICC profile that is not sRGB is converted to sRGB (relative colorimetric, black point compensation), also
-  from CMYK. CMYK without a profile reflects (1 - ink)(1 - black). A profile that is damaged, or for another kind of
-  pixel than the photo's, is ignored, and so is PNG's gamma chunk.
+  arbitrary values.
+- Light that a file declares and that is not sRGB (ICC profile, PNG's chunks, EXIF, a header) is converted to sRGB, also
+  from CMYK; one that cannot be used is refused. CMYK without a profile reflects (1 - ink)(1 - black).
 - EXIF (or XMP) orientation is applied, so that rows run from top to bottom. Damaged EXIF counts as upright.
+
+`docs/declarations/photos.md` lists every declaration of every format, and what becomes of it.
 
 No setting of Pillow is changed. Its limit on pixels (twice Image.MAX_IMAGE_PIXELS, 179 million by default) is kept.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -24,13 +27,14 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy
 import numpy.typing
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour, source_file
+from blursynth.media import colour, deep, headers, source_file
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -49,10 +53,13 @@ UNSUPPORTED_ENDINGS = frozenset(
 )
 
 _NO_MEMORY = ImageFile.ERRORS[-9]
+SRGB_CHUNK = (b"sRGB", b"\0")
+"""What a PNG says that is sRGB: a chunk's name and content."""
+
 _ROWS = 256  # converted at a time: beside the decoded photo and the result, only a strip is ever held
 
 # EXIF orientation -> the stored pixels as a view of the upright ones.
-_STORED_VIEW: dict[int, Callable[[Pixels], Pixels]] = {
+_STORED_VIEW: dict[int, Callable[[Any], Any]] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],
@@ -68,49 +75,89 @@ def read(path: str | pathlib.Path, data: bytes | None = None) -> Pixels:
     """The photo, uint8 (height, width, 3), RGB, encoded light (sRGB), upright, writable and contiguous.
 
     Raises InputError where the file is not a photo, truncated, damaged (PNG's checksums are verified), has too many
-    pixels, or values without a known white; SourceError where it cannot be read. Peak memory: the file, the photo as
-    decoded (at most 4 bytes a pixel) and the result. `data`: the file's bytes, where they have been read already; the
-    path only names them then.
+    pixels, values without a known white, or declares what `docs/declarations/photos.md` lists as refused; SourceError
+    where it cannot be read. Peak memory: the file, the photo as decoded (at most 4 bytes a pixel, twice where 16 bits
+    are converted) and the result. `data`: the file's bytes, where they have been read already; the path only names
+    them then.
     """
     path = pathlib.Path(path)
     content = source_file.read(path) if data is None else data
-    return _read(path, content, 3, lambda image: colour.converter(image, path))
+    lower = functools.partial(_lower_bytes, path, content)
+    pixels = _read(path, content, (3, numpy.uint8), lambda image: colour.converter(image, path, lower))
+    assert pixels is not None
+    return pixels
 
 
-def read_apart(path: str | pathlib.Path) -> tuple[Pixels, Pixels | None]:
+def read_apart(path: str | pathlib.Path, data: bytes | None = None) -> tuple[Pixels, Pixels | None]:
     """The photo's colours as `read` gives them, but nothing laid over white, and its alpha, uint8 (height, width).
 
     None where it has no transparency. Raises as `read` does.
     """
     path = pathlib.Path(path)
-    data = source_file.read(path)
-    pixels = _read(path, data, 3, lambda image: colour.converter(image, path, over_white=False))
+    data = source_file.read(path) if data is None else data
+    lower = functools.partial(_lower_bytes, path, data)
+    pixels = _read(path, data, (3, numpy.uint8), lambda image: colour.converter(image, path, lower, over_white=False))
+    assert pixels is not None
     with opened(path, data) as image:
         if not image.has_transparency_data:
             return pixels, None
-    alpha = _read(path, data, 1, lambda _: lambda part: part.convert("RGBA").getchannel("A"))
+    alpha = _read(
+        path, data, (1, numpy.uint8), lambda image: lambda box: image.crop(box).convert("RGBA").getchannel("A")
+    )
+    assert alpha is not None
     return pixels, alpha[:, :, 0]
 
 
+def read_deep(path: str | pathlib.Path, data: bytes | None = None) -> numpy.typing.NDArray[numpy.uint16] | None:
+    """The photo with all 16 bits of its samples, uint16 (height, width, 4), RGB in encoded light (sRGB) and alpha.
+
+    Upright, nothing laid over white. None where it has fewer bits, or they cannot be had (`colour.deep_converter`).
+    Raises InputError as `read` does.
+    """
+    path = pathlib.Path(path)
+    data = source_file.read(path) if data is None else data
+    lower = functools.partial(_lower_bytes, path, data)
+    return _read(path, data, (4, numpy.uint16), lambda image: colour.deep_converter(image, path, lower))
+
+
+def _lower_bytes(path: pathlib.Path, data: bytes) -> Image.Image:
+    with opened(path, data) as image, refusing(path):
+        deep.decode_lower(image)
+        image.load()
+        return image
+
+
 def _read(
-    path: pathlib.Path, data: bytes, channels: int, converter: Callable[[Image.Image], colour.Converter]
-) -> Pixels:
-    """The file, part for part through the converter that is made for it, upright: uint8 (height, width, channels)."""
+    path: pathlib.Path,
+    data: bytes,
+    result: tuple[int, type],
+    converter: Callable[[Image.Image], colour.Converter | None],
+) -> numpy.typing.NDArray[Any] | None:
+    """The file, part for part through the converter that is made for it, upright; None where there is none.
+
+    result: (channels, dtype) of the (height, width, channels) that the converter's parts make.
+    """
+    channels, dtype = result
     with opened(path, data) as image:
         orientation = _orientation(image)
         with refusing(path):
+            colour.check(image, path)
+            deep.note(image)
             image.load()
         if image.format == "PNG":
             verify_checksums(path, data)
+        with refusing(path):
+            convert = converter(image)
+        if convert is None:
+            return None
         # Pillow turns a TIFF upright by itself when it loads it.
         turned = orientation if image.format != "TIFF" else 1
-        upright = numpy.empty((*_upright_size(image, orientation), channels), numpy.uint8)
+        upright: numpy.typing.NDArray[Any] = numpy.empty((*_upright_size(image, orientation), channels), dtype)
         stored = _STORED_VIEW[turned](upright)
-        convert = converter(image)
         for top in range(0, image.height, _ROWS):
             box = (0, top, image.width, min(top + _ROWS, image.height))
             with refusing(path):
-                strip = convert(image.crop(box))
+                strip = convert(box)
             stored[box[1] : box[3]] = numpy.asarray(strip).reshape(*stored[box[1] : box[3]].shape)
     return upright
 
@@ -121,13 +168,21 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
     Raises as `read` does, as far as a header can tell.
     """
     path = pathlib.Path(path)
-    with opened(path, source_file.read(path) if data is None else data) as image:
+    with opened(path, source_file.read(path) if data is None else data) as image, refusing(path):
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
 
 
+def is_converted(path: str | pathlib.Path, data: bytes | None = None) -> bool:
+    """Whether the photo's values are not sRGB as stored, so that `read` converts them. Raises InputError as `probe`."""
+    path = pathlib.Path(path)
+    with opened(path, source_file.read(path) if data is None else data) as image, refusing(path):
+        colour.check(image, path)
+        return colour.is_converted(image, path)
+
+
 def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
-    """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG.
+    """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG in sRGB.
 
     Whole or not at all: a temporary name, then a rename.
 
@@ -135,10 +190,12 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
     """
     path = pathlib.Path(path)
     assert pixels.dtype == numpy.uint8, pixels.dtype
+    declared = PngImagePlugin.PngInfo()
+    declared.add(*SRGB_CHUNK)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with temporary.open("xb") as file:
-            Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG")
+            Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG", pnginfo=declared)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -161,7 +218,9 @@ def opened(path: pathlib.Path, data: bytes) -> Iterator[Image.Image]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_QUIET)
         with refusing(path):
-            image = stack.enter_context(Image.open(io.BytesIO(data), formats=FORMATS))
+            file = io.BytesIO(data)
+            image = stack.enter_context(Image.open(file, formats=FORMATS))
+            headers.note(image, file)
         yield image
 
 

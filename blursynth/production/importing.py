@@ -37,7 +37,7 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     if transfer == "table":
         given["response"] = _response(path, ours)
     request = recipe_file.from_options(given | {"layout": layout_name, "transfer": transfer}, imported.Import)
-    measured = _measured(found, listing.pairs, options.get("workers"))
+    measured = _measured(found, listing.pairs, request.transfer, options.get("workers"))
     usable, left_out = _usable(listing, measured, request.size)
     left_out += [left for left in found.left_out if left not in left_out]
     if options.get("strict") and left_out:
@@ -131,12 +131,12 @@ def _require_told(path: str, listing: layout.Listing, transfer: str | None) -> N
 
 
 def _measured(
-    found: files.Files, listed: Sequence[layout.Pair], workers: int | None
+    found: files.Files, listed: Sequence[layout.Pair], transfer: str, workers: int | None
 ) -> dict[str, sources_.Source | provenance.Skipped]:
     """Hash and size of every image, in threads."""
     names = list(dict.fromkeys(name for pair in listed for name in (pair.sharp, pair.blurred)))
     with concurrent.futures.ThreadPoolExecutor(workers or execute.available_workers()) as threads:
-        return dict(zip(names, threads.map(lambda name: files.measure(found, name), names), strict=True))
+        return dict(zip(names, threads.map(lambda name: files.measure(found, name, transfer), names), strict=True))
 
 
 def _usable(

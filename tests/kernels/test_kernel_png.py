@@ -190,6 +190,35 @@ def test_rows_are_neither_missing_nor_too_many(height: int) -> None:
         assert png.decode(plain_file(height, 7, cut), height, 7) is None, len(cut)
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return png._chunk(name, data)
+
+
+SRGB, LINEAR = chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 100_000))
+SQUARE, OBLONG = (chunk(b"pHYs", struct.pack(">IIB", across, 2, 1)) for across in (2, 4))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "plain"),
+    [
+        (SRGB, True),
+        (LINEAR + SRGB, True),
+        (SRGB + SQUARE, True),
+        (LINEAR, False),
+        (SRGB + SRGB, False),
+        (chunk(b"cICP", b"\1\15\0\1") + SRGB, False),
+    ],
+)
+def test_light_of_its_own_is_for_the_other_reader(chunks: bytes, plain: bool) -> None:
+    height, width, _ = NOISE.shape
+    content = png.encode(NOISE)
+    found = png.decode(content[:33] + chunks + content[33:], height, width)
+    assert (found is not None) == plain
+    assert found is None or np.array_equal(found, photos.read("photo", content[:33] + chunks + content[33:]))
+    assert png.decode(content[:33] + OBLONG + content[33:], height, width) is None
+    assert png.decode(content[:-12] + SRGB + content[-12:], height, width) is None  # behind the pixels
+
+
 def test_pngs_of_the_test_suite_are_read_as_elsewhere(shared_data: pathlib.Path) -> None:
     read = 0
     for path in [*(shared_data / "bad_images").rglob("*.png"), *(shared_data / "photos" / "kodak").glob("*.png")]:

@@ -37,10 +37,10 @@ def rgb_profile_with_red_and_blue_swapped() -> bytes:
     """An ICC matrix profile of sRGB's primaries in the wrong order and gamma 2.2."""
     red, green, blue = (0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
-    tags = [(b"wtpt", _xyz((0.9642, 1.0, 0.8249)))]
-    tags += [(name, _xyz(colour)) for name, colour in ((b"rXYZ", blue), (b"gXYZ", green), (b"bXYZ", red))]
+    tags = [(b"wtpt", xyz_tag((0.9642, 1.0, 0.8249)))]
+    tags += [(name, xyz_tag(colour)) for name, colour in ((b"rXYZ", blue), (b"gXYZ", green), (b"bXYZ", red))]
     tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    return _profile(b"mntr", b"RGB ", b"XYZ ", tags)
+    return profile(b"mntr", b"RGB ", b"XYZ ", tags)
 
 
 def cmyk_profile_inverted() -> bytes:
@@ -51,17 +51,23 @@ def cmyk_profile_inverted() -> bytes:
     ramp = bytes(range(256))
     identity = struct.pack(">9I", *(65536 if k % 4 == 0 else 0 for k in range(9)))
     table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + 4 * ramp + nodes.tobytes() + 3 * ramp
-    return _profile(
-        b"prtr", b"CMYK", b"Lab ", [(b"wtpt", _xyz((0.9642, 1.0, 0.8249))), (b"A2B0", table), (b"A2B1", table)]
+    return profile(
+        b"prtr", b"CMYK", b"Lab ", [(b"wtpt", xyz_tag((0.9642, 1.0, 0.8249))), (b"A2B0", table), (b"A2B1", table)]
     )
 
 
-def _xyz(values: tuple[float, float, float]) -> bytes:
+def xyz_tag(values: tuple[float, float, float]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
 
 
-def _profile(kind: bytes, space: bytes, connection: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
-    text = b"a test's own profile\0"
+def profile(
+    kind: bytes,
+    space: bytes,
+    connection: bytes,
+    tags: list[tuple[bytes, bytes]],
+    name: str = "a test's own profile",
+) -> bytes:
+    text = name.encode() + b"\0"
     description = b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78)
     tags = [(b"desc", description), *tags]
     position = 128 + 4 + 12 * len(tags)

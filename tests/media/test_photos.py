@@ -200,25 +200,40 @@ def test_the_profile_of_cmyk_is_used(tmp_path):
     assert numpy.abs(pixels - [[[0, 0, 0], [255, 255, 255]]]).max() <= 3
 
 
-@pytest.mark.parametrize(
-    "profile",
-    [TAKES_SRGB, b"damaged", image_files.cmyk_profile_inverted()],
-    ids=["sRGB", "damaged", "another kind of pixel"],
-)
-def test_a_profile_that_changes_nothing_leaves_every_bit(tmp_path, profile):
-    path = save(tmp_path / "photo.png", Image.fromarray(PICTURE), icc_profile=profile)
+def test_a_profile_of_srgb_leaves_every_bit(tmp_path):
+    path = save(tmp_path / "photo.png", Image.fromarray(PICTURE), icc_profile=TAKES_SRGB)
     assert numpy.array_equal(photos.read(path), PICTURE)
 
 
+@pytest.mark.parametrize("use", [photos.read, photos.probe])
+@pytest.mark.parametrize(
+    "profile", [b"damaged", image_files.cmyk_profile_inverted()], ids=["damaged", "another kind of pixel"]
+)
+def test_a_profile_that_cannot_be_used_is_not_ignored(tmp_path, use, profile):
+    path = save(tmp_path / "photo.png", Image.fromarray(PICTURE), icc_profile=profile)
+    with pytest.raises(errors.InputError, match="ICC profile"):
+        use(path)
+
+
 def test_a_profile_works_behind_grey_16_bit_and_alpha(tmp_path):
-    """A profile for RGB on grey pixels is ignored; on RGB with alpha it is used after the alpha is gone."""
+    """Grey pixels in an RGB profile have equal values; on RGB with alpha it is used after the alpha is gone."""
     profile = image_files.rgb_profile_with_red_and_blue_swapped()
     deep = RNG.integers(0, 65536, (9, 12), dtype=numpy.uint16)
     path = save(tmp_path / "deep.png", Image.fromarray(deep), icc_profile=profile)
-    assert numpy.array_equal(photos.read(path)[..., 0], deep >> 8)
+    linear = (deep[..., None] / 65535) ** 2.2
+    encoded_light = numpy.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert numpy.abs(photos.read(path) - 255 * encoded_light).max() <= 1
     clear_and_red = numpy.array([[[9, 9, 9, 0], [255, 0, 0, 255]]], numpy.uint8)
     pixels = photos.read(save(tmp_path / "alpha.png", Image.fromarray(clear_and_red), icc_profile=profile)).astype(int)
     assert numpy.abs(pixels - [[[255, 255, 255], [0, 0, 255]]]).max() <= 4
+
+
+@pytest.mark.parametrize("use", [photos.read, photos.probe])
+def test_a_pipe_or_a_device_is_refused_and_never_waited_for(tmp_path, use):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", pathlib.Path("/dev/zero")):
+        with pytest.raises(errors.InputError, match="not a file"):
+            use(path)
 
 
 @pytest.mark.parametrize("use", [photos.read, photos.probe])

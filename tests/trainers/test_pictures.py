@@ -51,8 +51,16 @@ def test_sixteen_bits_are_turned_upright(orientation: int, tmp_path: pathlib.Pat
     expected = pictures.read(tmp_path / "a.png").blurred_NCHW
     exif = Image.Exif()
     exif[0x0112] = orientation
-    inverse = {6: 8, 8: 6}.get(orientation, orientation)
-    turned = pictures._UPRIGHT.get(inverse, np.asarray)(samples)
+    turned = {
+        1: samples,
+        2: samples[:, ::-1],
+        3: np.rot90(samples, 2),
+        4: samples[::-1],
+        5: samples.swapaxes(0, 1),
+        6: np.rot90(samples),
+        7: np.rot90(samples, 2).swapaxes(0, 1),
+        8: np.rot90(samples, -1),
+    }[orientation]
     content = pictures._deep_png(turned)
     body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
@@ -68,14 +76,37 @@ def test_a_tiled_tiff_has_all_its_bits(shared_data: pathlib.Path) -> None:
     assert np.abs(np.floor(codes / 256) - photos.read(path)).max() <= 1
 
 
-def test_what_a_reader_gets_wrong_is_not_taken(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "a.png").write_bytes(pictures._deep_png(deep((9, 7, 3))))
-    monkeypatch.setattr(pictures, "_read_deep", lambda *_: np.zeros((9, 7, 3), np.uint16))
+@pytest.mark.parametrize(("exponent", "name"), [(1.0, "linear"), (1.8, "other")])
+def test_sixteen_bits_of_other_light_become_srgb(exponent: float, name: str, tmp_path: pathlib.Path) -> None:
+    """PNG's gAMA, from all 16 bits; and what is written says that it is sRGB."""
+    samples = deep((13, 17, 3))
+    content = pictures._deep_png(samples)
+    assert content[33 + 4 : 33 + 8] == b"sRGB"
+    body = b"gAMA" + struct.pack(">I", round(100_000 / exponent))
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / f"{name}.png").write_bytes(content[:33] + chunk + content[33 + 13 :])
+    picture = pictures.read(tmp_path / f"{name}.png")
+    linear = (samples / 65535) ** exponent
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    found = picture.blurred_NCHW[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+    pictures.write(tmp_path / "again.png", picture.blurred_NCHW, picture, 8)
+    with Image.open(tmp_path / "again.png") as image:
+        assert image.info["srgb"] == 0
+
+
+def test_sixteen_bits_of_grey_with_alpha(tmp_path: pathlib.Path) -> None:
+    samples = deep((5, 4, 2))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 4, 5, 16, 4, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(b)) + n + b + struct.pack(">I", zlib.crc32(n + b)) for n, b in chunks)
+    )
     picture = pictures.read(tmp_path / "a.png")
-    assert np.array_equal((picture.blurred_NCHW[0] * 255).round(), photos.read(tmp_path / "a.png").transpose(2, 0, 1))
-    assert "a.png: its 16 bits a sample cannot be read here, the upper 8 are taken." in caplog.text
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, samples[:, :, 1])
+    assert np.array_equal((picture.blurred_NCHW[0, 1].numpy() * 65535).round(), samples[:, :, 0])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])

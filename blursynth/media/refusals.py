@@ -1,0 +1,108 @@
+"""Files that Pillow decodes to other pixels than they declare, or whose pixels are no photo: why each is refused."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from blursynth import errors
+
+_SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
+
+# TIFF's tags, and EXIF's.
+_SUBFILE_TYPE, _WHITE_POINT, _INK_SET, _SAMPLE_FORMAT = 254, 318, 332, 339
+_COEFFICIENTS, _BLACK_WHITE = 529, 532
+_REDUCED, _MASK = 1, 4
+_CMYK_INKS, _SIGNED = 1, 2
+_BT601 = (0.299, 0.587, 0.114)
+_D50 = (0.3457, 0.3585)
+_HDR_BASE = (b'BaseRenditionIsHDR="True"', b"BaseRenditionIsHDR>True")
+
+
+def check(image: Image.Image, path: pathlib.Path) -> None:
+    """Raise InputError for an opened file of which `docs/declarations/photos.md` says that it is refused so."""
+    for rule in _RULES:
+        reason = rule(image)
+        if reason is not None:
+            raise errors.InputError(f"{path} {reason}")
+
+
+def _chunks(image: Image.Image) -> str | None:
+    if "unknown" in image.info:
+        return (
+            f"has a PNG chunk {image.info['unknown']}, which a reader has to know and this one does not; save it again "
+            "as plain PNG."
+        )
+    if "misplaced" in image.info:
+        return (
+            f"has its PNG chunk {image.info['misplaced']} twice or behind the pixels, where it does not count; save it "
+            "again, or remove the chunk."
+        )
+    return "holds two pictures side by side (PNG's sTER chunk); cut it in two." if "stereo" in image.info else None
+
+
+def _shape(image: Image.Image) -> str | None:
+    for key in ("aspect", "dpi", "resolution", "jfif_density"):
+        try:
+            across, down = (float(value) for value in image.info.get(key, (1, 1)))
+            off = across / down if across > 0 < down else 1.0
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+            continue
+        if not 1 / (1 + _SQUARE) <= off <= 1 + _SQUARE:
+            return (
+                f"says that its pixels are not square ({key} {across:g} x {down:g}), and blur is made and measured in "
+                "square ones; scale it to square pixels, or correct what it says of its resolution."
+            )
+    return None
+
+
+def _hdr_base(image: Image.Image) -> str | None:
+    xmp = image.info.get("xmp", b"")
+    if isinstance(xmp, bytes) and any(mark in xmp for mark in _HDR_BASE):
+        return "is an HDR photo with a map to SDR, which cannot be converted here; save it as SDR (sRGB) first."
+    return None
+
+
+def _tiff(image: Image.Image) -> str | None:
+    tags: Any = getattr(image, "tag_v2", None)
+    if tags is None:
+        return None
+    kind = tags.get(_SUBFILE_TYPE, 0)
+    if isinstance(kind, int) and kind & (_REDUCED | _MASK):
+        return "begins with a page that is a preview or a mask of another one; save the photo alone in its own file."
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+        return "has signed values, whose black and white are not known; save it with 8 or 16 unsigned bits."
+    if image.mode == "CMYK" and tags.get(_INK_SET, _CMYK_INKS) != _CMYK_INKS:
+        return "is made for other inks than cyan, magenta, yellow and black; save it as RGB."
+    white = tags.get(_WHITE_POINT)
+    if image.mode == "LAB" and white is not None and "icc_profile" not in image.info and _apart(white, _D50) > 0.001:
+        return f"has L*a*b* values for the white {white}, not D50; save it as RGB."
+    return None
+
+
+def _luma(image: Image.Image) -> str | None:
+    try:
+        exif = Image.Image.getexif(image)
+        weights, range_ = exif.get(_COEFFICIENTS), exif.get(_BLACK_WHITE)
+        known = (weights is None or _apart(weights, _BT601) < 0.002) and (
+            range_ is None or any(_apart(range_, (0, 255, low, 255, low, 255)) < 1.5 for low in (0, 128))
+        )
+    except Exception:  # damaged EXIF declares nothing
+        return None
+    if known:
+        return None
+    return (
+        f"declares the YCbCr coefficients {weights} and the black and white {range_}, which no decoder follows; "
+        "expected are those of JFIF. Save it again as sRGB."
+    )
+
+
+def _apart(values: Any, expected: tuple[float, ...]) -> float:
+    numbers = [float(value) for value in values]
+    if len(numbers) != len(expected):
+        return float("inf")
+    return max(abs(value - other) for value, other in zip(numbers, expected, strict=True))
+
+
+_RULES: tuple[Callable[[Image.Image], str | None], ...] = (_chunks, _shape, _hdr_base, _tiff, _luma)
