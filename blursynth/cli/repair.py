@@ -16,8 +16,9 @@ from blursynth.cli import inspection, options
 def command(dataset: str, **given: Any) -> int:
     """Make what is damaged or missing in DATASET again, from its recorded recipe.
 
-    What is made again has to equal its recorded SHA-256; sound shards are not touched. Exit code 0: everything is
-    as it was; 1: something could not be mended.
+    What is made again has to equal its recorded SHA-256; sound shards are not touched. Items that an earlier version
+    left out because their source could not be read for a moment are made, if the source is the one recorded. Exit
+    code 0: everything is as it was; 1: something could not be mended.
 
     \b
     Examples:

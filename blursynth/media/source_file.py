@@ -17,8 +17,8 @@ LARGEST = 2**31  # bytes of a file that is read whole; photos, maps and tables a
 _PIECE = 16 * 2**20  # bytes read at a time of what is only hashed
 
 _ADVICE = {
-    errno.ENOENT: "Put it back, or mount the folder that it lies in",
-    errno.ENOTDIR: "Put it back, or mount the folder that it lies in",
+    errno.ENOENT: "Check the path, put it back, or mount the folder that it lies in",
+    errno.ENOTDIR: "Check the path, put it back, or mount the folder that it lies in",
     errno.EACCES: "Grant access to it, or move it out of the folder",
     errno.EPERM: "Grant access to it, or move it out of the folder",
     errno.EFBIG: "Move it out of the folder",

@@ -230,8 +230,9 @@ def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> dict[str, list[_I
     """What files of masks say, by the photos' file names. Large files take seconds: once a process."""
     found: dict[str, list[_Image]] = {}
     for path, _, _ in files:
+        data = source_file.read(path)
         try:
-            entries = _entries(path, json.loads(source_file.read(path)))
+            entries = _entries(path, json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.InputError(
                 f"{path} is not understood as COCO's instances or panoptic JSON ({type(error).__name__}: {error})."

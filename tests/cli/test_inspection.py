@@ -76,7 +76,7 @@ def test_what_cannot_be_mended_is_exit_code_1(run: Run, pairs: pathlib.Path, pho
     (photos / name).unlink()
     result = run("repair", pairs)
     assert result.code == 1
-    assert f"not mended: sharp/c/1/0/0/0 (items 4 to 7) could not be made again: {name} is gone from" in result.out
+    assert f"not mended: sharp/c/1/0/0/0 (items 4 to 7) could not be made again: {name} cannot be read" in result.out
 
 
 def test_replay_prints_the_item_and_writes_the_pair(run: Run, pairs: pathlib.Path) -> None:
