@@ -64,9 +64,7 @@ def require_same_data(
     for before, after in zip(about.datasets, training, strict=False):
         if before.get("fingerprint") != after["fingerprint"]:
             now = {key: after[key] for key in ("fingerprint", "transfer_function", "pairs")}
-            lines.append(
-                f"{after['path']}: {'; '.join(results.differences(before, now))}"
-            )
+            lines.append(f"{after['path']}: {'; '.join(results.differences(before, now))}")
     if len(about.datasets) != len(training):
         lines.append(f"{len(about.datasets)} training sets -> {len(training)}")
     validated = about.progress.get("held_out")
