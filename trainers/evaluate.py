@@ -20,7 +20,8 @@ examples:
   python -m trainers.evaluate --tables
 
 The same command again goes on where it stopped. DATASET is a dataset of pairs, or the folder of GOPRO, Köhler, Lai or
-RealBlur as published, or a folder with photos of the same names in blurred/ and sharp/.
+RealBlur as published, or a folder of pairs: input/ and target/, blurred/ and sharp/, and other known names, below or
+above folders of splits and sequences, as `blursynth export` writes them.
 """
 
 

@@ -12,7 +12,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Checkpoints, the test set's options, the folder, and how to restore."""
     parser.add_argument("checkpoints", nargs="*", type=pathlib.Path, metavar="checkpoint", help="files or run folders")
     parser.add_argument("--data", metavar="DATASET", help="a dataset of pairs, or a benchmark's folder as published")
-    parser.add_argument("--split", help='of a dataset; "all" for every pair (default: test)')
+    parser.add_argument(
+        "--split", help='of a dataset or a folder; "all" for every pair (default: test; of a folder without one val)'
+    )
     parser.add_argument(
         "--part", default="", help="of a benchmark: blur_gamma, blur (GOPRO); uniform, nonuniform, real (Lai); J, R"
     )

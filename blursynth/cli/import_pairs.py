@@ -15,8 +15,12 @@ from blursynth.cli import options
     type=click.Choice(["gamma2.2", "srgb", "linear", "unknown"]),
     help="How codes relate to light, where names do not say; linear: codes were averaged as they are.",
 )
-@click.option("--blurred", metavar="NAME", help="Folder (or tar field) of blurred images; lai: kernel or gyro alone.")
-@click.option("--sharp", metavar="NAME", help="Folder (or tar field) of sharp images.")
+@click.option(
+    "--blurred",
+    metavar="NAME",
+    help="Folder (anywhere on the way; or tar field) of blurred images; lai: kernel or gyro.",
+)
+@click.option("--sharp", metavar="NAME", help="Folder (anywhere on the way; or tar field) of sharp images.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Of all pairs, where names do not say.")
 @click.option("--size", type=int, help="Side of square crops in px. Default: whole images, all of one size.")
 @click.option("--per-pair", type=int, metavar="N", help="Random crops of each pair. [default: 1]")
@@ -28,7 +32,7 @@ def command(layout: str, folder: str, **given: Any) -> None:
 
     \b
       gopro        SPLIT/SEQUENCE/{blur or blur_gamma, sharp}/NNNNNN.png: GOPRO_Large, or `blursynth export --to gopro`
-      flat         SPLIT/{input, target}/NAME.png, and other names of two folders of equal file names
+      flat         SPLIT/{input, target}/NAME.png, other names and places of two folders (REDS, BSD, RealBlur, ...)
       webdataset   SPLIT-NNNNNN.tar with KEY.blur.png and KEY.sharp.png, or other fields
       kohler       Köhler et al. 2012: BlurryI_J.png and GroundTruthI_J_K.png; the middle K is the sharp image
       lai          Lai et al. 2016: KIND_NN.png with KIND_NN_kernel_KK.png or KIND_NN_gyro_GG.png
@@ -40,6 +44,7 @@ def command(layout: str, folder: str, **given: Any) -> None:
     Examples:
       blursynth import gopro GOPRO_Large/ --blurred blur_gamma
       blursynth import flat Datasets/GoPro/ --transfer linear --out mprnet.zarr
+      blursynth import flat REDS/ --blurred train_blur --sharp train_sharp --transfer gamma2.2
       blursynth import webdataset tars/ --transfer srgb
       blursynth import kohler kohler/ --transfer unknown
       blursynth import lai cvpr16/ --blurred kernel --size 512
