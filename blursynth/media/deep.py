@@ -58,8 +58,7 @@ def samples(upper: Image.Image, lower: Image.Image) -> Samples:
     """uint16 (H, W, C) of the same part of an image, decoded both ways."""
     if _GREY_ALPHA in lower.info:
         every = np.asarray(lower).astype(np.uint16)
-        grey_and_alpha: Samples = every[:, :, 0::2] << 8 | every[:, :, 1::2]
-        return grey_and_alpha
+        return (every[:, :, 0::2] << 8 | every[:, :, 1::2]).astype(np.uint16)
     joined: Samples = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
     return joined
 
