@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tarfile
 import tomllib
+import zlib
 from typing import Any
 
 import kinds
@@ -53,6 +54,22 @@ def test_export_then_import_is_the_identity(pairs: reader.Dataset, tmp_path: pat
     again = imported(layout, tmp_path / "crops-out", tmp_path / "crops-again.zarr")
     assert again.transfer_function == "srgb"
     same(again, reader.open(tmp_path / "crops.zarr"))
+
+
+def test_light_that_files_declare_is_honoured_and_not_contradicted(tmp_path: pathlib.Path) -> None:
+    """PNG's gAMA of linear light: read as sRGB, so no other transfer function is true of it."""
+    for name in ("blur", "sharp"):
+        path = noise(tmp_path / "pairs" / name / "1.png")
+        content = path.read_bytes()
+        body = b"gAMA" + (100_000).to_bytes(4)
+        path.write_bytes(content[:33] + (4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4) + content[33:])
+    given = {"split": "train", "blurred": "blur", "sharp": "sharp"}
+    dataset = imported("flat", tmp_path / "pairs", tmp_path / "srgb.zarr", transfer="srgb", **given)
+    linear = np.asarray(Image.open(tmp_path / "pairs" / "sharp" / "1.png")) / 255
+    expected = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert np.abs(dataset.read("sharp", [0])[0] - expected).max() <= 1
+    with pytest.raises(errors.InputError, match="declares its own light"):
+        importing.maker("flat", str(tmp_path / "pairs"), ASKED | {"transfer": "linear", **given})
 
 
 def test_a_response_table_comes_along(tmp_path: pathlib.Path) -> None:

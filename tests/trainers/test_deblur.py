@@ -205,7 +205,7 @@ def test_flags_reach_the_network(
     flags = ("--tile", "300", "--memory", "0.5", "--self-ensemble", "--bits", "16")
     assert run(model, folder / "a.png", "-o", tmp_path / "out", *flags) == 0
     assert limits == [restoring.Limits(side=300, memory=2**29, ensemble=True)]
-    assert pictures._read_deep(tmp_path / "out" / "a.png") is not None
+    assert photos.read_deep(tmp_path / "out" / "a.png") is not None
 
 
 @pytest.mark.parametrize("flags", [("--tile", "0"), ("--memory", "-1"), ("--memory", "nan"), ("--bits", "12")])
