@@ -146,7 +146,7 @@ class AverageFramesMaker:
                 found = next(iter(frames_.frames(number, number + 1)))
             if isinstance(found, picture.Picture):
                 count = int(columns["frames"][row])
-                sharp = frames.sharp(found, self._light, count, clip.turns, box, between)
+                sharp = frames.sharp(found, self._light, count, clip.orientation, box, between)
                 yield row, sharp if self._camera is None else self._camera.sharp(sharp)
 
     def peak_bytes(self, items: int) -> int:
