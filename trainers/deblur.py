@@ -25,7 +25,7 @@ memory is restored in tiles, with the statistics of the whole image, so that the
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, load the network, restore one file after another; 2 where some could not be read, else 0."""
+    """Parse, load the network, restore one file after another; 2 where some could not be read to their end, else 0."""
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     jobs = restoring.plan(asked.photos, asked.out, overwrite=asked.overwrite, resume=asked.resume)
@@ -36,28 +36,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
     _require_writable(asked.out)
-    refused = []
+    refused, incomplete = [], []
     with tqdm.tqdm(jobs, unit="file", disable=None) as bar:
         for job in bar:
             # By name, so that a photo is restored alike by itself and among others.
             torch.manual_seed(session.seed(asked.seed, job.source.name))
             job.target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _restore(job, restorer, asked.bits, bar)
-            except errors.InputError as error:
+                incomplete += _restore(job, restorer, asked.bits, bar)
+            except (errors.InputError, errors.SourceError) as error:
                 refused.append(str(error))
             except OSError as error:  # a full disk names no file
-                error.filename = error.filename or str(job.target)
-                raise
+                if error.filename:
+                    raise
+                raise OSError(error.errno, error.strerror, str(job.target)) from error
     print(f"Restored {len(jobs) - len(refused)} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
     for sentence in refused:
         print(f"Left out: {sentence}", file=sys.stderr)
-    return 2 if refused else 0
+    for sentence in incomplete:
+        print(f"Incomplete: {sentence}", file=sys.stderr)
+    return 2 if refused or incomplete else 0
 
 
 def _restore(
     job: restoring.Job, restorer: restoring.Restorer, bits: pictures.Bits, bar: "tqdm.tqdm[restoring.Job]"
-) -> None:
+) -> list[str]:
+    """Restore a file; what is missing of its result, as sentences."""
+
     def say(unit: str, done: int, total: int) -> None:
         bar.set_postfix_str(f"{job.source.name}: {unit} {done} of {total}")
 
@@ -65,13 +70,17 @@ def _restore(
         picture = pictures.read(job.source)
         restored_NCHW = restorer(picture.blurred_NCHW, lambda done, total: say("tile", done, total))
         pictures.write(job.target, restored_NCHW, picture, bits)
-        return
+        return []
     outcome = clips.restore(job.source, job.target, restorer, lambda done, total: say("frame", done, total))
-    if outcome.lost:
-        tqdm.tqdm.write(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.", file=sys.stderr)
     if outcome.silent:
         tracks = "its sound is" if outcome.silent == 1 else f"{outcome.silent} of its sound tracks are"
         tqdm.tqdm.write(f"{job.source}: {tracks} in a format that MP4 does not hold; left out.", file=sys.stderr)
+    incomplete = []
+    if outcome.lost:
+        incomplete.append(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.")
+    if outcome.damage:
+        incomplete.append(f"{job.source} is damaged or ends early: {outcome.damage}.")
+    return incomplete
 
 
 def _require_writable(folder: pathlib.Path) -> None:

@@ -1,7 +1,7 @@
 """Whether a video file is whole, as far as its container can tell; FFmpeg's readers skip what is damaged in silence.
 
-Each check reads the structure of the whole file. What a container does not state cannot be checked: a raw stream (H.264,
-HEVC, MJPEG) or a transport stream that was cut between two packets looks like one that ends there.
+Each check reads the structure of the whole file. What a container does not state cannot be checked: a raw stream
+(H.264, HEVC, MJPEG) or a transport stream that was cut between two packets looks like one that ends there.
 """
 
 import pathlib
@@ -65,7 +65,7 @@ def _avi(file: BinaryIO, size: int) -> str | None:
         if len(head) < 12 or head[:4] != b"RIFF":
             return None if place and not head.strip(b"\0") else f"there is no RIFF chunk at byte {place}"
         end = place + 8 + struct.unpack("<I", head[4:8])[0]
-        if end > size + 1:
+        if end > size:
             return f"its RIFF chunk ends {end - size} bytes behind the file's end"
         inside = place + 12
         while inside + 8 <= end:
@@ -218,9 +218,7 @@ def _transport_stream(data: bytes, length: int, before: int) -> str | None:
 
 def _annex_b(data: bytes) -> str | None:
     """Within a unit of H.264 or HEVC, two zero bytes are followed by neither a zero nor a two (ITU-T H.264, 7.4.1)."""
-    found = re.search(rb"\0\0(?:\2|\0+[^\0\1])", data)
+    found = re.search(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])", data)
     if found is not None:
         return f"the bytes at {found.start()} cannot stand in such a stream"
     return None
-
-

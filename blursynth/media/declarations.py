@@ -1,6 +1,7 @@
 """What a video file declares of its pixels and its times, honoured or refused; docs/declarations/video.md lists it.
 
-What the stream says (a decoded frame carries it) counts before what the container says. Numbers are those of ITU-T H.273.
+What the stream says (a decoded frame carries it) counts before what the container says. Numbers are those of ITU-T
+H.273.
 """
 
 import dataclasses
@@ -9,7 +10,8 @@ import math
 import pathlib
 import re
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
 import av
 import numpy
@@ -62,21 +64,28 @@ class Tags:
 
 def tags(frame: av.VideoFrame) -> Tags:
     """Those of a decoded frame."""
-    placed = frame.side_data.get(sidedata.Type.DISPLAYMATRIX)
+    placed = _beside(frame, sidedata.Type.DISPLAYMATRIX)
     return Tags(
         int(frame.colorspace),
         int(frame.color_range),
         int(frame.color_trc),
         int(frame.color_primaries),
         bool(frame.interlaced_frame),
-        b"" if placed is None else bytes(placed),
+        placed,
     )
+
+
+def _beside(frame: av.VideoFrame, kind: sidedata.Type) -> bytes:
+    """What a frame carries beside its pixels, b"" for nothing."""
+    every: Iterable[Any] = frame.side_data
+    return next((bytes(each) for each in every if each.type == kind), b"")
 
 
 def of_container(context: av.VideoCodecContext) -> Tags:
     """What the container says, asked before anything is decoded."""
-    numbers = (context.colorspace, context.color_range, context.color_trc, context.color_primaries)
-    return Tags(*(int(each) for each in numbers), int(context.field_order) > 1, b"")
+    interlaced = int(context.field_order) > 1
+    matrix, levels = int(context.colorspace), int(context.color_range)
+    return Tags(matrix, levels, int(context.color_trc), int(context.color_primaries), interlaced, b"")
 
 
 def orientation(matrix: bytes, path: pathlib.Path) -> picture.Orientation:
@@ -174,8 +183,8 @@ def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> 
         raise errors.InputError(
             f"{path} is interlaced: each frame holds two times. Deinterlace it first: ffmpeg -i clip -vf bwdif out.mp4."
         )
-    stereo = frame.side_data.get(sidedata.Type.STEREO3D)
-    if stereo is not None and struct.unpack("=i", bytes(stereo)[:4])[0] != 0:
+    stereo = _beside(frame, sidedata.Type.STEREO3D)
+    if stereo and struct.unpack("=i", stereo[:4])[0] != 0:
         raise errors.InputError(f"{path} is stereoscopic: each frame holds two views. Keep one of them, and give that.")
     if not opaque(frame):
         raise errors.InputError(
@@ -212,6 +221,11 @@ def square(context: av.VideoCodecContext, stream: av.VideoStream) -> fractions.F
     return fractions.Fraction(aspect)
 
 
+def is_capture_rate(key: str) -> bool:
+    """Whether a key of metadata is one of those in which cameras state their rate, such as com.android.capture.fps."""
+    return _CAPTURE.search(key) is not None
+
+
 def capture_rate(
     container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path
 ) -> tuple[float, str] | None:
@@ -223,7 +237,7 @@ def capture_rate(
     stated: tuple[str, str] | None = None
     for metadata in (container.metadata, stream.metadata):
         for key, value in metadata.items():
-            if stated is None and _CAPTURE.search(key):
+            if stated is None and is_capture_rate(key):
                 stated = value, key
     if stated is None and "mov" in container.format.name:
         with path.open("rb") as file:

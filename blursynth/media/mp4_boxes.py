@@ -1,6 +1,7 @@
 """Boxes of MP4 and QuickTime files (ISO/IEC 14496-12): what FFmpeg does not pass on, and whether a file is whole."""
 
 import dataclasses
+import itertools
 import re
 import struct
 from collections.abc import Iterator
@@ -106,15 +107,15 @@ def _require_equal_tables(file: BinaryIO, size: int) -> None:
 
 def _fragments(file: BinaryIO, size: int) -> str | None:
     """Each `moof` is followed by its `mdat`, and their numbers by one another."""
-    numbers, waiting = [], False
+    numbers: list[int] = []
+    waiting = False
     for box in walk(file, 0, size):
         if box.name == b"moof":
             if waiting:
                 return f"the data of fragment {numbers[-1]} are missing"
             waiting = True
-            for inner in walk(file, box.begin, box.end):
-                if inner.name == b"mfhd":
-                    numbers.append(struct.unpack(">I", _content(file, inner)[4:8])[0])
+            heads = [_content(file, inner) for inner in walk(file, box.begin, box.end) if inner.name == b"mfhd"]
+            numbers += [struct.unpack(">I", head[4:8])[0] for head in heads]
         elif box.name == b"mdat":
             if not waiting and numbers:
                 return f"data at byte {box.begin} belong to no fragment"
@@ -123,7 +124,7 @@ def _fragments(file: BinaryIO, size: int) -> str | None:
             return f"the box {box.name.decode('latin-1')} at byte {box.begin - 8} is none that is known"
     if waiting:
         return f"the data of the last fragment, {numbers[-1] if numbers else '?'}, are missing"
-    gap = next((a for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1), None)
+    gap = next((a for a, b in itertools.pairwise(numbers) if b != a + 1), None)
     return None if gap is None else f"what follows fragment {gap} is missing"
 
 

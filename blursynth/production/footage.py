@@ -26,9 +26,10 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
     """Scan clips and check the request; see `frames_recipe.AverageFrames` for what `options` may hold.
 
     Beside it: seed, workers, shard_length; gamma (1, 2.2 or another power) or response (a file) instead of transfer;
-    allow_fps, allow_damaged, strict. Raises RecipeError for values out of range, InputError where no clip can be used, where whole
-    frames differ in size, and, with options["strict"], at the first clip that cannot be used; MissingPackageError
-    where motion is to be measured and OpenCV cannot be loaded.
+    allow_fps, allow_damaged, strict. Raises RecipeError for values out of range, InputError where no clip can be used,
+    where whole frames differ in size, and, with options["strict"], at the first clip that cannot be used; SourceError
+    where a clip cannot be read at this moment; MissingPackageError where motion is to be measured and OpenCV cannot be
+    loaded.
     """
     recipe = request(options)
     for path in paths:
@@ -150,8 +151,8 @@ def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowe
     if round(clip.rate, 1) < SLOWEST and not allowed.fps:
         return (
             f"{clip.name} has {clip.rate:.4g} frames per second, and averaging needs {SLOWEST:g} or more: what moves "
-            "several pixels from frame to frame would show as a row of copies instead of blur. Give --fps RATE if it was "
-            "recorded faster than it plays, --allow-fps if you mean it, and --interpolate K to fill the gaps."
+            "several pixels from frame to frame would show as a row of copies instead of blur. Give --fps RATE if it "
+            "was recorded faster than it plays, --allow-fps if you mean it, and --interpolate K to fill the gaps."
         )
     even = np.abs(np.diff(clip.seconds) - clip.interval) <= video.EVEN * clip.interval
     if even.size and even.mean() < 0.5:

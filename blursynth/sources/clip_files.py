@@ -46,8 +46,8 @@ class Clip:
 
     source: what is recorded of it. frames: how many. height, width: upright. orientation: what makes a stored frame
     upright. seconds: float64 (F,), when each frame was recorded. interval: the usual time between two, 0 where there is
-    one frame. missing: frames cut off at the end. damage: what else is wrong with the file, "" for nothing. files, stamps: of
-    its files, a video or one for each frame. about: more for the record.
+    one frame. missing: frames cut off at the end. damage: what else is wrong with the file, "" for nothing. files,
+    stamps: a video, or one file for each frame. about: more for the record.
     """
 
     source: source.Source
@@ -282,9 +282,7 @@ class _FolderOpener:
 class _FolderFrames:
     """Frames of a folder; each is a file of its own."""
 
-    def __init__(
-        self, paths: tuple[pathlib.Path, ...], size: tuple[int, int], stamps: tuple[stamp.Stamp, ...]
-    ) -> None:
+    def __init__(self, paths: tuple[pathlib.Path, ...], size: tuple[int, int], stamps: tuple[stamp.Stamp, ...]) -> None:
         self._paths = paths
         self._size = size
         self._stamps = stamps

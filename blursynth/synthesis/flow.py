@@ -22,7 +22,7 @@ _LARGEST = 0.999  # quantile of displacements that counts as the largest, so tha
 _FEWEST = 16  # textured pixels without which nothing is seen to move
 _SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
 _THUMBNAIL = (18, 32)
-_MOVING = 0.5  # grey levels that two frames differ by on average: below, a scene counts as still
+_MOVING = 0.25  # grey levels that two frames differ by on average: below, a scene counts as still
 _HELD = 0.15  # share of the largest difference in a window below which a frame repeats the one before
 _SAME = 10  # grey levels that a frame may be off the next, motion undone
 

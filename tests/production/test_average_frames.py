@@ -131,7 +131,7 @@ def test_a_rotated_clip_is_upright(tmp_path: pathlib.Path) -> None:
     options = {"crf": "3", "preset": "veryfast"}
     plain, _ = made([str(clip_files.write(tmp_path / "a.mp4", codes, options=options))], tmp_path / "a.zarr", frames=3)
     turned = clip_files.write(tmp_path / "b.mp4", codes, options=options, rotation=90)
-    turns = clips.scan([turned]).clips[0].turns
+    turns = clips.scan([turned]).clips[0].orientation.turns
     upright, _ = made([str(turned)], tmp_path / "b.zarr", frames=3)
     assert np.array_equal(upright.read("blurred", [1])[0], np.rot90(plain.read("blurred", [1])[0], turns))
 
@@ -208,7 +208,7 @@ def test_clips_as_users_meet_them(shared_data: pathlib.Path, tmp_path: pathlib.P
     first = int(dataset.columns["first_frame"][items // 2])
     pictures = [frame for frame in clip.open().frames(first, first + count) if not isinstance(frame, decode.Loss)]
     assert len(pictures) == count
-    exact = np.stack([_upright(frame, clip.turns) for frame in pictures])
+    exact = np.stack([_upright(frame, clip.orientation.turns) for frame in pictures])
     sharp, blurred = (dataset.read(array, [items // 2])[0] for array in ("sharp", "blurred"))
     assert np.abs(sharp - 255 * exact[count // 2]).max() <= 0.51
     assert np.abs(blurred - reference.mean_code(exact, "gamma2.2")).max() <= 0.51

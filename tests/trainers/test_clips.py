@@ -71,7 +71,7 @@ def test_the_network_sees_upright_rgb_and_its_result_is_written(tmp_path: pathli
     assert shapes == [(1, 3, 64, 32)] * 2
     found = frames(tmp_path / "b.mp4").astype(int)
     assert found.shape == (2, 64, 32, 3)
-    turns = video.index(source).turns
+    turns = video.index(source).orientation.turns
     expected = np.rot90(red[..., ::-1], turns, axes=(1, 2))
     assert np.abs(found - expected)[:, 4:-4, 4:-4].mean() < 12
 
