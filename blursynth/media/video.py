@@ -244,10 +244,6 @@ def opened(
         counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
         stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
         stream.codec_context.thread_count = 1
-        import os
-
-        if os.environ.get("EXPL"):
-            stream.codec_context.options = {"err_detect": os.environ["EXPL"]}
         yield container, stream
 
 

@@ -186,4 +186,5 @@ def from_record(
         origin=tuple(paths),
         command=record.command,
         shard_length=shard_length,
+        by_recording=bool(record.extra.get("by_recording")),
     )
