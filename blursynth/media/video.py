@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import fractions
 import functools
 import pathlib
@@ -93,7 +94,11 @@ class Index:
         """When each frame was recorded, counted from the first, float64 (F,)."""
         seconds: numpy.typing.NDArray[numpy.float64] = (self.stamps - self.stamps[0]) * float(self.time_base)
         usual = interval(seconds)
-        return seconds if self.capture is None or not usual else seconds / (self.capture[0] * usual)
+        if self.capture is None or not usual:
+            return seconds
+        counted, numbers = seconds / usual, numpy.arange(self.frames)
+        even = bool(numpy.all(numpy.abs(counted - numbers) <= EVEN))  # else a file may round times to milliseconds
+        return (numbers if even else counted) / self.capture[0]
 
 
 def index(
@@ -124,8 +129,9 @@ def index(
                 _require_same(path, before)
                 raise
             continue
-        except errors.SourceError:
-            if attempt and stamp.is_readable(path):
+        except errors.SourceError as error:
+            # FFmpeg says EIO of some damaged files, too, which the operating system reads to their end.
+            if attempt and isinstance(error, _StoppedError) and stamp.is_readable(path):
                 raise errors.InputError(f"{path} cannot be read to its end: it is damaged. Copy it again.") from None
             if attempt:
                 raise
@@ -219,6 +225,10 @@ def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bo
     return every, flaw or reason or (f"{damaged} of its packets are marked as damaged" if damaged else "")
 
 
+class _StoppedError(errors.SourceError):
+    """Reading packets ended with EIO: the disk's fault, or that of a damaged file."""
+
+
 @contextlib.contextmanager
 def opened(
     path: pathlib.Path, number: int | None = None
@@ -286,7 +296,8 @@ def whole(container: av.container.InputContainer, *streams: av.stream.Stream) ->
         except StopIteration:
             return
         except OSError as error:
-            raise stamp.fault(pathlib.Path(container.name.removeprefix("file:")), error) from error
+            fault = stamp.fault(pathlib.Path(container.name.removeprefix("file:")), error)
+            raise (_StoppedError(str(fault)) if error.errno == errno.EIO else fault) from error
         except Exception as error:
             raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error
         if packet.size:
