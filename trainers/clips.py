@@ -3,11 +3,13 @@
 Results are H.264 in MP4, visually lossless, coded and tagged as BT.709, upright.
 """
 
+import contextlib
 import dataclasses
 import fractions
+import math
 import pathlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import av
@@ -18,7 +20,7 @@ from av.video import reformatter
 from numpy import typing as npt
 
 from blursynth import errors
-from blursynth.media import video
+from blursynth.media import declarations, decode, stamp, video
 
 Restore = Callable[[torch.Tensor], torch.Tensor]
 """float32 (1, 3, H, W) in [0, 1] to the same."""
@@ -45,42 +47,88 @@ _MATRICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a clip: frames written, frames that could not be decoded, sound tracks that were left out."""
+    """What became of a clip: frames written, frames that could not be decoded, sound tracks that were left out, and
+    what is wrong with the file ("" for nothing)."""
 
     frames: int
     lost: int
     silent: int
+    damage: str = ""
 
 
 def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: Callable[[int, int], None]) -> Outcome:
     """Restore a clip into `target`, whole or not at all; `done` is told frames done and frames in all.
 
-    InputError where the file is no video, has no frame that can be decoded, or is HDR.
+    Frames are shown at the times at which the file plays them; a capture rate that it states is copied. InputError
+    where the file is no video, has no frame that can be decoded, or declares what is not treated (as for datasets);
+    SourceError where it cannot be read at this moment; OSError where the result cannot be written.
     """
-    index = video.index(source)
+    index = video.index(source, capture=False)
+    reader = decode.Decoder(index, lambda frame: _rgb(frame, index))
     unfinished = target.with_name(f".{target.stem}.{uuid.uuid4().hex}.partial.mp4")
     try:
-        with video.opened(source) as (container, stream), av.open(str(unfinished), "w", format="mp4") as out:
+        with (
+            video.opened(source, index.stream) as (container, stream),
+            _naming(target),
+            av.open(str(unfinished), "w", format="mp4", options={"movflags": "use_metadata_tags"}) as out,
+        ):
+            for key, value in container.metadata.items():
+                if declarations.is_capture_rate(key):
+                    out.metadata[key] = value
             written = _Writer(out, stream, index)
             sounds = [each for each in container.streams.audio if each.codec_context.name in _SOUND_IN_MP4]
             silent = len(container.streams.audio) - len(sounds)
-            copies = {each.index: out.add_stream_from_template(each) for each in sounds}
-            for packet in container.demux([stream, *sounds]):
-                if packet.stream.type == "audio":
-                    if packet.dts is not None:
-                        packet.stream = copies[packet.stream.index]
-                        out.mux(packet)
-                    continue
-                for frame in _decoded(packet):
-                    written.add(frame, network)
+            sound = _Sound(out, sounds, video.whole(container, *sounds) if sounds else iter(()))
+            for number, stored_HWC in enumerate(reader.frames(0, index.frames)):
+                sound.until(float(index.stamps[number] * index.time_base))
+                if not isinstance(stored_HWC, decode.Loss):
+                    written.add(number, stored_HWC, network)
                     done(written.frames, index.frames)
+            sound.until(math.inf)
             written.end()
         if written.frames == 0:
             raise errors.InputError(f"{source} has no frame that can be decoded; the file is damaged, or empty.")
+        if stamp.of(source) != index.stamp:
+            raise stamp.changed(source)
         unfinished.replace(target)
     finally:
+        reader.close()
         unfinished.unlink(missing_ok=True)
-    return Outcome(written.frames, max(0, index.frames - written.frames), silent)
+    return Outcome(written.frames, index.frames - written.frames + index.missing, silent, index.damage)
+
+
+@contextlib.contextmanager
+def _naming(target: pathlib.Path) -> Iterator[None]:
+    """Make the operating system's errors of writing name the result; PyAV's own cannot be given a name."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+class _Sound:
+    """Copies sound tracks as they are."""
+
+    def __init__(self, out: Any, tracks: Sequence[Any], packets: Iterator[Any]) -> None:
+        self._out = out
+        self._copies = {each.index: out.add_stream_from_template(each) for each in tracks}
+        self._packets = packets
+        self._next = self._following()
+
+    def until(self, seconds: float) -> None:
+        """Everything that is heard before a time of the clip."""
+        while self._next is not None and float(self._next.dts * self._next.time_base) <= seconds:
+            self._next.stream = self._copies[self._next.stream.index]
+            self._out.mux(self._next)
+            self._next = self._following()
+
+    def _following(self) -> Any:
+        try:
+            return next((packet for packet in self._packets if packet.dts is not None), None)
+        except errors.InputError:  # the pictures' index has it as damage
+            return None
 
 
 class _Writer:
@@ -100,10 +148,11 @@ class _Writer:
         context = self._stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
+        self._stream.sample_aspect_ratio = context.sample_aspect_ratio = index.aspect
         self.frames = 0
 
-    def add(self, frame: av.VideoFrame, network: Restore) -> None:
-        upright = np.rot90(_rgb(frame, self._index), self._index.turns)
+    def add(self, number: int, stored_HWC: npt.NDArray[np.uint8], network: Restore) -> None:
+        upright = self._index.orientation.upright(stored_HWC)
         blurred = torch.from_numpy(np.ascontiguousarray(upright)).permute(2, 0, 1)[None].float().div_(255)
         restored = network(blurred)[0].mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
         result = av.VideoFrame.from_ndarray(restored.contiguous().numpy(), format="rgb24")
@@ -112,9 +161,7 @@ class _Writer:
             dst_colorspace=reformatter.Colorspace.ITU709,
             dst_color_range=reformatter.ColorRange.MPEG,
         )
-        stamps = self._index.stamps
-        number = int(np.searchsorted(stamps, frame.pts or 0)) if self._index.timed else self.frames
-        coded.pts = int(self._ticks[min(number, len(stamps) - 1)])
+        coded.pts = int(self._ticks[number])
         coded.time_base = self._stream.codec_context.time_base
         self._out.mux(self._stream.encode(coded))
         self.frames += 1
@@ -134,17 +181,18 @@ def _ticks(index: video.Index, rate: fractions.Fraction) -> tuple[npt.NDArray[np
 
 
 def _rgb(frame: av.VideoFrame, index: video.Index) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) as stored, by the matrix that the file says, or BT.601 where it says none."""
-    matrix = _MATRICES[index.coding.matrix] if index.coding else None
-    exact = frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=EXACTLY)
+    """(H, W, 3) as stored, by the matrix and the range that the file says, or BT.601 where it says none."""
+    coding = index.coding
+    if coding is None:
+        exact = frame.reformat(format="rgb24", interpolation=EXACTLY)
+    else:
+        exact = frame.reformat(
+            format="rgb24",
+            src_colorspace=_MATRICES[coding.matrix],
+            src_color_range=reformatter.ColorRange.JPEG if coding.full_range else reformatter.ColorRange.MPEG,
+            interpolation=EXACTLY,
+        )
     return exact.to_ndarray().astype(np.uint8, copy=False)
-
-
-def _decoded(packet: Any) -> list[Any]:
-    try:
-        return list(packet.decode())
-    except av.error.FFmpegError:
-        return []
 
 
 def _rate(stream: Any, index: video.Index) -> fractions.Fraction:

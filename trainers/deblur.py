@@ -30,7 +30,7 @@ other options, and makes those again whose photo has changed, or that are damage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, load the network, restore one file after another; 2 where some could not be read, else 0."""
+    """Parse, load the network, restore one file after another; 2 where some could not be read to their end, else 0."""
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     file = checkpoint.find(asked.checkpoint)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
     _require_writable(asked.out)
-    record, done = results.Record(asked.out), 0
+    record, done, incomplete = results.Record(asked.out), 0, list[str]()
     with tqdm.tqdm(jobs, unit="file", disable=None) as bar:
         for job in bar:
             # By name, so that a photo is restored alike by itself and among others.
@@ -54,16 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 source_sha256 = results.sha256(job.source)
-                _restore(job, restorer, asked.bits, bar)
-                record.add(job.target, job.source, source_sha256, by(job))
+                record.begin(job.target, job.source, source_sha256, by(job))
+                missing = _restore(job, restorer, asked.bits, bar)
+                if not missing:
+                    record.finish(job.target)
+                incomplete += missing
                 done += 1
             except (errors.InputError, errors.SourceError) as error:
                 refused.append(str(error))
             except OSError as error:  # a full disk names no file
-                error.filename = error.filename or str(job.target)
-                raise
+                if error.filename:
+                    raise
+                raise OSError(error.errno, error.strerror, str(job.target)) from error
     print(f"Restored {done} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
-    return _say_left_out(refused)
+    for sentence in incomplete:
+        print(f"Incomplete: {sentence}", file=sys.stderr)
+    return max(_say_left_out(refused), 2 if incomplete else 0)
 
 
 def _say_left_out(refused: Sequence[str]) -> int:
@@ -86,7 +92,9 @@ def _made_by(asked: argparse.Namespace, checkpoint_sha256: str, job: restoring.J
 
 def _restore(
     job: restoring.Job, restorer: restoring.Restorer, bits: pictures.Bits, bar: "tqdm.tqdm[restoring.Job]"
-) -> None:
+) -> list[str]:
+    """Restore a file; what is missing of its result, as sentences."""
+
     def say(unit: str, done: int, total: int) -> None:
         bar.set_postfix_str(f"{job.source.name}: {unit} {done} of {total}")
 
@@ -94,13 +102,17 @@ def _restore(
         picture = pictures.read(job.source)
         restored_NCHW = restorer(picture.blurred_NCHW, lambda done, total: say("tile", done, total))
         pictures.write(job.target, restored_NCHW, picture, bits)
-        return
+        return []
     outcome = clips.restore(job.source, job.target, restorer, lambda done, total: say("frame", done, total))
-    if outcome.lost:
-        tqdm.tqdm.write(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.", file=sys.stderr)
     if outcome.silent:
         tracks = "its sound is" if outcome.silent == 1 else f"{outcome.silent} of its sound tracks are"
         tqdm.tqdm.write(f"{job.source}: {tracks} in a format that MP4 does not hold; left out.", file=sys.stderr)
+    incomplete = []
+    if outcome.lost:
+        incomplete.append(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.")
+    if outcome.damage:
+        incomplete.append(f"{job.source} is damaged or ends early: {outcome.damage}.")
+    return incomplete
 
 
 def _require_writable(folder: pathlib.Path) -> None:

@@ -50,23 +50,24 @@ class Record:
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # cut short by a kill, or damaged: its result has no record
 
-    def add(self, target: pathlib.Path, source: pathlib.Path, source_sha256: str, by: Mapping[str, Any]) -> None:
-        """Note a result that has just been written."""
+    def begin(self, target: pathlib.Path, source: pathlib.Path, source_sha256: str, by: Mapping[str, Any]) -> None:
+        """Note a result that is going to be made; one that is never finished is made again."""
         name = target.relative_to(self._folder).as_posix()
-        entry = {
-            "result": name,
-            "sha256": sha256(target),
-            "source": str(source.resolve()),
-            "source_sha256": source_sha256,
-            "by": dict(by),
-        }
+        self._write({"result": name, "source": str(source.resolve()), "source_sha256": source_sha256, "by": dict(by)})
+
+    def finish(self, target: pathlib.Path) -> None:
+        """Note that a result that was begun has been written, whole."""
+        self._write(self._entries[target.relative_to(self._folder).as_posix()] | {"sha256": sha256(target)})
+
+    def _write(self, entry: dict[str, Any]) -> None:
         before = self._path.read_bytes()[-1:] if self._path.is_file() else b"\n"
         with self._path.open("ab") as file:  # a line that a kill cut short is ended first
             file.write((b"" if before in (b"\n", b"") else b"\n") + json.dumps(entry).encode() + b"\n")
-        self._entries[name] = entry
+        self._entries[entry["result"]] = entry
 
     def state(self, target: pathlib.Path, source: pathlib.Path, by: Mapping[str, Any]) -> str:
-        """Why a result has to be made: "missing", "damaged" or "outdated" (its source changed); "" where it is right.
+        """Why a result has to be made: "missing", "unfinished", "damaged" or "outdated" (its source changed);
+        "" where it is right.
 
         Raises InputError where something else made it: another network, other options, another file, or nothing that
         is recorded.
@@ -90,10 +91,16 @@ class Record:
             if entry.get("source") != str(source.resolve()):
                 raise errors.InputError(f"{target} is the result of another file, {entry.get('source')}. {advice}")
             return "outdated"
-        return "" if entry.get("sha256") == sha256(target) else "damaged"
+        if "sha256" not in entry:
+            return "unfinished"
+        return "" if entry["sha256"] == sha256(target) else "damaged"
 
 
 def again(targets: Sequence[tuple[pathlib.Path, str]]) -> list[str]:
     """Sentences on results that were there and are made again."""
-    why = {"damaged": "was changed or damaged after it was made", "outdated": "was made of a file that has changed"}
+    why = {
+        "damaged": "was changed or damaged after it was made",
+        "outdated": "was made of a file that has changed",
+        "unfinished": "was not finished, or frames were missing",
+    }
     return [f"{target} {why[state]}; it is made again." for target, state in targets if state in why]

@@ -39,7 +39,19 @@ from blursynth.cli import options
     type=click.Choice(["auto", "bt601", "bt709", "bt2020", "smpte240m"]),
     help="Colour matrix, where the file's is wrong. [default: auto: the file's, bt601 where it has none]",
 )
+@click.option(
+    "--primaries",
+    type=click.Choice(["auto", "keep"]),
+    help="keep: values of BT.2020, P3 and other primaries as they are. [default: auto: such clips are refused]",
+)
+@click.option(
+    "--fps",
+    type=float,
+    metavar="RATE",
+    help="Frames per second of the recording. [default: what videos say; 240 for folders of frames]",
+)
 @click.option("--allow-fps", is_flag=True, help="Use clips of fewer than 200 frames per second.")
+@click.option("--allow-damaged", is_flag=True, help="Use what can be read of files that are damaged or end early.")
 @click.option(
     "--splits",
     default="train=0.9,val=0.1",
@@ -85,4 +97,8 @@ def command(clips: tuple[str, ...], gopro_report: str | None, **given: Any) -> N
             click.echo(line)
         return
     maker = footage.maker(clips, given, options.command_line())
+    assumed = footage.assumed_rates(maker)
+    if assumed:
+        folders = f"{assumed} folders" if assumed > 1 else "A folder"
+        click.echo(f"{folders} of frames: 240 frames per second are assumed; --fps RATE says otherwise.", err=True)
     options.make(maker, given, default=options.from_default(clips[0], "-pairs"), unit="pairs")

@@ -63,16 +63,17 @@ def curve(transfer: str, table: npt.ArrayLike | None = None) -> Curve:
 def tables(curve: Curve, frames: int, rounding: str = "nearest") -> Tables:
     """Tables for the mean of `frames` frames, 1 to MOST_FRAMES.
 
-    curve: see the function `curve`. rounding: to the "nearest" code, or "floor".
+    curve: see the function `curve`. rounding: of the mean, to the "nearest" code, or "floor".
     """
     assert 1 <= frames <= MOST_FRAMES, frames
     assert curve.shape == (3, LEVELS), curve.shape
     # White is a multiple of 255, so that with g = identity every code's light is a whole number.
     white = 255 << int(np.log2((2**31 - 1) / (255 * frames)))
     linear = np.rint(curve * white).astype(np.int32)
-    first = FINE // 2 if rounding == "nearest" else FINE
-    steps = linear[:, first::FINE].astype(np.int64)  # as rounded, so that one frame's code does not depend on `frames`
-    single = np.stack([np.searchsorted(steps[c], linear[c], side="right") for c in range(3)]).astype(np.uint8)
+    nearest = linear[:, FINE // 2 :: FINE].astype(np.int64)  # as integers, so that equal frames have their own mean
+    steps = nearest if rounding == "nearest" else linear[:, FINE::FINE].astype(np.int64)
+    # A single frame is no mean: it is rounded to the nearest code whatever becomes of means.
+    single = np.stack([np.searchsorted(nearest[c], linear[c], side="right") for c in range(3)]).astype(np.uint8)
     return Tables(frames, linear, single, *_buckets((steps * frames).astype(np.int32), frames * white))
 
 

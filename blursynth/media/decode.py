@@ -9,8 +9,10 @@ part has come out whole.
 """
 
 import contextlib
+import dataclasses
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import av
 import av.container
@@ -18,7 +20,10 @@ import av.error
 import numpy
 import numpy.typing
 
-from blursynth.media import picture, video
+from blursynth import errors
+from blursynth.media import declarations, picture, stamp, video
+
+Made = TypeVar("Made")
 
 
 class Loss(enum.Enum):
@@ -28,19 +33,22 @@ class Loss(enum.Enum):
     CHANGED = "has another size or format than the first"
 
 
-class Reader:
+class Decoder(Generic[Made]):
     """Reads ranges of frames. One after the other is fast; going back begins at a key frame again.
 
-    Not for several threads at once. `close` it, or let it go.
+    make: what becomes of a decoded frame. Frames that an edit list hides are decoded, because others may be built on
+    them, and left out. Not for several threads at once. `close` it, or let it go. Raises SourceError where the file is
+    not the one that was indexed any more, or cannot be read.
     """
 
-    def __init__(self, index: video.Index) -> None:
+    def __init__(self, index: video.Index, make: Callable[[av.VideoFrame], Made]) -> None:
         self.index = index
+        self._make = make
         self._file = contextlib.ExitStack()
         self._container: av.container.InputContainer | None = None
         self._part = -1
-        self._frames: Iterator[picture.Picture | Loss] = iter(())
-        self._next = 0  # number of the frame that _frames gives next
+        self._frames: Iterator[Made | Loss] = iter(())
+        self._next = 0  # number, hidden ones counted, of the frame that _frames gives next
         self._demuxed: Iterator[video.Packet] = iter(())
         self._position = -1  # place in the order of decoding of the packet that comes next; -1: not known
 
@@ -53,6 +61,7 @@ class Reader:
 
     def can_go_on_to(self, number: int) -> bool:
         """Whether frame `number` comes without going back, and no key frame lies between here and there."""
+        number = int(self.index.shown[number])
         part = self._part_of(number)
         return self._stands_in(part, number) or self._next == self.index.keys[part] > 0
 
@@ -62,13 +71,21 @@ class Reader:
     @property
     def position(self) -> int:
         """Number of the frame that comes next."""
-        return self._next
+        return int(numpy.searchsorted(self.index.shown, self._next))
 
-    def frames(self, first: int, stop: int) -> Iterator[picture.Picture | Loss]:
-        """Frames first .. stop - 1 as stored (not rotated), in order, each a Picture or the reason that it is none."""
+    def frames(self, first: int, stop: int) -> Iterator[Made | Loss]:
+        """Frames first .. stop - 1 as stored (not upright), in order, each as made or the reason that it is none."""
         assert 0 <= first <= stop <= self.index.frames, (first, stop, self.index.frames)
-        number = first
-        while number < stop:
+        try:
+            for number in self.index.shown[first:stop].tolist():
+                yield self._frame(number)
+        except errors.SourceError:
+            self.close()
+            raise
+
+    def _frame(self, number: int) -> Made | Loss:
+        """The frame of a number that counts hidden ones."""
+        while True:
             part = self._part_of(number)
             if not self._stands_in(part, number):
                 self._frames = self._decode(part)
@@ -76,25 +93,23 @@ class Reader:
             for frame in self._frames:
                 self._next += 1
                 if self._next > number:
-                    number += 1
-                    yield frame
-                    break
+                    return frame
 
     def _part_of(self, number: int) -> int:
         return int(numpy.searchsorted(self.index.keys, number, side="right")) - 1
 
-    def _decode(self, part: int) -> Iterator[picture.Picture | Loss]:
+    def _decode(self, part: int) -> Iterator[Made | Loss]:
         """All frames of the part that begins at key frame number `part`, in order."""
-        bounds = [*self.index.keys.tolist(), self.index.frames]
+        bounds = [*self.index.keys.tolist(), len(self.index.decoded)]
         first, stop = bounds[part], bounds[part + 1]
         order = self.index.order[first:stop]
         begin, end = int(order.min()), int(order.max()) + 1
         self._go_to(begin, first)
         codec = self._stream.codec_context
-        held = _Held(order)
+        held: _Held[Made] = _Held(order)
         # Frames after the next key frame that are shown before it belong to this part, and need that key frame.
         for packet in self._packets(begin, end):
-            for frame in _decoded(codec, packet):
+            for frame in video.decoded(codec, packet):
                 number = self._number_of(frame, first + held.seen)
                 if first <= number < stop:
                     held.arrive(number - first, self._checked(frame))
@@ -129,10 +144,10 @@ class Reader:
         if not self.index.timed or self._container is None:
             return False
         try:
-            self._container.seek(int(self.index.stamps[number]), stream=self._stream)
-        except av.error.FFmpegError:
+            self._container.seek(int(self.index.decoded[number]), stream=self._stream)
+        except (av.error.FFmpegError, OverflowError):
             return False
-        self._demuxed = video.pictures(self._container, self._stream)
+        self._demuxed = self._demux()
         packet = next(self._demuxed, None)
         landed = self._place_of(packet)
         if packet is None or landed is None or landed > position:
@@ -147,9 +162,23 @@ class Reader:
 
     def _reopen(self) -> None:
         self._file.close()
-        self._container, self._stream = self._file.enter_context(video.opened(self.index.path))
-        self._demuxed = video.pictures(self._container, self._stream)
+        self._container = None
+        if stamp.of(self.index.path).size != self.index.stamp.size:  # a copy elsewhere may have another time
+            raise stamp.changed(self.index.path)
+        self._container, self._stream = self._file.enter_context(video.opened(self.index.path, self.index.stream))
+        self._demuxed = self._demux()
         self._position = 0
+
+    def _demux(self) -> Iterator[video.Packet]:
+        """Packets up to where the file ends or breaks off."""
+        assert self._container is not None
+        try:
+            yield from video.whole(self._container, self._stream)
+        except errors.InputError:
+            return
+        except errors.SourceError:
+            if not self.index.damage:  # some damage comes as an error of input and output, each time
+                raise
 
     def _place_of(self, packet: video.Packet | None) -> int | None:
         """Place of a packet in the order of decoding."""
@@ -164,22 +193,41 @@ class Reader:
             return counted
         return -1 if frame.pts is None else self._number_at(frame.pts)
 
-    def _number_at(self, stamp: int) -> int:
-        number = int(numpy.searchsorted(self.index.stamps, stamp))
-        found = number < self.index.frames and int(self.index.stamps[number]) == stamp
+    def _number_at(self, time: int) -> int:
+        number = int(numpy.searchsorted(self.index.decoded, time))
+        found = number < len(self.index.decoded) and int(self.index.decoded[number]) == time
         return number if found else -1
 
-    def _checked(self, frame: av.VideoFrame) -> picture.Picture | Loss:
+    def _checked(self, frame: av.VideoFrame) -> Made | Loss:
         if (frame.height, frame.width) != self.index.stored_size or frame.format.name != self.index.format:
             return Loss.CHANGED
         if frame.is_corrupt:
             return Loss.DAMAGED
-        stored = video.planar(frame)
-        planes = tuple(_plane(plane, stored) for plane in stored.planes)
-        return picture.Picture(planes, self.index.coding)
+        if not self._is_alike(frame):
+            return Loss.CHANGED
+        return self._make(frame)
+
+    def _is_alike(self, frame: av.VideoFrame) -> bool:
+        """Whether a frame declares what the first one does; its orientation need not be repeated."""
+        first, tags = self.index.tags, declarations.tags(frame)
+        if not tags.orientation:
+            tags = dataclasses.replace(tags, orientation=first.orientation)
+        return tags == first and declarations.opaque(frame)
 
 
-class _Held:
+class Reader(Decoder[picture.Picture]):
+    """Reads frames as planes."""
+
+    def __init__(self, index: video.Index) -> None:
+        super().__init__(index, lambda frame: _picture(frame, index.coding))
+
+
+def _picture(frame: av.VideoFrame, coding: picture.Coding | None) -> picture.Picture:
+    stored = video.planar(frame)
+    return picture.Picture(tuple(_plane(plane, stored) for plane in stored.planes), coding)
+
+
+class _Held(Generic[Made]):
     """Frames of one part on their way out: in order, and each only when what it may be built on is known to be whole.
 
     order: places in the order of decoding of the part's frames, (n,).
@@ -188,13 +236,13 @@ class _Held:
     def __init__(self, order: numpy.typing.NDArray[numpy.int64]) -> None:
         self._by_place = numpy.argsort(order).tolist()
         self._rank = {frame: rank for rank, frame in enumerate(self._by_place)}
-        self._came: dict[int, picture.Picture | Loss] = {}
+        self._came: dict[int, Made | Loss] = {}
         self._whole = 0  # so many frames, in the order of decoding, have come or are known to be lost
         self._first_loss = len(order)
         self._next = 0
         self.seen = 0
 
-    def arrive(self, frame: int, found: picture.Picture | Loss) -> None:
+    def arrive(self, frame: int, found: Made | Loss) -> None:
         """Frame `frame` of the part came out of the decoder, which keeps their order: those left out are lost."""
         for missing in range(self.seen, frame):
             self._came[missing] = Loss.DAMAGED
@@ -215,23 +263,13 @@ class _Held:
                 self._first_loss = min(self._first_loss, self._whole)
             self._whole += 1
 
-    def ready(self) -> Iterator[picture.Picture | Loss]:
+    def ready(self) -> Iterator[Made | Loss]:
         """The next frames that nothing is left to be known of."""
         while self._next < self.seen and self._rank[self._next] < self._whole:
             found = self._came.pop(self._next)
-            damaged = self._rank[self._next] > self._first_loss and isinstance(found, picture.Picture)
+            damaged = self._rank[self._next] > self._first_loss and not isinstance(found, Loss)
             self._next += 1
             yield Loss.DAMAGED if damaged else found
-
-
-def _decoded(codec: av.VideoCodecContext, packet: video.Packet | None) -> list[av.VideoFrame]:
-    """What the decoder gives for a packet: nothing for a damaged one."""
-    try:
-        return codec.decode(packet)
-    except av.error.FFmpegError:
-        return []
-    except EOFError:
-        return []
 
 
 def _joined(first: video.Packet, rest: Iterator[video.Packet]) -> Iterator[video.Packet]:

@@ -27,6 +27,41 @@ class Coding:
 
 
 @dataclasses.dataclass(frozen=True)
+class Orientation:
+    """How a stored picture becomes upright: mirrored left to right first, then turned.
+
+    turns: quarter turns counter-clockwise, 0 to 3. The eight orientations are all that keep pixels on their grid.
+    """
+
+    turns: int = 0
+    mirrored: bool = False
+
+    @property
+    def transposed(self) -> bool:
+        """Whether height and width are exchanged."""
+        return self.turns % 2 == 1
+
+    def upright(self, stored: numpy.typing.NDArray[Any]) -> numpy.typing.NDArray[Any]:
+        """A view of a stored picture, (H, W, ...), as it is to be seen."""
+        return numpy.rot90(stored[:, ::-1] if self.mirrored else stored, self.turns)
+
+    def stored_box(self, box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Where a box (top, left, height, width) of the upright picture lies in the stored one of (height, width)."""
+        top, left, tall, wide = box
+        height, width = size
+        if self.turns == 1:
+            top, left, tall, wide = left, width - top - tall, wide, tall
+        elif self.turns == 2:
+            top, left = height - top - tall, width - left - wide
+        elif self.turns == 3:
+            top, left, tall, wide = height - left - wide, top, wide, tall
+        return (top, width - left - wide, tall, wide) if self.mirrored else (top, left, tall, wide)
+
+
+UPRIGHT = Orientation()
+
+
+@dataclasses.dataclass(frozen=True)
 class Picture:
     """A frame as stored, before any rotation.
 

@@ -2,175 +2,326 @@
 
 import contextlib
 import dataclasses
+import errno
 import fractions
+import functools
 import pathlib
-import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import av.container
 import av.error
+import av.stream
 import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import picture
+from blursynth.media import containers, declarations, picture, stamp
 
-# What is averaged from its planes as they are. Everything else FFmpeg converts first, to RGB or to full-size planes.
-_PLANAR = re.compile(r"yuvj?(?P<layout>420|422|444)p(?P<bits>10|12|14|16)?(le)?$")
-_HALVED = {"420": (True, True), "422": (False, True), "444": (False, False)}
+# What FFmpeg plays as well: letters on a terminal, a lone picture (besides its *_pipe formats), lists of other files.
+_PICTURE, _LIST = "a single picture", "a list of other files"
+_NOT_CLIPS = {"tty": "text", "image2": _PICTURE, "hls": _LIST, "concat": _LIST, "dash": _LIST, "sdp": _LIST}
+_NOT_MAIN = (
+    av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.still_image
+)
 
-# FFmpeg's (and ITU-T H.273's) numbers.
-_MATRIX = {0: "", 1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
-_HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
-_FULL_RANGE = 2
-# What FFmpeg plays as well: letters on a terminal, and a lone picture (besides its *_pipe formats).
-_PICTURE = "a single picture"
-_NOT_CLIPS = {"tty": "text", "image2": _PICTURE}
-
-# Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
-_UNTAGGED = "bt601"
-MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
+MATRICES = declarations.MATRICES
 
 if TYPE_CHECKING:
     Packet: TypeAlias = av.Packet[av.VideoStream]
 else:
     Packet = av.Packet
 
+Stamps: TypeAlias = numpy.typing.NDArray[numpy.int64]
+
 EVEN = 0.35  # how far an interval may be off the usual one, as a share of it
+_NEAR = 0.05  # a capture rate this near to the file's own is the same rate, whose times are then the better ones
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Index:
     """What a clip holds. Frames are numbered from 0 in the order in which they are shown.
 
-    height, width: pixels, upright. turns: quarter turns counter-clockwise that make a stored frame upright.
-    format: FFmpeg's name of the stored format. coding: what planes stand for; None for RGB. stamps: int64 (F,) times
-    of presentation in units of time_base, ascending. order: int64 (F,), each frame's place in the order of decoding.
-    keys: int64, numbers of the frames that decoding can begin at, the first of them 0. missing: frames that the file's
-    own index lists and that are cut off. timed: whether frames are found by their times; where times are missing
-    or repeated, frames are counted from the start of the file.
+    height, width: pixels, upright. orientation: what makes a stored frame upright. format: FFmpeg's name of the stored
+    format. coding: what planes stand for; None for RGB. tags: what each frame says of itself. noted: declarations to be
+    recorded. decoded: int64 (D,) times of presentation in units of time_base, ascending, of all frames, those that an
+    edit list hides included. order: int64 (D,), each one's place in the order of decoding. keys: int64, numbers among
+    them that decoding can begin at, the first of them 0. shown: int64 (F,), which of them are shown. missing: frames
+    that the file's own index lists and that are cut off. damage: what else is wrong with the file, "" for nothing.
+    timed: whether frames are found by their times; where times are missing or repeated, frames are counted from the
+    start of the file. capture: frames per second of the recording and who says so, where that is not the file's own
+    rate. aspect: width of a pixel by its height. stream: number of the picture stream. stamp: of the file.
     """
 
     path: pathlib.Path
     height: int
     width: int
-    turns: int
+    orientation: picture.Orientation
     format: str
     coding: picture.Coding | None
-    stamps: numpy.typing.NDArray[numpy.int64]
-    order: numpy.typing.NDArray[numpy.int64]
-    keys: numpy.typing.NDArray[numpy.int64]
+    tags: declarations.Tags
+    noted: dict[str, str]
+    decoded: Stamps
+    order: Stamps
+    keys: Stamps
+    shown: Stamps
     time_base: fractions.Fraction
     missing: int
+    damage: str
     timed: bool
+    capture: tuple[float, str] | None
+    aspect: fractions.Fraction
+    stream: int
+    stamp: stamp.Stamp
 
     @property
     def frames(self) -> int:
-        return len(self.stamps)
+        return len(self.shown)
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Height and width before rotation."""
-        return (self.width, self.height) if self.turns % 2 else (self.height, self.width)
+        """Height and width before they are made upright."""
+        return (self.width, self.height) if self.orientation.transposed else (self.height, self.width)
 
-    @property
+    @functools.cached_property
+    def stamps(self) -> Stamps:
+        """When each frame is shown, as the file says it, in units of time_base, int64 (F,)."""
+        return self.decoded[self.shown]
+
+    @functools.cached_property
     def seconds(self) -> numpy.typing.NDArray[numpy.float64]:
-        """When each frame is shown, counted from the first, float64 (F,)."""
+        """When each frame was recorded, counted from the first, float64 (F,)."""
         seconds: numpy.typing.NDArray[numpy.float64] = (self.stamps - self.stamps[0]) * float(self.time_base)
-        return seconds
+        usual = interval(seconds)
+        if self.capture is None or not usual:
+            return seconds
+        counted, numbers = seconds / usual, numpy.arange(self.frames)
+        even = bool(numpy.all(numpy.abs(counted - numbers) <= EVEN))  # else a file may round times to milliseconds
+        return (numbers if even else counted) / self.capture[0]
 
 
-def index(path: str | pathlib.Path, matrix: str = "auto") -> Index:
+def index(
+    path: str | pathlib.Path,
+    matrix: str = "auto",
+    *,
+    primaries: str = "auto",
+    fps: float | None = None,
+    capture: bool = True,
+) -> Index:
     """Index a clip. `matrix`, one of MATRICES, overrides what the file says of its colour matrix; "auto" does not.
 
-    Reads the whole file once and decodes its first frame. Raises InputError where it is not a video, has no picture
-    that can be decoded, or is coded in a way whose light is not known (HDR, exotic matrices).
+    primaries: see `declarations.colour`. fps: overrides the rate that the file says. capture: whether times are those
+    of the recording (`declarations.capture_rate`) rather than those at which the file is played.
+
+    Reads the whole file twice and decodes its first frame; a file that is in order in no more than two attempts is.
+    Raises InputError where it is not a video, has no picture that can be decoded, or declares what is not treated here
+    (docs/declarations/video.md); SourceError where it cannot be read at this moment, or changes meanwhile.
     """
     path = pathlib.Path(path)
+    before = stamp.of(path)
+    found = None
+    for attempt in range(2):  # what is wrong once may be the disk's fault, and not the file's
+        try:
+            found = _index(path, before, matrix, primaries, fps, capture)
+        except errors.InputError:
+            if attempt:
+                _require_same(path, before)
+                raise
+            continue
+        except errors.SourceError as error:
+            # FFmpeg says EIO of some damaged files, too, which the operating system reads to their end.
+            if attempt and isinstance(error, _StoppedError) and stamp.is_readable(path):
+                raise errors.InputError(f"{path} cannot be read to its end: it is damaged. Copy it again.") from None
+            if attempt:
+                raise
+            continue
+        if not (found.damage or found.missing):
+            break
+    assert found is not None
+    _require_same(path, before)
+    return found
+
+
+def _require_same(path: pathlib.Path, before: stamp.Stamp) -> None:
+    if stamp.of(path) != before:
+        raise stamp.changed(path)
+
+
+def _index(
+    path: pathlib.Path, before: stamp.Stamp, matrix: str, primaries: str, fps: float | None, capture: bool
+) -> Index:
     with opened(path) as (container, stream):
+        said = declarations.of_container(stream.codec_context)
+        rate = declarations.capture_rate(container, stream, path) if capture and fps is None else None
         first = _first_frame(container, stream, path)
-        coding = _coding(first, stream.codec_context.name, matrix, path)
+        declarations.require_plain(first, said, path)
+        colour = declarations.colour(first, said, stream.codec_context.name, matrix, primaries, path)
+        tags = declarations.tags(first)
+        orientation = declarations.orientation(tags.orientation, path)
         listed = stream.frames if "mov" in container.format.name else 0  # elsewhere it is a header's claim, often wrong
         time_base = stream.time_base or fractions.Fraction(1, 1000)
-        rate = float(stream.guessed_rate or 25)
-    with opened(path) as (container, stream):  # anew, because not every file can be rewound
-        every = [(packet.pts, packet.is_keyframe, packet.is_discard) for packet in whole(container, stream)]
-    packets = [(time, key) for time, key, hidden in every if not hidden]
-    turns = round((first.rotation or 0) / 90) % 4
-    size = (first.width, first.height) if turns % 2 else (first.height, first.width)
-    times = [time for time, _ in packets]
+        guessed = float(stream.guessed_rate or 25)
+        aspect = declarations.square(stream.codec_context, stream)
+        number = stream.index
+    every, damage = _packets(path, number)
+    times = [time for time, _, _ in every]
     timed = None not in times and len(set(times)) == len(times)
     if not timed:
-        packets = [(round(k / rate / float(time_base)), k == 0) for k in range(len(packets))]
-    stamps = numpy.array([time for time, _ in packets], numpy.int64)
+        times = [round(k / guessed / float(time_base)) for k in range(len(every))]
+        every = [(time, k == 0, hidden) for k, (time, (_, _, hidden)) in enumerate(zip(times, every, strict=True))]
+    stamps = numpy.array(times, numpy.int64)
     order = numpy.argsort(stamps)
-    keys = numpy.flatnonzero(numpy.array([key for _, key in packets])[order])
-    keys = numpy.union1d([0], keys).astype(numpy.int64)
-    return Index(
+    keys = numpy.flatnonzero(numpy.array([key for _, key, _ in every], bool)[order])
+    shown = numpy.flatnonzero(~numpy.array([hidden for _, _, hidden in every], bool)[order])
+    if not shown.size:
+        raise errors.InputError(f"{path} has no frame that is shown: its edit list hides all of them.")
+    size = (first.width, first.height) if orientation.transposed else (first.height, first.width)
+    found = Index(
         path=path,
         height=size[0],
         width=size[1],
-        turns=turns,
+        orientation=orientation,
         format=first.format.name,
-        coding=coding,
-        stamps=stamps[order],
+        coding=colour.coding,
+        tags=tags,
+        noted=colour.noted,
+        decoded=stamps[order],
         order=order,
-        keys=keys,
+        keys=numpy.union1d([0], keys).astype(numpy.int64),
+        shown=shown,
         time_base=time_base,
         missing=max(0, listed - len(every)),
+        damage=damage,
         timed=timed,
+        capture=None,
+        aspect=1 / aspect if orientation.transposed else aspect,
+        stream=number,
+        stamp=before,
     )
+    if fps is not None:
+        return dataclasses.replace(found, capture=(fps, "--fps"))
+    usual = interval(found.seconds)
+    if rate is None or not usual or abs(rate[0] * usual - 1) <= _NEAR:
+        return found
+    return dataclasses.replace(found, capture=rate)
+
+
+def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bool, bool]], str]:
+    """Of all packets, as decoded, time, whether a key and whether hidden; and what is wrong with the file."""
+    every: list[tuple[int | None, bool, bool]] = []
+    damaged, reason = 0, ""
+    with opened(path, number) as (container, stream):  # anew, because not every file can be rewound
+        try:
+            for packet in whole(container, stream):
+                every.append((packet.pts, packet.is_keyframe, packet.is_discard))
+                damaged += packet.is_corrupt
+        except errors.InputError as error:
+            reason = str(error)
+    try:
+        flaw = containers.flaw(path)
+    except OSError as error:
+        raise stamp.fault(path, error) from error
+    return every, flaw or reason or (f"{damaged} of its packets are marked as damaged" if damaged else "")
+
+
+class _StoppedError(errors.SourceError):
+    """Reading packets ended with EIO: the disk's fault, or that of a damaged file."""
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """The file and its main picture stream, set to decode on one thread: the caller owns the parallelism."""
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise errors.InputError(f"{path} cannot be read: {error.strerror}.") from None
-        raise errors.InputError(
-            f"{path} is not a video that can be read, or its index at the end was cut off ({error.strerror}). "
-            "Copy it again from the camera, or repair it first."
-        ) from None
+def opened(
+    path: pathlib.Path, number: int | None = None
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The file and its main picture stream, set to decode on one thread: the caller owns the parallelism.
+
+    number: of the stream, where it is known; else that with the most frames, and of those the largest, and the first.
+    Raises InputError for what is no video, SourceError where the operating system does not let it be read.
+    """
+    container = _open(path)
     with container:
         if container.format.name in _NOT_CLIPS or container.format.name.endswith("_pipe"):
             raise errors.InputError(
                 f"{path} is {_NOT_CLIPS.get(container.format.name, _PICTURE)}, not a video. Give a video file, "
                 "or a folder of numbered frames."
             )
-        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        stream = max(streams, key=_area, default=None)
-        if stream is None:
+        streams = [each for each in container.streams.video if not each.disposition & _NOT_MAIN]
+        if number is not None:
+            streams = [each for each in streams if each.index == number]
+        if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise errors.InputError(f"{path} has no video stream (it holds {kinds}); expected a clip with pictures.")
+        counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
+        stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
         stream.codec_context.thread_count = 1
         yield container, stream
 
 
-def pictures(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Packet]:
-    """The packets of frames that are shown, in the order of decoding; an edit list can hide some."""
-    return (packet for packet in whole(container, stream) if not packet.is_discard)
+def _open(path: pathlib.Path) -> av.container.InputContainer:
+    try:
+        # Not by its bare name, which could be read as that of a protocol, and with titles in whatever encoding.
+        return av.open(f"file:{path}", metadata_errors="replace")
+    except IsADirectoryError:
+        raise errors.InputError(f"{path} is a folder, not a video.") from None
+    except OSError as error:
+        raise stamp.fault(path, error) from error
+    except Exception as error:  # FFmpeg and PyAV raise nearly anything
+        raise errors.InputError(
+            f"{path} is not a video that can be read, or its index at the end was cut off ({_words(error)}). "
+            "Copy it again from the camera, or repair it first."
+        ) from error
 
 
-def whole(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Packet]:
-    """All packets that hold something; a file that breaks off ends there."""
-    demuxed = container.demux(stream)
+def _counts(path: pathlib.Path, streams: list[av.VideoStream]) -> dict[int, int]:
+    """Frames of each of several streams: as listed, or counted."""
+    counts = {each.index: int(each.frames) for each in streams}
+    if all(counts.values()):
+        return counts
+    counts = dict.fromkeys(counts, 0)
+    with _open(path) as container, contextlib.suppress(errors.InputError):
+        for packet in whole(container, *(container.streams[number] for number in counts)):
+            counts[packet.stream_index] += 1
+    return counts
+
+
+def whole(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[Packet]:
+    """All packets that hold something, in the order of decoding.
+
+    Raises SourceError where the operating system fails, and InputError where the file breaks off.
+    """
+    demuxed: Iterator[Any] = container.demux(*streams)
     while True:
         try:
             packet = next(demuxed)
-        except (StopIteration, av.error.FFmpegError):
+        except StopIteration:
             return
+        except OSError as error:
+            fault = stamp.fault(pathlib.Path(container.name.removeprefix("file:")), error)
+            raise (_StoppedError(str(fault)) if error.errno == errno.EIO else fault) from error
+        except Exception as error:
+            raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error
         if packet.size:
             yield packet
 
 
+def decoded(codec: av.VideoCodecContext, packet: Packet | None) -> list[av.VideoFrame]:
+    """What the decoder gives for a packet, hidden or not: nothing for a damaged one. None empties the decoder."""
+    if packet is not None and packet.is_discard:  # the decoder would keep its frames
+        plain: Any = av.Packet(bytes(packet))
+        plain.pts, plain.dts, plain.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
+        plain.time_base = packet.time_base
+        for beside in packet.iter_sidedata():
+            plain.set_sidedata(beside)
+        packet = plain
+    try:
+        return codec.decode(packet)
+    except (av.error.FFmpegError, EOFError, ValueError, OverflowError):
+        return []
+
+
 def planar(frame: av.VideoFrame) -> av.VideoFrame:
     """The frame in a format whose planes we average, or in rgb24."""
-    if _PLANAR.match(frame.format.name) or frame.format.name == "rgb24":
+    if declarations.PLANAR.match(frame.format.name) or frame.format.name == "rgb24":
         return frame
     if frame.format.is_rgb or "pal" in frame.format.name:
         return frame.reformat(format="rgb24")
@@ -193,49 +344,23 @@ def interval(seconds: numpy.typing.NDArray[numpy.float64]) -> float:
     return float(near.mean()) if near.size else middle
 
 
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
 def _area(stream: av.VideoStream) -> int:
     return int(stream.codec_context.width) * int(stream.codec_context.height)
 
 
 def _first_frame(container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path) -> av.VideoFrame:
     """The first frame that can be decoded."""
-    for packet in _then_none(whole(container, stream)):
-        try:
-            for frame in stream.codec_context.decode(packet):
+    with contextlib.suppress(errors.InputError):
+        for packet in whole(container, stream):
+            for frame in decoded(stream.codec_context, packet):
                 return frame
-        except av.error.FFmpegError:
-            continue
+    for frame in decoded(stream.codec_context, None):
+        return frame
     raise errors.InputError(
         f"{path} has a video stream ({stream.codec_context.name}), but no frame of it can be decoded; the file is "
         "damaged, or empty."
-    )
-
-
-def _then_none(packets: Iterator[Packet]) -> Iterator[Packet | None]:
-    yield from packets
-    yield None  # makes the decoder give what it still holds
-
-
-def _coding(frame: av.VideoFrame, codec: str, matrix: str, path: pathlib.Path) -> picture.Coding | None:
-    """What the planes of `planar(frame)` stand for."""
-    if frame.color_trc in _HIGH_DYNAMIC_RANGE:
-        raise errors.InputError(
-            f"{path} is HDR video ({_HIGH_DYNAMIC_RANGE[frame.color_trc]}), whose codes do not follow any response "
-            "curve offered here. Convert it to SDR first, or record without HDR."
-        )
-    if frame.format.is_rgb or "pal" in frame.format.name:
-        return None
-    if frame.colorspace not in _MATRIX and matrix == "auto":
-        raise errors.InputError(
-            f"{path} says that its colour matrix is number {frame.colorspace} of ITU-T H.273, which is not known here. "
-            f"Give --matrix ({', '.join(MATRICES)}) if you know better, or convert it first."
-        )
-    tagged = _MATRIX.get(frame.colorspace, "") if matrix == "auto" else matrix
-    stored = _PLANAR.match(frame.format.name)
-    return picture.Coding(
-        matrix=tagged or _UNTAGGED,
-        full_range=frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"),
-        bits=int(stored["bits"] or 8) if stored else 8,
-        halved=_HALVED[stored["layout"]] if stored else (False, False),
-        centred=codec == "mjpeg",
     )

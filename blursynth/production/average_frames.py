@@ -15,7 +15,7 @@ from blursynth.kernels import random
 from blursynth.media import picture
 from blursynth.production import maker as makers
 from blursynth.production import pairs, realism_options, selection, verdicts, window_columns
-from blursynth.sources import clip_files
+from blursynth.sources import clip_files, recordings
 from blursynth.sources import readers as readers_
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance, reader, schema
@@ -34,7 +34,8 @@ class AverageFramesMaker:
 
     clips: in the order in which items count them. generations: how many of them there were each time that the dataset
     grew; the last counts all. left_out: clips known to be unusable, and losses known, before anything is decoded.
-    origin: the paths that the clips were found in.
+    origin: the paths that the clips were found in. by_recording: whether chapters of one recording share a split, as
+    they do since datasets record it.
     """
 
     recipe: frames_recipe.AverageFrames
@@ -46,6 +47,7 @@ class AverageFramesMaker:
     command: str = ""
     shard_length: int | None = None
     readers: readers_.Readers = dataclasses.field(default_factory=readers_.Readers, compare=False)
+    by_recording: bool = True
     unusable: verdicts.LeftOut = dataclasses.field(default_factory=verdicts.LeftOut, compare=False)
 
     @functools.cached_property
@@ -64,6 +66,8 @@ class AverageFramesMaker:
         if self.recipe.split_by == "folder":
             return tuple(split_of_folder(clip.name) for clip in self.clips)
         sources = [clip.source for clip in self.clips]
+        if self.by_recording:
+            sources = recordings.by_recording(sources, self.generations)
         return tuple(selection.split(sources, self.generations, self.seed, self.recipe.splits))
 
     @functools.cached_property
@@ -106,7 +110,8 @@ class AverageFramesMaker:
             splits=pairs.SPLITS,
             skipped=tuple(provenance.Skipped(left.name, left.reason) for left in self.left_out),
             maker="average-frames",
-            extra={"generations": list(self.generations)} if len(self.generations) > 1 else {},
+            extra=({"generations": list(self.generations)} if len(self.generations) > 1 else {})
+            | ({"by_recording": True} if self.by_recording else {}),
             inputs={"clips": os.pathsep.join(place.normalise(path) for path in self.origin)},
         )
 
@@ -125,7 +130,8 @@ class AverageFramesMaker:
         now = {clip.name: clip for clip in self.clips}
         clips = (*(now.pop(source["name"]) for source in listed), *now.values())
         generations = selection.generations(there, len(listed), len(clips))
-        return dataclasses.replace(self, clips=clips, generations=generations)
+        chapters = bool(there.attributes["extra"].get("by_recording"))
+        return dataclasses.replace(self, clips=clips, generations=generations, by_recording=chapters)
 
     def reads(self) -> Iterator[tuple[str, str]]:
         """Videos, and images of folders of frames."""
@@ -152,7 +158,7 @@ class AverageFramesMaker:
                 found = next(iter(frames_.frames(number, number + 1)))
             if isinstance(found, picture.Picture):
                 count = int(columns["frames"][row])
-                sharp = frames.sharp(found, self._light, count, clip.turns, box, between)
+                sharp = frames.sharp(found, self._light, count, clip.orientation, box, between)
                 yield row, sharp if self._camera is None else self._camera.sharp(sharp)
 
     def peak_bytes(self, items: int) -> int:

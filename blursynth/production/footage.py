@@ -1,5 +1,6 @@
 """From clips and options to the maker of averaged frames: what can be used, what is left out, and why."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +26,10 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
     """Scan clips and check the request; see `frames_recipe.AverageFrames` for what `options` may hold.
 
     Beside it: seed, workers, shard_length; gamma (1, 2.2 or another power) or response (a file) instead of transfer;
-    allow_fps, strict. Raises RecipeError for values out of range, InputError where no clip can be used, where whole
-    frames differ in size, and, with options["strict"], at the first clip that cannot be used; MissingPackageError
-    where motion is to be measured and OpenCV cannot be loaded.
+    allow_fps, allow_damaged, strict. Raises RecipeError for values out of range, InputError where no clip can be used,
+    where whole frames differ in size, and, with options["strict"], at the first clip that cannot be used; SourceError
+    where a clip cannot be read at this moment; MissingPackageError where motion is to be measured and OpenCV cannot be
+    loaded.
     """
     recipe = request(options)
     for path in paths:
@@ -36,8 +38,9 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
             raise errors.InputError(f"{path} is in an object store; videos and their frames are read from a disk.")
     if recipe.motion or recipe.interpolate:
         flow.load_opencv()
-    found = clips.scan(paths, matrix=recipe.matrix, workers=options.get("workers"))
-    used, left_out = _usable(found, recipe, bool(options.get("allow_fps")), bool(options.get("strict")))
+    found = clips.scan(paths, rules=recipe_rules(recipe), workers=options.get("workers"))
+    allowed = _Allowed(bool(options.get("allow_fps")), bool(options.get("allow_damaged")))
+    used, left_out = _usable(found, recipe, allowed, bool(options.get("strict")))
     if recipe.split_by == "folder":
         for clip in used:
             average_frames.split_of_folder(clip.name)
@@ -53,6 +56,24 @@ def maker(paths: Sequence[str], options: Mapping[str, Any], command: str = "") -
         command=command,
         shard_length=options.get("shard_length"),
     )
+
+
+def recipe_rules(recipe: frames_recipe.AverageFrames) -> clip_files.Rules:
+    """How clips are read for a recipe."""
+    return clip_files.Rules(recipe.matrix, recipe.primaries, recipe.fps)
+
+
+def assumed_rates(maker: average_frames.AverageFramesMaker) -> int:
+    """How many of the clips are folders of frames, whose rate nothing states."""
+    return sum(clip.about.get("rate_from") == clip_files.ASSUMED for clip in maker.clips)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Allowed:
+    """What a user knows of: clips below SLOWEST, and files that are damaged or end early."""
+
+    fps: bool
+    damaged: bool
 
 
 def request(options: Mapping[str, Any]) -> frames_recipe.AverageFrames:
@@ -88,12 +109,12 @@ def _gamma(power: float) -> dict[str, Any]:
 
 
 def _usable(
-    found: clips.Clips, recipe: frames_recipe.AverageFrames, allow_fps: bool, strict: bool
+    found: clips.Clips, recipe: frames_recipe.AverageFrames, allowed: _Allowed, strict: bool
 ) -> tuple[list[clip_files.Clip], list[source.Skipped]]:
     """Clips that can be used, and what is left out with the reason."""
     left_out, used = list(found.skipped), []
     for clip in found.clips:
-        reason = _unusable(clip, recipe, allow_fps)
+        reason = _unusable(clip, recipe, allowed)
         if reason is None:
             used.append(clip)
         else:
@@ -105,30 +126,36 @@ def _usable(
     if not used:
         shown = "\n".join(f"  {left.name}: {left.reason}" for left in left_out[:SHOWN])
         raise errors.InputError(f"None of the {len(left_out)} clips can be used:\n{shown}")
-    cut_off = [
-        source.Skipped(clip.name, f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off")
-        for clip in used
-        if clip.missing
-    ]
-    return used, left_out + cut_off
+    return used, left_out + [source.Skipped(clip.name, _loss(clip)) for clip in used if _loss(clip)]
 
 
-def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
+def _loss(clip: clip_files.Clip) -> str:
+    """What is damaged or missing of a clip's file; "" for nothing."""
+    cut = f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off" if clip.missing else ""
+    return "; ".join(part for part in (cut, clip.damage) if part)
+
+
+def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowed: _Allowed) -> str | None:
     """Why a clip cannot be used, if so."""
     named = windows.refusal(recipe, clip.stem)
     if named is not None:
         return named
+    if _loss(clip) and not allowed.damaged:
+        return (
+            f"{clip.name} is damaged or ends early: {_loss(clip)}. Copy it again, or give --allow-damaged to take what "
+            "can be read of it."
+        )
     least = min(windows.choices(recipe, clip.stem))
     size = recipe.size
     if clip.frames < least:
         return f"{clip.name} has {clip.frames} frames, fewer than the {least} that one average takes."
     if size is not None and min(clip.height, clip.width) < size:
         return f"{clip.name} is {clip.width}x{clip.height} px, smaller than the crop of {size}x{size}."
-    if round(clip.rate, 1) < SLOWEST and not allow_fps:
+    if round(clip.rate, 1) < SLOWEST and not allowed.fps:
         return (
             f"{clip.name} has {clip.rate:.4g} frames per second, and averaging needs {SLOWEST:g} or more: what moves "
-            "several pixels from frame to frame would show as a row of copies instead of blur. Give --allow-fps if it "
-            "was recorded faster than it plays or if you mean it, and --interpolate K to fill the gaps."
+            "several pixels from frame to frame would show as a row of copies instead of blur. Give --fps RATE if it "
+            "was recorded faster than it plays, --allow-fps if you mean it, and --interpolate K to fill the gaps."
         )
     even = np.abs(np.diff(clip.seconds) - clip.interval) <= video.EVEN * clip.interval
     if even.size and even.mean() < 0.5:
@@ -149,9 +176,10 @@ def from_record(
     recipe = recipe_file.parse(record.recipe_toml, frames_recipe.AverageFrames, "The recorded recipe")
     paths = inputs["clips"].split(os.pathsep)
     if record.sources:
-        used = clips.recorded(paths, record.sources, recipe.matrix)
+        used = clips.recorded(paths, record.sources, recipe_rules(recipe))
     else:  # its list is lost: the clips that are there now may be the same
-        used, _ = _usable(clips.scan(paths, matrix=recipe.matrix), recipe, allow_fps=True, strict=False)
+        found = clips.scan(paths, rules=recipe_rules(recipe))
+        used, _ = _usable(found, recipe, _Allowed(fps=True, damaged=True), strict=False)
     return average_frames.AverageFramesMaker(
         recipe=recipe,
         seed=record.seed,
@@ -161,4 +189,5 @@ def from_record(
         origin=tuple(paths),
         command=record.command,
         shard_length=shard_length,
+        by_recording=bool(record.extra.get("by_recording")),
     )

@@ -56,6 +56,28 @@ def judge(
     """The decoded window of these frames of a clip, None where it cannot be used, and what becomes of each box."""
     if not video.is_even(clip.seconds[span.start : span.stop], clip.interval):
         return None, [Verdict(window_columns.Reason.UNEVEN)] * len(boxes)
+    pictures, shrunk, lost = _decoded(recipe, lender, clip, span)
+    if lost:
+        # A fault of the disk or the network looks like damage: only the recorded bytes, read again, can be damaged.
+        clip.require_as_recorded(read=True)
+        lender.forget(clip)
+        pictures, shrunk, lost = _decoded(recipe, lender, clip, span)
+    clip.require_as_recorded()
+    if lost:
+        return None, [Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(boxes)
+    found = frames.Window(pictures, light, recipe.target_of(len(span)), clip.orientation, recipe.interpolate)
+    if flow.has_cut(shrunk):
+        return found, [Verdict(window_columns.Reason.CUT)] * len(boxes)
+    if flow.repeats(shrunk):
+        return found, [Verdict(window_columns.Reason.REPEATED)] * len(boxes)
+    steps = flow.measure(shrunk) if recipe.motion else None
+    return found, [_verdict(recipe, found, steps, box) for box in boxes]
+
+
+def _decoded(
+    recipe: frames_recipe.AverageFrames, lender: readers.Readers, clip: clip_files.Clip, span: range
+) -> tuple[list[picture.Picture], flow.Shrunk, list[decode.Loss]]:
+    """Frames of a clip, shrunk as well; and why others of them cannot be used."""
     pictures: list[picture.Picture] = []
     lost: list[decode.Loss] = []
 
@@ -68,14 +90,7 @@ def judge(
                 yield each
 
     with lender.lent(clip, span.start) as reader:
-        shrunk = flow.shrink(whole(reader), opencv=recipe.motion)
-    if lost:
-        return None, [Verdict(window_columns.OF_LOSS[lost[0]], lost=len(lost))] * len(boxes)
-    found = frames.Window(pictures, light, recipe.target_of(len(span)), clip.turns, recipe.interpolate)
-    if flow.has_cut(shrunk):
-        return found, [Verdict(window_columns.Reason.CUT)] * len(boxes)
-    steps = flow.measure(shrunk) if recipe.motion else None
-    return found, [_verdict(recipe, found, steps, box) for box in boxes]
+        return pictures, flow.shrink(whole(reader), opencv=recipe.motion), lost
 
 
 def _verdict(

@@ -19,6 +19,7 @@ class Reason(enum.IntEnum):
     UNEVEN = 4
     STEP = 5
     STILL = 6
+    REPEATED = 7
 
 
 _WORDS = {
@@ -28,6 +29,7 @@ _WORDS = {
     Reason.UNEVEN: "their frames are not evenly spaced in time (dropped frames)",
     Reason.STEP: "something moves further from frame to frame than --max-step",
     Reason.STILL: "less moves than --min-motion",
+    Reason.REPEATED: "frames are repeated in them: fewer were recorded in a second than the file holds",
 }
 OF_LOSS = {decode.Loss.DAMAGED: Reason.DAMAGED, decode.Loss.CHANGED: Reason.CHANGED}
 

@@ -60,7 +60,7 @@ class Clips:
         try:
             for k, frame in enumerate(opened.frames(first, first + count)):
                 if k in shown and not isinstance(frame, decode.Loss):
-                    pair = frames.Window([frame], light, 0, clip.turns).pair(self._box(item))
+                    pair = frames.Window([frame], light, 0, clip.orientation).pair(self._box(item))
                     small.append(drawing.photo(np.ascontiguousarray(pair.sharp), cell // side))
         finally:
             opened.close()

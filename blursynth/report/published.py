@@ -25,7 +25,7 @@ def compare(paths: Sequence[str], published: str, recipe: frames_recipe.AverageF
     to be expected of a video coded again. Raises InputError where there is not one sequence, no published folder, no
     window of the M that a name says, or a published image of another size.
     """
-    found = clips.scan(paths, matrix=recipe.matrix, hashed=False).clips
+    found = clips.scan(paths, rules=clip_files.Rules(recipe.matrix, recipe.primaries, recipe.fps), hashed=False).clips
     if len(found) != 1:
         raise errors.InputError(f"{len(found)} sequences were given; a report compares one with a published folder.")
     clip = found[0]
@@ -80,7 +80,7 @@ def _folder(
         if len(usable) < count:
             yield f"  {path.name:<16}{span:>12} {count - len(usable)} of its frames could not be decoded"
             continue
-        ours = frames.Window(usable, light, recipe.target_of(count), clip.turns).pair().blurred
+        ours = frames.Window(usable, light, recipe.target_of(count), clip.orientation).pair().blurred
         apart = _apart(ours, path)
         numbers = np.histogram(np.abs(apart), _EDGES)[0]
         total += numbers

@@ -12,11 +12,12 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import decode, listing, photos, picture, source_file, video
+from blursynth.media import decode, listing, photos, picture, source_file, stamp, video
 from blursynth.sources import source
 
 # Folders of frames carry no times; those that people have are 240 frames per second.
 FOLDER_RATE = 240.0
+ASSUMED = "assumed"
 _HEADER = 2**16  # bytes at the beginning of a picture in which its size usually stands
 
 # GOPRO_Large's own names for what was averaged already.
@@ -47,20 +48,23 @@ class Frames(Protocol):
 class Clip:
     """One sequence of frames.
 
-    source: what is recorded of it. frames: how many. height, width: upright. turns: quarter turns counter-clockwise
-    that make a stored frame upright. seconds: float64 (F,), when each frame is shown. interval: the usual time
-    between two, 0 where there is one frame. missing: frames cut off at the end. about: more for the record.
+    source: what is recorded of it. frames: how many. height, width: upright. orientation: what makes a stored frame
+    upright. seconds: float64 (F,), when each frame was recorded. interval: the usual time between two, 0 where there is
+    one frame. missing: frames cut off at the end. damage: what else is wrong with the file, "" for nothing. stamp: of a
+    video's file as it was indexed, None for a folder. about: more for the record.
     """
 
     source: source.Source
     path: pathlib.Path
     frames: int
-    turns: int
+    orientation: picture.Orientation
     seconds: numpy.typing.NDArray[numpy.float64]
     interval: float
     missing: int
     about: dict[str, str | int | float]
     open: Callable[[], Frames]
+    damage: str = ""
+    stamp: stamp.Stamp | None = None
 
     @property
     def name(self) -> str:
@@ -91,8 +95,22 @@ class Clip:
 
     @property
     def files(self) -> list[pathlib.Path]:
-        """What it is read from. Raises InputError or OSError where a folder of frames is not as it was."""
-        return _files(self.path) if self.path.is_dir() else [self.path]
+        """What it is read from. Raises InputError or SourceError where a folder of frames is not as it was."""
+        return _files(self.path) if self.stamp is None else [self.path]
+
+    def require_as_recorded(self, *, read: bool = False) -> None:
+        """Raise SourceError where a video is not the file that was recorded, or cannot be read.
+
+        By its size and time of change; by its bytes where those differ or with `read`, if their digest was recorded: a
+        copy elsewhere may have another time. Frames of a folder are compared when they are read.
+        """
+        if self.stamp is None:
+            return
+        now = stamp.of(self.path)
+        if now == self.stamp and not (read and self.source.sha256):
+            return
+        if not self.source.sha256 or _digest_of_state(self.path, now) != self.source.sha256:
+            raise stamp.changed(self.path)
 
     def changed(self) -> str | None:
         """Why it cannot be read, or is another file than `source` says; None where it is the same."""
@@ -104,34 +122,63 @@ class Clip:
         return None if digest == self.source.sha256 else "has changed since: its SHA-256 is another"
 
 
-def one(name: str, path: pathlib.Path, matrix: str = "auto", *, hashed: bool = True) -> Clip:
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How clips are read where that is not left to what they say of themselves.
+
+    matrix, primaries: see `media.video.index`. fps: frames per second of the recording.
+    """
+
+    matrix: str = "auto"
+    primaries: str = "auto"
+    fps: float | None = None
+
+
+DECLARED = Rules()
+
+
+def one(name: str, path: pathlib.Path, rules: Rules = DECLARED, *, hashed: bool = True) -> Clip:
     """A video file or folder of frames under a name; `hashed` ones can be recorded as a source.
 
-    Raises InputError where it cannot be used.
+    Raises InputError where it cannot be used, SourceError where it cannot be read at this moment.
     """
     if not path.exists():
         raise errors.InputError(f"There is no file or folder {path}.")
-    return _folder_clip(name, path, hashed) if path.is_dir() else _video_clip(name, path, matrix, hashed)
+    return _folder_clip(name, path, rules, hashed) if path.is_dir() else _video_clip(name, path, rules, hashed)
 
 
-def _video_clip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> Clip:
-    index = video.index(path, matrix)
-    digest, size = source_file.digest(path) if hashed else ("", source_file.status(path).st_size)
+def _video_clip(name: str, path: pathlib.Path, rules: Rules, hashed: bool) -> Clip:
+    index = video.index(path, rules.matrix, primaries=rules.primaries, fps=rules.fps)
+    if index.aspect != 1:
+        raise errors.InputError(
+            f"{path} has pixels of {index.aspect.numerator}:{index.aspect.denominator}, and those of a dataset are "
+            "square. Convert it first: ffmpeg -i clip -vf scale=iw*sar:ih,setsar=1 square.mp4."
+        )
+    digest = source_file.digest(path)[0] if hashed else ""
+    if stamp.of(path) != index.stamp:
+        raise stamp.changed(path)
     coding = index.coding
-    about: dict[str, str | int | float] = {"format": index.format, "turns": index.turns}
+    about: dict[str, str | int | float] = {"format": index.format, "turns": index.orientation.turns}
+    if index.orientation.mirrored:
+        about["mirrored"] = 1
     if coding is not None:
         about |= {"matrix": coding.matrix, "range": "full" if coding.full_range else "limited", "bits": coding.bits}
+    about |= index.noted
+    if index.capture is not None:
+        about["rate_from"] = index.capture[1]
     interval = video.interval(index.seconds)
     return Clip(
-        source=source.Source(name, digest, index.height, index.width, size),
+        source=source.Source(name, digest, index.height, index.width, index.stamp.size),
         path=path,
         frames=index.frames,
-        turns=index.turns,
+        orientation=index.orientation,
         seconds=index.seconds,
         interval=interval,
         missing=index.missing,
         about=about | {"frames": index.frames, "rate": round(1 / interval, 4) if interval else 0},
         open=_Opener(index),
+        damage=index.damage,
+        stamp=index.stamp,
     )
 
 
@@ -143,7 +190,7 @@ class _Opener:
         return decode.Reader(self.index)
 
 
-def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
+def _folder_clip(name: str, folder: pathlib.Path, rules: Rules, hashed: bool) -> Clip:
     """Numbered frames without a gap, of one size; their bytes are recorded, to be compared when they are decoded."""
     if folder.name in _PUBLISHED:
         raise errors.InputError(
@@ -163,16 +210,21 @@ def _folder_clip(name: str, folder: pathlib.Path, hashed: bool) -> Clip:
             )
     assert extent is not None, folder
     digest = _combined(frames) if hashed else ""
-    seconds = numpy.arange(len(paths)) / FOLDER_RATE
+    rate = rules.fps or FOLDER_RATE
     return Clip(
         source=source.Source(name, digest, *extent, sum(frame.size for frame in frames)),
         path=folder,
         frames=len(paths),
-        turns=0,
-        seconds=seconds,
-        interval=1 / FOLDER_RATE,
+        orientation=picture.UPRIGHT,
+        seconds=numpy.arange(len(paths)) / rate,
+        interval=1 / rate,
         missing=0,
-        about={"format": "images", "frames": len(paths)},
+        about={
+            "format": "images",
+            "frames": len(paths),
+            "rate": round(rate, 4),
+            "rate_from": "--fps" if rules.fps else ASSUMED,
+        },
         open=_FolderOpener(tuple(frames), extent),
     )
 
@@ -202,6 +254,8 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
         if int(ending[1]) in numbered:
             raise errors.InputError(f"{path} and {numbered[int(ending[1])].name} have the same number.")
         numbered[int(ending[1])] = path
+    if not numbered:
+        raise errors.InputError(f"{folder} has no frames in it any more.")
     first, last = min(numbered), max(numbered)
     if len(numbered) != last - first + 1:
         gap = next(number for number in range(first, last) if number not in numbered)
@@ -210,6 +264,12 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
             "Motion would jump at the gap: add the missing frames, or divide the folder there."
         )
     return [numbered[number] for number in range(first, last + 1)]
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_state(path: pathlib.Path, state: stamp.Stamp) -> str:  # noqa: ARG001
+    """SHA-256 of a file as it stands; it is read once for each state."""
+    return source_file.digest(path)[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from blursynth import errors
-from blursynth.media import listing, photos
+from blursynth.media import listing, photos, picture
 from blursynth.sources import clip_files, source
 
 
@@ -23,17 +23,21 @@ class Clips:
 
 
 def scan(
-    paths: Sequence[str | pathlib.Path], *, matrix: str = "auto", hashed: bool = True, workers: int | None = None
+    paths: Sequence[str | pathlib.Path],
+    *,
+    rules: clip_files.Rules = clip_files.DECLARED,
+    hashed: bool = True,
+    workers: int | None = None,
 ) -> Clips:
     """Find, index and hash the clips that `paths` name: video files, folders of frames, folders of either.
 
-    matrix: see `media.video.index`. hashed: see `clip_files.one`. Raises InputError where a path does not exist,
-    where the only clip cannot be used, or where nothing can be.
+    hashed: see `clip_files.one`. Raises InputError where a path does not exist, where the only clip cannot be used, or
+    where nothing can be; SourceError where a clip cannot be read at this moment.
     """
     found, left_out = _located(paths)
     names = sorted(found)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], matrix, hashed), names))
+        measured = list(threads.map(lambda name: _clip_or_skip(name, found[name], rules, hashed), names))
     usable = tuple(each for each in measured if isinstance(each, clip_files.Clip))
     skipped = (*left_out, *(each for each in measured if isinstance(each, source.Skipped)))
     if not usable:
@@ -70,17 +74,17 @@ def _located(paths: Sequence[str | pathlib.Path]) -> tuple[dict[str, pathlib.Pat
 
 
 def recorded(
-    paths: Sequence[str | pathlib.Path], listed: Sequence[Mapping[str, Any]], matrix: str
+    paths: Sequence[str | pathlib.Path], listed: Sequence[Mapping[str, Any]], rules: clip_files.Rules
 ) -> list[clip_files.Clip]:
     """The clips that a dataset lists as its sources, looked for in `paths`, in that order and as it describes them.
 
     One that is gone, or has another number of frames or size now, can be planned with but not read.
     """
     found = locate(paths)
-    return [_recorded(found.get(str(entry["name"])), entry, matrix) for entry in listed]
+    return [_recorded(found.get(str(entry["name"])), entry, rules) for entry in listed]
 
 
-def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], matrix: str) -> clip_files.Clip:
+def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], rules: clip_files.Rules) -> clip_files.Clip:
     fields = {field.name for field in dataclasses.fields(source.Source)}
     described = source.Source(**{key: value for key, value in listed.items() if key in fields})
     about = {key: value for key, value in listed.items() if key not in fields}
@@ -88,13 +92,15 @@ def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], matrix: str)
     try:
         if path is None:
             raise errors.InputError(f"{described.name} is gone.")
-        clip = clip_files.one(described.name, path, matrix, hashed=False)
+        clip = clip_files.one(described.name, path, rules, hashed=False)
         if (clip.frames, clip.height, clip.width) != (frames, described.height, described.width):
             raise errors.InputError(f"{path} is another clip than the dataset was made from.")
     except (errors.InputError, errors.SourceError) as error:
         seconds = numpy.zeros(frames)
         lost = pathlib.Path(path or described.name)
-        return clip_files.Clip(described, lost, frames, 0, seconds, 0.0, 0, about, _Unreadable(str(error)))
+        return clip_files.Clip(
+            described, lost, frames, picture.UPRIGHT, seconds, 0.0, 0, about, _Unreadable(str(error))
+        )
     return clip_files.as_recorded(clip, described, about)
 
 
@@ -125,8 +131,10 @@ def _inside(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[source.Skipp
     return sorted(folder / name for name in (*frames, *videos)), left_out
 
 
-def _clip_or_skip(name: str, path: pathlib.Path, matrix: str, hashed: bool) -> clip_files.Clip | source.Skipped:
+def _clip_or_skip(
+    name: str, path: pathlib.Path, rules: clip_files.Rules, hashed: bool
+) -> clip_files.Clip | source.Skipped:
     try:
-        return clip_files.one(name, path, matrix, hashed=hashed)
+        return clip_files.one(name, path, rules, hashed=hashed)
     except errors.InputError as error:
         return source.Skipped(name, str(error))

@@ -39,6 +39,14 @@ class Readers:
         if surplus is not None:
             surplus.close()
 
+    def forget(self, clip: clip_files.Clip) -> None:
+        """Close the idle readers of a clip, so that the next one opens its file again."""
+        with self._lock:
+            closed = [reader for name, reader in self._idle if name == clip.name]
+            self._idle = [(name, reader) for name, reader in self._idle if name != clip.name]
+        for reader in closed:
+            reader.close()
+
     def _near(self, name: str, first: int) -> clip_files.Frames | None:
         """Take the idle reader that has the least to decode, if any comes from this side of the key frame."""
         with self._lock:

@@ -22,6 +22,8 @@ _LARGEST = 0.999  # quantile of displacements that counts as the largest, so tha
 _FEWEST = 16  # textured pixels without which nothing is seen to move
 _SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
 _THUMBNAIL = (18, 32)
+_MOVING = 0.25  # grey levels that two frames differ by on average: below, a scene counts as still
+_HELD = 0.15  # share of the largest difference in a window below which a frame repeats the one before
 _SAME = 10  # grey levels that a frame may be off the next, motion undone
 
 
@@ -133,6 +135,28 @@ def has_cut(shrunk: Shrunk) -> bool:
         not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2]))
         for k in np.flatnonzero(_differ(thumbnails)).tolist()
     )
+
+
+def repeats(shrunk: Shrunk) -> bool:
+    """Whether frames are repeated: nothing moves from one to the next, again and again, while the scene does move.
+
+    So it is where 240 frames per second hold 120 different ones. What moves neither stops nor starts from one frame to
+    the next, and not twice in a window; where little changes at all, nothing can be told. Windows of four frames or
+    fewer may have too few intervals to see it.
+    """
+    apart = np.array([_apart(a, b, shrunk.by_opencv) for a, b in itertools.pairwise(shrunk.greys)])
+    if not apart.size or apart.max() < _MOVING:
+        return False
+    held = apart < _HELD * apart.max()
+    runs = int(held[0]) + int((held[1:] & ~held[:-1]).sum())
+    return runs >= 2
+
+
+def _apart(a: Grey, b: Grey, by_opencv: bool) -> float:
+    """Mean absolute difference in grey levels."""
+    if by_opencv:
+        return float(load_opencv().norm(a, b, 2)) / a.size  # 2: the sum of absolute differences
+    return float(np.abs(a.astype(np.int16) - b).mean())
 
 
 def _moved(a: Grey, b: Grey) -> bool:

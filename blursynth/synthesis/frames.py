@@ -46,8 +46,8 @@ class Light:
 class Window:
     """Successive frames, as stored, that are averaged into pairs.
 
-    light: the response. target: which frame is the sharp one. turns: quarter turns counter-clockwise that make them
-    upright. interpolate: frames put into each interval.
+    light: the response. target: which frame is the sharp one. orientation: what makes them upright. interpolate:
+    frames put into each interval.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Window:
         frames: Sequence[picture.Picture],
         light: Light,
         target: int,
-        turns: int = 0,
+        orientation: picture.Orientation = picture.UPRIGHT,
         interpolate: int = 0,
     ) -> None:
         self.frames = frames
         self.target = target
-        self.turns = turns
+        self.orientation = orientation
         self._interpolate = interpolate
         self._light = light
         self._table = light.tables((len(frames) - 1) * (interpolate + 1) + 1)
@@ -73,10 +73,10 @@ class Window:
         that part of the whole pair to the bit. out: contiguous images to be filled and given back.
         """
         stored = self.stored_box(box)
-        mean = self._average(stored, None if self.turns else out)
+        mean = self._average(stored, out if self.orientation == picture.UPRIGHT else None)
         if mean is out:
             return mean
-        upright = kernel.Mean(np.rot90(mean.blurred, self.turns), np.rot90(mean.sharp, self.turns))
+        upright = kernel.Mean(self.orientation.upright(mean.blurred), self.orientation.upright(mean.sharp))
         if out is None:
             return upright
         out.blurred[:], out.sharp[:] = upright.blurred, upright.sharp
@@ -94,21 +94,14 @@ class Window:
         else:
             stack, inside = _part(self.frames, coding, self.stored_box(box))
             mean = kernel.light_planes(stack, raised, inside)
-        return np.rot90(mean, self.turns)
+        return self.orientation.upright(mean)
 
     def stored_box(self, box: Box | None) -> Box:
         """Where a box of the upright frame lies in the stored one."""
         height, width = self.frames[0].size
         if box is None:
             return 0, 0, height, width
-        top, left, tall, wide = box
-        if self.turns == 1:
-            return left, width - top - tall, wide, tall
-        if self.turns == 2:
-            return height - top - tall, width - left - wide, tall, wide
-        if self.turns == 3:
-            return height - left - wide, top, wide, tall
-        return box
+        return self.orientation.stored_box(box, (height, width))
 
     def _average(self, box: Box, out: kernel.Mean | None) -> kernel.Mean:
         """The pair of a box of the stored frame, in `out` where that saves a copy."""
@@ -163,16 +156,20 @@ class Window:
 
 
 def sharp(
-    frame: picture.Picture, light: Light, count: int, turns: int, box: Box, interpolate: int = 0
+    frame: picture.Picture,
+    light: Light,
+    count: int,
+    orientation: picture.Orientation,
+    box: Box,
+    interpolate: int = 0,
 ) -> npt.NDArray[np.uint8]:
     """The sharp image of a window of `count` frames from its target frame alone: uint8 (h, w, 3), RGB, encoded."""
-    window = Window([frame], light, 0, turns)
+    window = Window([frame], light, 0, orientation)
     if frame.coding is None or interpolate:
         return window.pair(box).sharp
-    table = dataclasses.replace(
-        light.tables(count), frames=1
-    )  # codes of one frame depend on its window's steps of light
-    return np.rot90(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp, turns)
+    # Codes of one frame depend on its window's steps of light.
+    table = dataclasses.replace(light.tables(count), frames=1)
+    return orientation.upright(_average_planes([frame], frame.coding, window.stored_box(box), 0, table).sharp)
 
 
 def _part(

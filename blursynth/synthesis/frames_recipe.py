@@ -51,7 +51,9 @@ class AverageFrames(recipe_file.Model):
     rounding: of the mean, to a code. interpolate: frames put into each interval before averaging. motion: whether to
     measure it. max_step, min_motion: leave out windows with larger steps (after interpolation) or less motion, in px.
     size: side of the square crop; none: whole frames. crop: where crops lie. per_window: random crops of each
-    window. matrix: overrides the colour matrix that clips name. splits: shares of the clips. split_by: "share", or
+    window. matrix: overrides the colour matrix that clips name. primaries: "keep" takes clips whose primaries are not
+    BT.709's or BT.601's by their values. fps: frames per second of the recording, instead of what clips say or, of
+    folders of frames, 240. splits: shares of the clips. split_by: "share", or
     "folder" for clips in folders named train, val and test. realism: what becomes of blurred light in a camera.
     """
 
@@ -72,6 +74,8 @@ class AverageFrames(recipe_file.Model):
     crop: Literal["random", "grid"] = "random"
     per_window: int = pydantic.Field(1, ge=1, le=10_000)
     matrix: Literal["auto", "bt601", "bt709", "bt2020", "smpte240m"] = "auto"
+    primaries: Literal["auto", "keep"] = "auto"
+    fps: float | None = pydantic.Field(None, gt=0, le=1e6)
     splits: recipe.Splits = recipe.Splits()
     split_by: Literal["share", "folder"] = "share"
     realism: realism_recipe.Realism | None = None

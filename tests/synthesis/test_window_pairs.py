@@ -39,14 +39,16 @@ def has_cut(pictures: list[picture.Picture]) -> bool:
     return found
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("size", [(40, 52), (41, 53)])
-def test_a_crop_is_part_of_the_whole(turns: int, size: tuple[int, int]) -> None:
+def test_a_crop_is_part_of_the_whole(turns: int, mirrored: bool, size: tuple[int, int]) -> None:
+    orientation = picture.Orientation(turns, mirrored)
     for pictures in (
         plane_frames(3, *size),
         rgb_frames(np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)),
     ):
-        window = frames.Window(pictures, frames.Light("gamma2.2"), 1, turns)
+        window = frames.Window(pictures, frames.Light("gamma2.2"), 1, orientation)
         whole = window.pair()
         upright = size if turns % 2 == 0 else size[::-1]
         assert whole.blurred.shape == (*upright, 3)
@@ -60,7 +62,7 @@ def test_a_crop_is_part_of_the_whole(turns: int, size: tuple[int, int]) -> None:
 def test_turns_are_counter_clockwise() -> None:
     codes = np.random.default_rng(1).integers(0, 256, (1, 8, 10, 3), np.uint8)
     for turns in range(4):
-        pair = frames.Window(rgb_frames(codes), frames.Light("srgb"), 0, turns).pair()
+        pair = frames.Window(rgb_frames(codes), frames.Light("srgb"), 0, picture.Orientation(turns)).pair()
         assert np.array_equal(pair.sharp, np.rot90(codes[0], turns))
         assert np.array_equal(pair.blurred, pair.sharp)
 
@@ -144,7 +146,7 @@ def test_light_is_what_pairs_are_encoded_from(turns: int, interpolate: int) -> N
     box = (3, 5, 20, 22)
     moving = rgb_frames(clip_files.moving(5))
     for pictures in (plane_frames(5, 40, 52), moving):
-        window = frames.Window(pictures, frames.Light("srgb"), 2, turns, interpolate)
+        window = frames.Window(pictures, frames.Light("srgb"), 2, picture.Orientation(turns), interpolate)
         light = window.light(box)
         assert light.dtype == np.float32
         apart = response.encode(np.ascontiguousarray(light), "srgb").astype(int) - window.pair(box).blurred

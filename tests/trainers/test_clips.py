@@ -1,7 +1,10 @@
 """A clip comes out with as many frames, at their times, of the same size."""
 
+import fractions
 import itertools
 import pathlib
+import resource
+import struct
 
 import av
 import clip_files
@@ -71,9 +74,98 @@ def test_the_network_sees_upright_rgb_and_its_result_is_written(tmp_path: pathli
     assert shapes == [(1, 3, 64, 32)] * 2
     found = frames(tmp_path / "b.mp4").astype(int)
     assert found.shape == (2, 64, 32, 3)
-    turns = video.index(source).turns
+    turns = video.index(source).orientation.turns
     expected = np.rot90(red[..., ::-1], turns, axes=(1, 2))
     assert np.abs(found - expected)[:, 4:-4, 4:-4].mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "d"),
+    [
+        (1, 0, 0, 1),
+        (-1, 0, 0, 1),
+        (1, 0, 0, -1),
+        (-1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, 1, -1, 0),
+        (0, -1, 1, 0),
+        (0, -1, -1, 0),
+    ],
+)
+def test_all_orientations_come_out_upright(tmp_path: pathlib.Path, a: int, b: int, c: int, d: int) -> None:
+    codes = clip_files.moving(2, 32, 48)
+    source = clip_files.write(tmp_path / "a.mp4", codes, options={"crf": "3", "preset": "veryfast"})
+    data = bytearray(source.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    source.write_bytes(data)
+    clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    y, x = np.mgrid[:32, :48]
+    across, down = a * x + c * y, b * x + d * y
+    across, down = across - across.min(), down - down.min()
+    expected = np.empty((down.max() + 1, across.max() + 1, 3), np.uint8)
+    expected[down, across] = codes[0]
+    found = frames(tmp_path / "b.mp4")[0]
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 8
+
+
+def test_a_range_that_the_container_alone_states(tmp_path: pathlib.Path) -> None:
+    tags = {"colorspace": 1, "color_range": 2}
+    planes = [tuple(np.full((32, 32), value, np.uint8) for value in (20, 128, 128))] * 2
+    source = clip_files.write_planes(tmp_path / "a.mkv", planes, pixels="yuv444p", tags=tags)
+    seen = []
+    clips.restore(source, tmp_path / "b.mp4", lambda image_NCHW: seen.append(image_NCHW) or image_NCHW, quiet)
+    assert seen[0].mul(255).round().unique().tolist() == [20]
+
+
+def test_shapes_of_pixels_and_capture_rates_are_kept(tmp_path: pathlib.Path) -> None:
+    options = {"movflags": "use_metadata_tags"}
+    with av.open(str(tmp_path / "a.mp4"), "w", options=options) as out:
+        out.metadata["com.android.capture.fps"] = "240"
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = fractions.Fraction(4, 3)
+        for codes in clip_files.moving(4):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="yuv420p")))
+        out.mux(stream.encode(None))
+    clips.restore(tmp_path / "a.mp4", tmp_path / "b.mp4", same, quiet)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == fractions.Fraction(4, 3)
+        assert container.streams.video[0].average_rate == 30
+        assert container.metadata["com.android.capture.fps"] == "240"
+    assert video.index(tmp_path / "b.mp4").seconds[1] == pytest.approx(1 / 240)
+
+
+def test_losses_are_counted_and_named(tmp_path: pathlib.Path) -> None:
+    source = clip_files.write(tmp_path / "a.mkv", clip_files.moving(30))
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) * 2 // 3])
+    outcome = clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    assert outcome.damage
+    assert 0 < outcome.frames < 30
+    assert video.index(tmp_path / "b.mp4").frames == outcome.frames
+
+
+def test_an_edit_list_hides_no_frame_that_others_need(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = shared_data / "cases" / "03-trimmed-without-recoding"
+    for name, count in (("trimmed.mp4", 100), ("sample_edit_list_only_preroll_sync_sample.mp4", 16)):
+        outcome = clips.restore(folder / name, tmp_path / "b.mp4", same, quiet)
+        assert (outcome.frames, outcome.lost) == (count, 0)
+
+
+def test_a_full_disk_is_named(tmp_path: pathlib.Path) -> None:
+    """A limit on the size of files stands for it: FFmpeg's errors are not the operating system's own."""
+    source = clip_files.write(tmp_path / "a.mp4", clip_files.moving(20, 96, 128))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"b\.mp4") as caught:
+            clips.restore(source, tmp_path / "b.mp4", same, quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / "b.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]
 
 
 def test_sound_is_copied(tmp_path: pathlib.Path) -> None:

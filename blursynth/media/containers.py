@@ -1,0 +1,224 @@
+"""Whether a video file is whole, as far as its container can tell; FFmpeg's readers skip what is damaged in silence.
+
+Each check reads the structure of the whole file. What a container does not state cannot be checked: a raw stream
+(H.264, HEVC, MJPEG) or a transport stream that was cut between two packets looks like one that ends there.
+"""
+
+import pathlib
+import re
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy
+
+from blursynth.media import ebml, mp4_boxes
+
+_TS_SIZES = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and of what stands before its sync byte
+_TS_SYNC, _TS_NULL = 0x47, 0x1FFF
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_AVI_CHUNK = re.compile(rb"[\x20-\x7e]{4}")
+_MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+def flaw(path: pathlib.Path) -> str | None:
+    """What shows that a video file is damaged or ends early, as it stands after its name; None where nothing does.
+
+    Knows MP4, QuickTime, fragmented MP4, Matroska, WebM, AVI, FLV, MPEG transport and program streams, Ogg, ASF (WMV)
+    and raw H.264 and HEVC. Raises the operating system's errors (OSError).
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        head = file.read(1024)
+        file.seek(0)
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip", b"pnot", b"moof", b"sidx"):
+            return mp4_boxes.flaw(file, size)
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return ebml.flaw(file, size)
+        if head[:4] == b"RIFF" and head[8:11] == b"AVI":
+            return _avi(file, size)
+        if head[:3] == b"FLV":
+            return _flv(file, size)
+        if head[:4] == b"OggS":
+            return _ogg(file, size)
+        if head[:16] == _ASF_HEADER:
+            return _asf(file, size)
+        if head[:4] == b"\0\0\1\xba":
+            return _program_stream(file.read())
+        if head[:3] == b"\0\0\1" or head[:4] == b"\0\0\0\1":
+            return _annex_b(file.read())
+        for length, before in _TS_SIZES:
+            if head[before::length] and all(byte == _TS_SYNC for byte in head[before::length]) and size > 2 * length:
+                return _transport_stream(file.read(), length, before)
+    return None
+
+
+def _avi(file: BinaryIO, size: int) -> str | None:
+    """RIFF chunks follow one another, and as many frames as the index lists."""
+    place = chunks = listed = 0
+    last = b""
+    while place < size:
+        file.seek(place)
+        head = file.read(12)
+        if len(head) < 12 or head[:4] != b"RIFF":
+            return None if place and not head.strip(b"\0") else f"there is no RIFF chunk at byte {place}"
+        end = place + 8 + struct.unpack("<I", head[4:8])[0]
+        if end > size:
+            return f"its RIFF chunk ends {end - size} bytes behind the file's end"
+        inside = place + 12
+        while inside + 8 <= end:
+            file.seek(inside)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if not _AVI_CHUNK.fullmatch(name):
+                return f"there is no chunk at byte {inside}"
+            follows = inside + 8 + length + (length & 1)
+            if follows > end + 1:
+                return f"the chunk {name.decode('latin-1')} at byte {inside} is larger than what it is in"
+            last = name
+            if name == b"LIST":
+                kind = file.read(4)
+                last = kind
+                if kind in (b"movi", b"rec "):
+                    inside += 12
+                    continue
+            chunks += name[2:] in (b"dc", b"db", b"wb")
+            listed += length // 16 if name == b"idx1" else 0
+            inside = follows
+        place = end + (end & 1)
+    if last == b"movi" or not chunks:
+        return "it ends within its frames"
+    return f"its index lists {listed} chunks, and {chunks} are there" if listed > chunks else None
+
+
+def _flv(file: BinaryIO, size: int) -> str | None:
+    """Tags, each followed by its own length; and the file's length in its metadata."""
+    head = file.read(4096)
+    at = head.find(b"filesize\0")
+    if at >= 0:
+        stated = struct.unpack(">d", head[at + 9 : at + 17])[0]
+        if stated > size:
+            return f"it says that it has {stated:.0f} bytes, and {size} are there"
+    place = struct.unpack(">I", head[5:9])[0] + 4
+    while place < size:
+        file.seek(place)
+        tag = file.read(11)
+        if len(tag) < 11 or tag[0] & 0x1F not in (8, 9, 18):
+            return f"there is no tag at byte {place}"
+        length = 11 + int.from_bytes(tag[1:4], "big")
+        file.seek(place + length)
+        behind = file.read(4)
+        if len(behind) < 4:
+            return "its last tag is cut off"
+        if int.from_bytes(behind, "big") not in (length, 0):
+            return f"the tag at byte {place} has another length than it says"
+        place += length + 4
+    return None
+
+
+def _ogg(file: BinaryIO, size: int) -> str | None:
+    """Pages with their checksums, numbered in each stream, and a last one for each."""
+    numbers: dict[int, int] = {}
+    ended: set[int] = set()
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(27)
+        if len(head) < 27 or head[:4] != b"OggS":
+            return f"there is no page at byte {place}"
+        flags, _, serial, number, stated, segments = struct.unpack("<BqIIIB", head[5:27])
+        table = file.read(segments)
+        body = file.read(sum(table))
+        if len(body) < sum(table):
+            return "its last page is cut off"
+        if _ogg_checksum(head[:22] + bytes(4) + head[26:] + table + body) != stated:
+            return f"the page at byte {place} has another checksum than it says"
+        if serial in numbers and number != numbers[serial] + 1:
+            return f"pages are missing before byte {place}"
+        numbers[serial] = number
+        if flags & 4:
+            ended.add(serial)
+        place += 27 + segments + len(body)
+    return None if ended >= set(numbers) else "its last page is missing"
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """CRC-32 of polynomial 0x04c11db7, most significant bit first, from zlib's, which is mirrored."""
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def _asf(file: BinaryIO, size: int) -> str | None:
+    """Objects follow one another, and the file has the length that it states."""
+    place = 0
+    head = file.read(64 * 1024)
+    at = head.find(_ASF_FILE)
+    if at >= 0 and len(head) >= at + 96:
+        stated, flags = struct.unpack("<Q", head[at + 40 : at + 48])[0], head[at + 88]
+        if stated > size and not flags & 1:
+            return f"it says that it has {stated} bytes, and {size} are there"
+    while place < size:
+        file.seek(place)
+        length = file.read(24)[16:]
+        if len(length) < 8 or struct.unpack("<Q", length)[0] < 24:
+            return f"there is no object at byte {place}"
+        place += struct.unpack("<Q", length)[0]
+    return f"its last object ends {place - size} bytes behind the file's end" if place > size else None
+
+
+def _program_stream(data: bytes) -> str | None:
+    """Packs and packets follow one another; zeros between them are allowed."""
+    place = 0
+    while place < len(data):
+        if data[place : place + 3] != b"\0\0\1":
+            ends = len(data) - len(data[place:].lstrip(b"\0"))
+            if ends == len(data):
+                return None
+            if ends - place < 2 or data[ends] != 1:
+                return f"there is no packet at byte {place}"
+            place = ends - 2
+            continue
+        code = data[place + 3] if place + 3 < len(data) else 0
+        if code == 0xB9:
+            place += 4
+        elif code == 0xBA:
+            newer = place + 4 < len(data) and data[place + 4] >> 6 == 1
+            place += 14 + (data[place + 13] & 7) if newer and place + 13 < len(data) else 12
+        elif code >= 0xBB:
+            place += 6 + int.from_bytes(data[place + 4 : place + 6], "big")
+        else:
+            return f"there is no packet at byte {place}"
+    return "its last packet is cut off" if place > len(data) else None
+
+
+def _transport_stream(data: bytes, length: int, before: int) -> str | None:
+    """Whole packets with their sync bytes, none marked as damaged, and counted without a gap in each stream."""
+    packets = numpy.frombuffer(data[: len(data) // length * length], numpy.uint8).reshape(-1, length)[:, before:]
+    wrong = numpy.flatnonzero(packets[:, 0] != _TS_SYNC)
+    if wrong.size:
+        return f"there is no packet at byte {int(wrong[0]) * length}"
+    if (packets[:, 1] & 0x80).any():
+        return "some of its packets are marked as damaged"
+    if len(data) % length:
+        return "its last packet is cut off"
+    streams = (packets[:, 1] & 0x1F).astype(numpy.int64) << 8 | packets[:, 2]
+    control = packets[:, 3] >> 4 & 3
+    restarts = (control >= 2) & (packets[:, 4] > 0) & (packets[:, 5] & 0x80 > 0)
+    for stream in numpy.unique(streams).tolist():
+        if stream == _TS_NULL:
+            continue
+        of = numpy.flatnonzero((streams == stream) & (control & 1 == 1))
+        step = numpy.diff(packets[of, 3] & 15) & 15
+        gap = numpy.flatnonzero((step > 1) & ~restarts[of[1:]])
+        if gap.size:
+            return f"packets are missing before byte {int(of[gap[0] + 1]) * length}"
+    return None
+
+
+def _annex_b(data: bytes) -> str | None:
+    """Within a unit of H.264 or HEVC, two zero bytes are followed by neither a zero nor a two (ITU-T H.264, 7.4.1)."""
+    found = re.search(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])", data)
+    if found is not None:
+        return f"the bytes at {found.start()} cannot stand in such a stream"
+    return None

@@ -1,0 +1,257 @@
+"""What a video file declares of its pixels and its times, honoured or refused; docs/declarations/video.md lists it.
+
+What the stream says (a decoded frame carries it) counts before what the container says. Numbers are those of ITU-T
+H.273.
+"""
+
+import dataclasses
+import fractions
+import math
+import pathlib
+import re
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import av
+import numpy
+from av.sidedata import sidedata
+
+from blursynth import errors
+from blursynth.media import ebml, mp4_boxes, picture
+
+MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
+
+# What is averaged from its planes as they are. Everything else FFmpeg converts first, to RGB or to full-size planes.
+PLANAR = re.compile(r"yuvj?(?P<layout>420|422|444)p(?P<bits>10|12|14|16)?(le)?$")
+_HALVED = {"420": (True, True), "422": (False, True), "444": (False, False)}
+
+_MATRIX = {0: "", 1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+# Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
+_UNTAGGED = "bt601"
+_UNSPECIFIED = 2
+_LIMITED, _FULL = 1, 2
+_HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
+# Curves of displays or cameras that the offered responses stand for, as files have them: 0 and 3 are reserved.
+_TRANSFERS = {
+    0: "", 1: "", 2: "", 3: "", 4: "gamma22", 5: "gamma28", 6: "", 7: "smpte240m", 11: "xvycc", 12: "bt1361",
+    13: "srgb", 14: "", 15: "",
+}  # fmt: skip
+_OTHER_TRANSFERS = {8: "linear", 9: "log 100:1", 10: "log 316:1", 17: "SMPTE ST 428-1"}
+# Primaries so near to those of sRGB that FFmpeg, players and we take them as equal.
+_PRIMARIES = frozenset({0, 1, 2, 3, 5, 6, 7})
+_WIDE = {4: "BT.470 M", 8: "film", 9: "BT.2020", 10: "CIE XYZ", 11: "DCI-P3", 12: "Display P3", 22: "EBU 3213"}
+# Decoders that report limited range where the stream says nothing of colour.
+_SILENT = frozenset({"hevc", "vvc"})
+_CENTRED = frozenset({"mjpeg", "mpeg1video"})  # chroma between two columns, by the formats' own rules
+
+_ONE = 1 << 16
+_CAPTURE = re.compile(r"capture[._-]?(fps|(frame[._-]?)?rate)$|sensor[._-]?fps$", re.IGNORECASE)
+FASTEST = 1e6  # frames per second that a camera may claim
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags:
+    """What each frame says of itself, which may not change within a clip."""
+
+    matrix: int
+    full_range: int
+    transfer: int
+    primaries: int
+    interlaced: bool
+    orientation: bytes
+
+
+def tags(frame: av.VideoFrame) -> Tags:
+    """Those of a decoded frame."""
+    placed = _beside(frame, sidedata.Type.DISPLAYMATRIX)
+    return Tags(
+        int(frame.colorspace),
+        int(frame.color_range),
+        int(frame.color_trc),
+        int(frame.color_primaries),
+        bool(frame.interlaced_frame),
+        placed,
+    )
+
+
+def _beside(frame: av.VideoFrame, kind: sidedata.Type) -> bytes:
+    """What a frame carries beside its pixels, b"" for nothing."""
+    every: Iterable[Any] = frame.side_data
+    return next((bytes(each) for each in every if each.type == kind), b"")
+
+
+def of_container(context: av.VideoCodecContext) -> Tags:
+    """What the container says, asked before anything is decoded."""
+    interlaced = int(context.field_order) > 1
+    matrix, levels = int(context.colorspace), int(context.color_range)
+    return Tags(matrix, levels, int(context.color_trc), int(context.color_primaries), interlaced, b"")
+
+
+def orientation(matrix: bytes, path: pathlib.Path) -> picture.Orientation:
+    """The orientation that a display matrix asks for: nine int32, row by row, as MP4's `tkhd` has them.
+
+    (x, y) of the stored picture is shown at (a x + c y, b x + d y). Where it is shown within a larger canvas does not
+    matter. Raises InputError for anything but the eight orientations: other angles, scales, perspective.
+    """
+    if not matrix:
+        return picture.UPRIGHT
+    a, b, u, c, d, v, _, _, w = struct.unpack("=9i", matrix[:36])
+    sides = (a, b, c, d)
+    straight = b == c == 0 and abs(a) == abs(d) == _ONE
+    transposed = a == d == 0 and abs(b) == abs(c) == _ONE
+    if not (straight or transposed) or u or v or w != 1 << 30:
+        shown = ", ".join(f"{side / _ONE:.4g}" for side in sides)
+        raise errors.InputError(
+            f"{path} asks to be shown by the matrix ({shown}), which is more than turns by 90 degrees and reflections. "
+            "Apply it first: ffmpeg -i clip -c:v libx264 -crf 12 upright.mp4."
+        )
+    if straight:  # upside down is a half turn, and a reflection where the columns are not reversed
+        return picture.Orientation(2 if d < 0 else 0, (a < 0) != (d < 0))
+    return picture.Orientation(1 if c > 0 else 3, (b > 0) == (c > 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Colour:
+    """coding: what planes stand for, None for RGB. noted: what a dataset records beside it."""
+
+    coding: picture.Coding | None
+    noted: dict[str, str]
+
+
+def colour(
+    frame: av.VideoFrame, container: Tags, codec: str, matrix: str, primaries: str, path: pathlib.Path
+) -> Colour:
+    """What a frame's values stand for: its own tags, else the container's.
+
+    matrix: one of MATRICES overrides both. primaries: "auto" refuses those that are not sRGB's, "keep" takes values as
+    they are. Raises InputError for HDR by either, for curves and primaries that no option here stands for, and for
+    matrices that are not known.
+    """
+    own = tags(frame)
+    _require_known_curve(own, container, path)
+    named = own.primaries if own.primaries in _WIDE or own.primaries in (1, 5, 6, 7) else container.primaries
+    if named not in _PRIMARIES and primaries != "keep":
+        raise errors.InputError(
+            f"{path} has the primaries {_WIDE.get(named, f'number {named} of ITU-T H.273')}, and images are taken as "
+            "sRGB (BT.709). Convert it first, or give --primaries keep to take its values as they are."
+        )
+    transfer = own.transfer if own.transfer not in (0, _UNSPECIFIED, 3) else container.transfer
+    noted = {"transfer": _TRANSFERS[transfer]} if _TRANSFERS[transfer] else {}
+    noted |= {"primaries": _WIDE[named]} if named in _WIDE else {}
+    if frame.format.is_rgb or "pal" in frame.format.name:
+        return Colour(None, noted)
+    said = own.matrix if own.matrix not in (0, _UNSPECIFIED) else container.matrix
+    if said not in _MATRIX and matrix == "auto":
+        raise errors.InputError(
+            f"{path} says that its colour matrix is number {said} of ITU-T H.273, which is not known here. "
+            f"Give --matrix ({', '.join(MATRICES)}) if you know better, or convert it first."
+        )
+    tagged = _MATRIX.get(said, "") if matrix == "auto" else matrix
+    silent = codec in _SILENT and own.matrix == own.transfer == own.primaries == _UNSPECIFIED
+    told = container.full_range if own.full_range == 0 or silent else own.full_range
+    stored = PLANAR.match(frame.format.name)
+    coding = picture.Coding(
+        matrix=tagged or _UNTAGGED,
+        full_range=told == _FULL or frame.format.name.startswith("yuvj"),
+        bits=int(stored["bits"] or 8) if stored else 8,
+        halved=_HALVED[stored["layout"]] if stored else (False, False),
+        centred=codec in _CENTRED,
+    )
+    return Colour(coding, noted)
+
+
+def _require_known_curve(own: Tags, container: Tags, path: pathlib.Path) -> None:
+    for transfer in (own.transfer, container.transfer):
+        if transfer in _HIGH_DYNAMIC_RANGE:
+            raise errors.InputError(
+                f"{path} is HDR video ({_HIGH_DYNAMIC_RANGE[transfer]}), whose codes do not follow any response "
+                "curve offered here. Convert it to SDR first, or record without HDR."
+            )
+    for transfer in (own.transfer, container.transfer):
+        if transfer not in _TRANSFERS:
+            name = _OTHER_TRANSFERS.get(transfer, f"number {transfer} of ITU-T H.273")
+            raise errors.InputError(
+                f"{path} has the transfer function {name}, which none of the response curves offered here is. Convert "
+                "it to BT.709 first: ffmpeg -i clip -vf zscale=transfer=bt709 converted.mp4."
+            )
+
+
+def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> None:
+    """Raise InputError for interlaced, stereoscopic, transparent and cropped pictures, which nothing here treats."""
+    if frame.interlaced_frame or container.interlaced:
+        raise errors.InputError(
+            f"{path} is interlaced: each frame holds two times. Deinterlace it first: ffmpeg -i clip -vf bwdif out.mp4."
+        )
+    stereo = _beside(frame, sidedata.Type.STEREO3D)
+    if stereo and struct.unpack("=i", stereo[:4])[0] != 0:
+        raise errors.InputError(f"{path} is stereoscopic: each frame holds two views. Keep one of them, and give that.")
+    if not opaque(frame):
+        raise errors.InputError(
+            f"{path} is transparent in places, and what lies behind is not known. Lay it over a background first."
+        )
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        head = file.read(12)
+        matroska = head[:4] == b"\x1a\x45\xdf\xa3"
+        crops = ebml.crops(file, size) if matroska else []
+        if head[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
+            crops = [crop for crop in mp4_boxes.crops(file, size) if crop[:2] != crop[2:]]
+    if crops:
+        raise errors.InputError(
+            f"{path} asks for a part of its pictures alone to be shown (a clean aperture or crop). Crop it first: "
+            "ffmpeg -i clip -vf crop=WIDTH:HEIGHT:X:Y cropped.mp4."
+        )
+
+
+def opaque(frame: av.VideoFrame) -> bool:
+    """Whether no pixel of a frame is transparent."""
+    if not frame.format.name.startswith(("yuva", "gbrap", "ya", "pal8", "rgba", "bgra", "argb", "abgr")):
+        return True
+    alpha = frame.reformat(format="rgba").to_ndarray()[..., 3]
+    return bool(numpy.all(alpha == 255))
+
+
+def square(context: av.VideoCodecContext, stream: av.VideoStream) -> fractions.Fraction:
+    """Width of a pixel by its height; within a hundredth of 1 it is 1, which rounded sizes of display ask for."""
+    aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+    if not aspect or abs(float(aspect) - 1) < 0.01:
+        return fractions.Fraction(1)
+    return fractions.Fraction(aspect)
+
+
+def is_capture_rate(key: str) -> bool:
+    """Whether a key of metadata is one of those in which cameras state their rate, such as com.android.capture.fps."""
+    return _CAPTURE.search(key) is not None
+
+
+def capture_rate(
+    container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path
+) -> tuple[float, str] | None:
+    """Frames per second at which a camera recorded, where the file says so, and where it does; None where not.
+
+    Read are keys such as com.android.capture.fps, Samsung's smta box and Sony's XML. Raises InputError for what no
+    camera records at.
+    """
+    stated: tuple[str, str] | None = None
+    for metadata in (container.metadata, stream.metadata):
+        for key, value in metadata.items():
+            if stated is None and is_capture_rate(key):
+                stated = value, key
+    if stated is None and "mov" in container.format.name:
+        with path.open("rb") as file:
+            stated = mp4_boxes.capture_rate(file, file.seek(0, 2))
+    if stated is None:
+        return None
+    text, key = stated
+    try:
+        rate = float(fractions.Fraction(text)) if "/" in text else float(text)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        rate = math.nan
+    if not 0 < rate <= FASTEST:
+        raise errors.InputError(
+            f"{path} says in {key[:60]} that it was recorded at {text[:40]!r} frames per second; expected a number "
+            f"above 0 and up to {FASTEST:g}. Give its true rate with --fps."
+        )
+    return rate, key

@@ -1,0 +1,51 @@
+"""Whether a file is still the one that it was: what the operating system says of it, without reading it."""
+
+import dataclasses
+import pathlib
+
+from blursynth import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """Size in bytes and time of the last change in nanoseconds."""
+
+    size: int
+    changed: int
+
+
+def of(path: pathlib.Path) -> Stamp:
+    """A file's. Raises SourceError where the operating system does not tell."""
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise fault(path, error) from error
+    return Stamp(about.st_size, about.st_mtime_ns)
+
+
+def fault(path: pathlib.Path, error: OSError) -> errors.SourceError:
+    """An error of the operating system as one that says nothing of what the file contains."""
+    return errors.SourceError(
+        f"{path} cannot be read at this moment: {error.strerror or type(error).__name__}. Check the disk or the "
+        "network that it is on, and run the same command again."
+    )
+
+
+def changed(path: pathlib.Path) -> errors.SourceError:
+    """That a file is not the one that was recorded."""
+    return errors.SourceError(
+        f"{path} is not the file that was recorded when the run started: it has been changed, cut or replaced since. "
+        "Put the recorded one back, and run the same command again."
+    )
+
+
+def is_readable(path: pathlib.Path) -> bool:
+    """Whether all of a file can be read now, to the size that the operating system gives it."""
+    try:
+        with path.open("rb") as file:
+            read = 0
+            while part := file.read(1 << 22):
+                read += len(part)
+        return read == path.stat().st_size
+    except OSError:
+        return False
