@@ -50,7 +50,7 @@ class Clip:
 
     source: what is recorded of it. frames: how many. height, width: upright. orientation: what makes a stored frame
     upright. seconds: float64 (F,), when each frame was recorded. interval: the usual time between two, 0 where there is
-    one frame. missing: frames cut off at the end. damage: what else is wrong with the file, "" for nothing. stamp: of a
+    one frame. missing: frames cut off at the end. damage: what else is wrong with the file, "" for nothing. state: of a
     video's file as it was indexed, None for a folder. about: more for the record.
     """
 
@@ -64,7 +64,7 @@ class Clip:
     about: dict[str, str | int | float]
     open: Callable[[], Frames]
     damage: str = ""
-    stamp: stamp.Stamp | None = None
+    state: stamp.Stamp | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ class Clip:
     @property
     def files(self) -> list[pathlib.Path]:
         """What it is read from. Raises InputError or SourceError where a folder of frames is not as it was."""
-        return _files(self.path) if self.stamp is None else [self.path]
+        return _files(self.path) if self.state is None else [self.path]
 
     def require_as_recorded(self, *, read: bool = False) -> None:
         """Raise SourceError where a video is not the file that was recorded, or cannot be read.
@@ -104,10 +104,10 @@ class Clip:
         By its size and time of change; by its bytes where those differ or with `read`, if their digest was recorded: a
         copy elsewhere may have another time. Frames of a folder are compared when they are read.
         """
-        if self.stamp is None:
+        if self.state is None:
             return
         now = stamp.of(self.path)
-        if now == self.stamp and not (read and self.source.sha256):
+        if now == self.state and not (read and self.source.sha256):
             return
         if not self.source.sha256 or _digest_of_state(self.path, now) != self.source.sha256:
             raise stamp.changed(self.path)
@@ -178,7 +178,7 @@ def _video_clip(name: str, path: pathlib.Path, rules: Rules, hashed: bool) -> Cl
         about=about | {"frames": index.frames, "rate": round(1 / interval, 4) if interval else 0},
         open=_Opener(index),
         damage=index.damage,
-        stamp=index.stamp,
+        state=index.stamp,
     )
 
 
