@@ -297,6 +297,20 @@ def test_resuming_makes_changed_and_damaged_ones_again(
     assert "Nothing to do" in capsys.readouterr().out
 
 
+def test_resuming_makes_what_a_kill_left_unfinished(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder, "-o", out) == 0
+    record = out / results.RECORD
+    record.write_bytes(record.read_bytes()[:-40])  # the last result was begun, and the line that finishes it is cut
+    capsys.readouterr()
+    assert run(model, folder, "-o", out, "--resume") == 0
+    assert "Restored 1 of 1" in capsys.readouterr().out
+    assert run(model, folder, "-o", out, "--resume") == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
 def test_resuming_refuses_results_without_a_record_or_of_another_file(
     model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -304,7 +318,7 @@ def test_resuming_refuses_results_without_a_record_or_of_another_file(
     assert run(model, folder, "-o", out) == 0
     record = out / results.RECORD
     text = record.read_bytes()
-    record.write_bytes(text[:-40])  # a kill cut the last line: its result has no record
+    record.write_bytes(b"\n".join(text.split(b"\n")[:-3]))  # the last result has no record
     assert run(model, folder, "-o", out, "--resume") == 2
     record.unlink()
     assert run(model, folder, "-o", out, "--resume") == 2
