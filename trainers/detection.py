@@ -98,19 +98,24 @@ class Labels:
         """Take the labels in a file, if there is one; InputError where another detector made them."""
         if not path.is_file():
             return
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            images, sha256 = stored["images"], stored["sha256"]
-        except (ValueError, KeyError, TypeError):
-            raise errors.InputError(f"{path} does not hold labels written by trainers.detect; remove it.") from None
+        text = path.read_bytes()
+        with errors.boundary(path, "labels written by trainers.detect"):
+            stored = json.loads(text)
+            sha256, detector = stored["sha256"], str(stored["detector"])
+            found = {
+                str(key): detectors.Found(
+                    np.array(each["boxes"], np.float64).reshape(-1, 4),
+                    np.array(each["scores"], np.float64),
+                    tuple(map(str, each["classes"])),
+                )
+                for key, each in stored["images"].items()
+            }
         if sha256 != self.detector.sha256:
             raise errors.InputError(
-                f"The labels in {path} were made by another detector ({stored['detector']}, or other settings of it); "
+                f"The labels in {path} were made by another detector ({detector}, or other settings of it); "
                 "use that one, or another --out."
             )
-        for key, each in images.items():
-            boxes = np.array(each["boxes"], np.float64).reshape(-1, 4)
-            self._found[key] = detectors.Found(boxes, np.array(each["scores"], np.float64), tuple(each["classes"]))
+        self._found |= found
 
 
 def _digest(image: protocol.Image) -> str:

@@ -151,7 +151,9 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._path, stored = folder / PER_IMAGE, folder / ASKED
         if stored.is_file() and not overwrite:
-            found = json.loads(stored.read_text(encoding="utf-8"))
+            text = stored.read_bytes()
+            with errors.boundary(stored, "the record of an evaluation"):
+                found = dict(json.loads(text))
             differing = results.differences(found, asked)
             if differing:
                 raise errors.InputError(
@@ -167,18 +169,24 @@ class Journal:
         self._load()
 
     def _load(self) -> None:
-        """Entries of rows that are still the same; a line that was cut short and rows of other weights are dropped.
+        """Entries of rows that are still the same; lines that are damaged and rows of other weights are dropped.
 
         Rows that are not asked for this time stay in the file.
         """
-        lines = self._path.read_text(encoding="utf-8").split("\n") if self._path.is_file() else []
+        lines = self._path.read_bytes().split(b"\n") if self._path.is_file() else []
         others = []
-        for line in lines[:-1]:
-            values = json.loads(line)
-            if values["row"] not in self._keys:
-                others.append(f"{line}\n")
-            elif values.pop("key") == self._keys[values["row"]]:
-                entry = Entry(**values)
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                with errors.boundary(f"{self._path}, line {number},", "scores of an image"):
+                    values = json.loads(line)
+                    entry_key = values.pop("key")
+                    entry = Entry(**values | {"values": {name: float(v) for name, v in values["values"].items()}})
+            except errors.InputError as error:
+                _log.warning("%s It is scored again.", error)
+                continue
+            if entry.row not in self._keys:
+                others.append(f"{line.decode()}\n")
+            elif entry_key == self._keys[entry.row]:
                 self.entries[entry.row, entry.image] = entry
         content = "".join([*others, *(self._line(entry) for entry in self.entries.values())])
         checkpoint.replace(self._path, content.encode())

@@ -60,7 +60,7 @@ def _cut_back(log: pathlib.Path, images: int) -> None:
     for line in log.read_text(encoding="utf-8").splitlines():
         try:
             written_at = json.loads(line)["images"]
-        except ValueError:
+        except (ValueError, KeyError, TypeError, RecursionError):
             break
         if written_at > images:
             break

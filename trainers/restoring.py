@@ -266,6 +266,7 @@ def _jobs(path: pathlib.Path, out: pathlib.Path) -> tuple[list[Job], list[str]]:
     if not path.is_dir():
         if not path.exists():
             raise errors.InputError(f"There is no photo, clip or folder {path}.")
+        listing.require_file(path)
         return [Job(path, out / f"{path.stem}{_ending(path)}")], []
     kinds = (listing.PHOTOS, listing.VIDEOS)
     found = listing.files(path, *kinds)

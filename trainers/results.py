@@ -6,6 +6,7 @@ written then. Paths and times decide nothing.
 
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,9 +61,12 @@ class Record:
         self._write(self._entries[target.relative_to(self._folder).as_posix()] | {"sha256": sha256(target)})
 
     def _write(self, entry: dict[str, Any]) -> None:
-        before = self._path.read_bytes()[-1:] if self._path.is_file() else b"\n"
-        with self._path.open("ab") as file:  # a line that a kill cut short is ended first
-            file.write((b"" if before in (b"\n", b"") else b"\n") + json.dumps(entry).encode() + b"\n")
+        with self._path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a kill cut the last line short
+                    file.write(b"\n")
+            file.write(json.dumps(entry).encode() + b"\n")
         self._entries[entry["result"]] = entry
 
     def state(self, target: pathlib.Path, source: pathlib.Path, by: Mapping[str, Any]) -> str:

@@ -122,6 +122,12 @@ def readable(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
+def require_file(path: pathlib.Path) -> None:
+    """Raise InputError where a path that was named is a pipe, a socket or a device: reading it may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise errors.InputError(f"{path} {_wrong(path.stat().st_mode)}; name a file or a folder.")
+
+
 def sentences(left_out: Sequence[LeftOut], root: object) -> Iterator[str]:
     """A line for each that was left out of `root`, for a command to print."""
     yield from (f"{root}/{each.name} {each.reason}." for each in left_out)

@@ -114,8 +114,10 @@ class _Walk:
         if len(block) < BLOCK:
             raise self._damaged(at, "it ends within a header")
         plain = sum(block[:148]) + 8 * 32 + sum(block[156:])
-        signed = plain - 256 * sum(byte > 127 for byte in (*block[:148], *block[156:]))
-        if self._number(block[148:156], at) not in (plain, signed):
+        checksum = self._number(block[148:156], at)
+        # Some old programs took bytes for signed numbers.
+        signed = 256 * sum(byte > 127 for byte in block[:148] + block[156:]) if checksum != plain else 0
+        if checksum != plain - signed:
             raise self._damaged(at, "the checksum of the header there is wrong")
         self._at = at + BLOCK
         return block

@@ -26,7 +26,7 @@ class Record:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._known = _read(path)
+        self._known = read(path)
         self._saved = time.monotonic()
         self._pause = _SECONDS
         self.changed: list[str] = []
@@ -79,7 +79,7 @@ def _of(data: bytes) -> Digest:
     return len(data), hashlib.sha256(data).hexdigest()
 
 
-def _read(path: str) -> dict[str, Digest]:
+def read(path: str) -> dict[str, Digest]:
     """The record at a path; lines that are none are passed over, as if their files had no record."""
     text = (place.read_bytes(path, DIGESTS) or b"").decode(errors="replace")
     known = {}

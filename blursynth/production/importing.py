@@ -6,12 +6,12 @@ import dataclasses
 import importlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from blursynth import errors, recipe_file
 from blursynth.exchange import files, layout
-from blursynth.production import execute, imported, pairs
+from blursynth.production import execute, exported, imported, pairs
 from blursynth.sources import source as sources_
 from blursynth.storage import place, provenance
 
@@ -176,6 +176,7 @@ def _require_as_published(
             if counts[split] != count
         ]
         size = ours["height"], ours["width"]
+        unlike += _unlike_exported(path, measured)
     images = [source for source in measured.values() if isinstance(source, sources_.Source)]
     other = [image for image in images if size is not None and (image.height, image.width) != size]
     if other and size is not None:
@@ -186,6 +187,18 @@ def _require_as_published(
         raise errors.InputError(
             f"{path} is not as it was published:\n{listed}\nGive --partial to import it as it is, or complete it."
         )
+
+
+def _unlike_exported(path: str, measured: Mapping[str, sources_.Source | provenance.Skipped]) -> Iterator[str]:
+    """A sentence where files of an export are not those that were written; older exports have no record of them."""
+    root = place.normalise(path)
+    written = exported.read(root)
+    now = {source.name: source.sha256 for source in measured.values() if isinstance(source, sources_.Source)}
+    for tar in dict.fromkeys(name.partition(f"{files.TAR}/")[0] + files.TAR for name in now if f"{files.TAR}/" in name):
+        now[tar] = (place.digest(root, tar)[0] or b"").hex()
+    changed = sorted(name for name, digest in now.items() if name in written and written[name][1] != digest)
+    if changed:
+        yield f"{len(changed)} files are not those that were exported: {layout.some(changed)}"
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> imported.ImportMaker:

@@ -58,6 +58,7 @@ def _located(paths: Sequence[str | pathlib.Path]) -> tuple[dict[str, pathlib.Pat
     for path in map(pathlib.Path, paths):
         if not path.exists():
             raise errors.InputError(f"There is no file or folder {path}.")
+        listing.require_file(path)
         several = len(paths) > 1 and path.is_dir()
         inside_folder, others = _inside(path) if path.is_dir() else ([path], [])
         left_out += others
@@ -121,13 +122,15 @@ def _inside(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[source.Skipp
     names = [pathlib.PurePosixPath(name) for name in found.names]
     with_images = {name.parent for name in names if name.suffix.lower() in photos.ENDINGS}
     frames = {name for name in with_images if not with_images.intersection(name.parents)}
-    videos, left_out = [], list(found.left_out)
+    videos = []
+    left_out = [source.Skipped(each.name, f"{each.name} {each.reason}.") for each in found.left_out]
     for name in names:
         within = frames.intersection(name.parents)
         if not within:
             videos.append(name)
         elif name.parent not in frames or name.suffix.lower() not in photos.ENDINGS:
-            left_out.append(source.Skipped(str(name), f"lies in the folder of frames {within.pop()} and is none"))
+            reason = f"{name} lies in the folder of frames {within.pop()} and is none."
+            left_out.append(source.Skipped(str(name), reason))
     return sorted(folder / name for name in (*frames, *videos)), left_out
 
 

@@ -67,6 +67,7 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
     if not path.exists():
         raise errors.InputError(f"There is no file or folder {path}.")
     if not path.is_dir():
+        listing.require_file(path)
         return PhotoFolder(path.parent, (_measure(path.parent, path.name),), ())
     found = listing.files(path, listing.PHOTOS)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:

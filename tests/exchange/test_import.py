@@ -494,3 +494,17 @@ def test_compressed_tars_beside_plain_ones_are_listed(tmp_path: pathlib.Path) ->
     assert [(left.name, left.reason) for left in made.left_out] == [
         ("train-1.tar.gz", "is compressed; decompress it to a .tar")
     ]
+
+
+@pytest.mark.parametrize("layout", ["flat", "webdataset"])
+def test_an_export_whose_files_were_swapped_is_refused(
+    pairs: reader.Dataset, tmp_path: pathlib.Path, layout: str
+) -> None:
+    export.export(pairs.path, tmp_path / "out", layout, pairs_per_tar=1 if layout == "webdataset" else None)
+    files = sorted(path for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".tar"))
+    content = files[0].read_bytes()
+    files[0].write_bytes(files[1].read_bytes())
+    files[1].write_bytes(content)
+    with pytest.raises(errors.InputError, match="2 files are not those that were exported"):
+        importing.maker(layout, str(tmp_path / "out"), ASKED)
+    importing.maker(layout, str(tmp_path / "out"), ASKED | {"partial": True})

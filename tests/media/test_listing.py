@@ -8,6 +8,7 @@ import pytest
 
 from blursynth import errors
 from blursynth.media import listing
+from blursynth.sources import clips, photos
 
 
 def fill(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -55,6 +56,13 @@ def test_one_folder_alone_and_files_of_any_kind(tmp_path: pathlib.Path) -> None:
     assert listing.files(tmp_path, listing.PHOTOS, deep=False).names == ("a.png",)
     assert listing.files(tmp_path).names == ("a.png", "b/c.png", "d.tar")
     assert [listing.is_hidden(name) for name in (".a/b.png", "a/__MACOSX/b", "__MACOSX2/b", "a/b")] == [1, 1, 0, 0]
+
+
+def test_a_pipe_that_is_named_is_refused(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (photos.scan, lambda path: clips.scan([path]), listing.require_file):
+        with pytest.raises(errors.InputError, match="is a pipe"):
+            read(tmp_path / "pipe.png")
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_one(

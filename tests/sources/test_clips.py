@@ -11,7 +11,8 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.media import decode, picture
-from blursynth.sources import clip_files, clips, readers
+from blursynth.sources import clip_files as sources_clip_files
+from blursynth.sources import clips, readers
 
 
 def frame_folder(folder: pathlib.Path, count: int = 5, first: int = 7) -> pathlib.Path:
@@ -61,13 +62,13 @@ def test_a_frame_that_is_gone_or_changed_is_no_damaged_one(tmp_path: pathlib.Pat
     data = path.read_bytes()
     for change in (path.unlink, lambda: path.write_bytes(data[:-1]), lambda: path.write_bytes(b"x" + data[1:])):
         change()
-        (known,) = clips.recorded([folder], listed, clip_files.DECLARED) if path.exists() else (clip,)
+        (known,) = clips.recorded([folder], listed, sources_clip_files.DECLARED) if path.exists() else (clip,)
         for each in (clip, known):
             with pytest.raises(errors.SourceError, match=str(folder)):
                 list(each.open().frames(0, 5))
         assert clip.changed() is not None
         path.write_bytes(data)
-    (known,) = clips.recorded([folder], listed, clip_files.DECLARED)
+    (known,) = clips.recorded([folder], listed, sources_clip_files.DECLARED)
     for each in (clip, known):
         assert all(isinstance(frame, picture.Picture) for frame in each.open().frames(0, 5))
         assert each.changed() is None

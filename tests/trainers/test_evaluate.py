@@ -432,3 +432,29 @@ def test_kohler_images_are_scored_against_their_best_frame(
     assert {line["protocol"] for line in lines} == {"kohler-2012 v3"}
     table = json.loads((tmp_path / "scores" / "table.json").read_text(), parse_constant=pytest.fail)
     assert table["rows"][0]["scores"]["psnr"] == {"mean": "infinite", "low": None, "high": None, "count": 2}
+
+
+def test_damaged_records_are_scored_again_or_refused(
+    model: pathlib.Path, pairs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = arguments(model, pairs, tmp_path / "scores")
+    assert run(*asked) == 0
+    scores = tmp_path / "scores" / "per-image.jsonl"
+    whole = scores.read_bytes()
+    lines = whole.split(b"\n")
+    lines[0], lines[2], lines[4] = (
+        lines[0][:30],
+        b"[" * 100_000,
+        lines[4].replace(b'"values": {', b'"values": {"psnr": null, '),
+    )
+    scores.write_bytes(b"\n".join(lines))
+    assert run(*asked) == 0
+    rows = [
+        sorted((each["row"], each["image"]) for each in map(json.loads, text.splitlines()))
+        for text in (whole, scores.read_bytes())
+    ]
+    assert rows[0] == rows[1]
+    (tmp_path / "scores" / "evaluation.json").write_bytes(b'{"protocol": ')
+    capsys.readouterr()
+    assert run(*asked) == 2
+    assert "evaluation.json" in capsys.readouterr().err
