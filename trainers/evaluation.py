@@ -9,13 +9,14 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
+import pydantic
 import torch
 import tqdm
 
-from blursynth import errors
+from blursynth import errors, recipe_file, records
 from trainers import checkpoint, memory, restoring, session
 from trainers.benchmarks import datasets, test_set
 from trainers.methods import method
@@ -86,6 +87,24 @@ class Entry:
     non_finite: int = 0
 
 
+class _Line(recipe_file.Model):
+    """An Entry in its file, with the row's weights. PSNR is infinite for equal images."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=True)
+
+    key: str
+    row: str
+    image: str
+    group: str
+    size: str
+    values: Mapping[str, float]
+    missing: Mapping[str, str]
+    notes: Mapping[str, float]
+    seconds: float | None = None
+    peak_mb: float | None = None
+    non_finite: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
 def networks(paths: Sequence[pathlib.Path], wanted: Wanted) -> list[Network]:
     """The rows: the input, then each checkpoint under its run folder's (or file's) name; warns of other light."""
     rows = [Network(INPUT)]
@@ -141,7 +160,9 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._path, stored = folder / PER_IMAGE, folder / ASKED
         if stored.is_file() and not overwrite:
-            found = json.loads(stored.read_text(encoding="utf-8"))
+            found = records.parse(stored.read_bytes(), stored)
+            if not isinstance(found, dict):
+                raise errors.InputError(f"{stored} is damaged; choose another --out, or give --overwrite.")
             differing = [
                 f"{key}: {found.get(key)!r} -> {asked[key]!r}" for key in asked if found.get(key) != asked[key]
             ]
@@ -163,12 +184,14 @@ class Journal:
 
         Rows that are not asked for this time stay in the file.
         """
-        lines = self._path.read_text(encoding="utf-8").split("\n") if self._path.is_file() else []
+        lines = self._path.read_bytes().split(b"\n") if self._path.is_file() else []
         others = []
-        for line in lines[:-1]:
-            values = json.loads(line)
+        for number, line in enumerate(lines[:-1], 1):
+            name = f"line {number} of {self._path}"
+            values = records.parse(line, name, finite=False)
+            records.check(values, _Line, name)
             if values["row"] not in self._keys:
-                others.append(f"{line}\n")
+                others.append(f"{line.decode()}\n")
             elif values.pop("key") == self._keys[values["row"]]:
                 entry = Entry(**values)
                 self.entries[entry.row, entry.image] = entry
