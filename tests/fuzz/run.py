@@ -107,8 +107,8 @@ def _child(
     at, _, number = progress.read_text().partition(" ")
     if code == 0:
         return None, (0, 0), found
-    if number in ("", "-1"):
-        raise RuntimeError(f"The fuzzing process cannot start:\n{said}")
+    if code > 0 or number in ("", "-1"):
+        raise RuntimeError(f"The fuzzing process itself failed:\n{said}")
     return "" if stuck else f"the process ended with {code}:\n{said}", (int(at), int(number)), found
 
 
@@ -134,15 +134,19 @@ def _work(jobs: Sequence[Job], keep: pathlib.Path, scratch: pathlib.Path) -> Non
     made.mkdir()
     targets.prepare(made)
     seen: dict[str, int] = {}
+    seeds_of: dict[str, list[bytes]] = {}
     for at, job in enumerate(jobs):
         target = targets.TARGETS[job.target]
-        folder = made if job.target == "dataset" else made / job.target
-        folder.mkdir(exist_ok=True)
-        seeds = target.seeds(folder)
+        _limit_memory(None)
+        if job.target not in seeds_of:
+            folder = made if job.target == "dataset" else made / job.target
+            folder.mkdir(exist_ok=True)
+            seeds_of[job.target] = target.seeds(folder)
+        seeds = seeds_of[job.target]
         for content in seeds:  # sound ones are read; what is imported then is no input's memory
             with _empty(scratch) as place:
                 _attempt(target, content, place)
-        _limit_memory()
+        _limit_memory(MEMORY)
         for number, name, content in _contents(job, target, seeds):
             (scratch / "input").write_bytes(content)
             (scratch / "progress").write_text(f"{at} {number}")
@@ -213,11 +217,12 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _limit_memory() -> None:
-    """No allocation that goes more than MEMORY beyond what the process has now."""
+def _limit_memory(more: int | None) -> None:
+    """No allocation that goes so many bytes beyond what the process has now; None: any."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
+    soft = hard if more is None else pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _kind(text: str) -> str:
