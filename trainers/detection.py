@@ -14,13 +14,14 @@ import json
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
+import pydantic
 import torch
 from numpy import typing as npt
 
-from blursynth import errors
+from blursynth import errors, recipe_file, records
 from trainers import checkpoint, detectors, evaluation, intervals
 from trainers.protocols import protocol
 
@@ -68,6 +69,28 @@ def _add(counts: dict[str, dict[str, int]], name: str, what: str) -> None:
         counts.setdefault(key, dict.fromkeys(COUNTS, 0))[what] += 1
 
 
+class _OfImage(recipe_file.Model):
+    boxes: tuple[Annotated[tuple[float, ...], pydantic.Field(min_length=4, max_length=4)], ...]
+    scores: tuple[float, ...]
+    classes: tuple[str, ...]
+
+    @pydantic.model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if not len(self.boxes) == len(self.scores) == len(self.classes):
+            raise ValueError("boxes, scores and classes differ in number")
+        return self
+
+
+class _File(recipe_file.Model):
+    """What `Labels.write` writes."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    detector: str
+    sha256: str
+    images: Mapping[str, _OfImage]
+
+
 class Labels:
     """What the detector finds on sharp images, found once and kept in a file with the detector's hash."""
 
@@ -98,24 +121,20 @@ class Labels:
         """Take the labels in a file, if there is one; InputError where another detector made them."""
         if not path.is_file():
             return
-        text = path.read_bytes()
-        with errors.boundary(path, "labels written by trainers.detect"):
-            stored = json.loads(text)
-            sha256, detector = stored["sha256"], str(stored["detector"])
-            found = {
-                str(key): detectors.Found(
-                    np.array(each["boxes"], np.float64).reshape(-1, 4),
-                    np.array(each["scores"], np.float64),
-                    tuple(map(str, each["classes"])),
-                )
-                for key, each in stored["images"].items()
-            }
-        if sha256 != self.detector.sha256:
+        try:
+            stored = records.check(records.parse(path.read_bytes(), path), _File, path)
+        except errors.InputError as error:
             raise errors.InputError(
-                f"The labels in {path} were made by another detector ({detector}, or other settings of it); "
+                f"{path} does not hold labels written by trainers.detect; remove it. ({error})"
+            ) from None
+        if stored.sha256 != self.detector.sha256:
+            raise errors.InputError(
+                f"The labels in {path} were made by another detector ({stored.detector}, or other settings of it); "
                 "use that one, or another --out."
             )
-        self._found |= found
+        for key, each in stored.images.items():
+            boxes = np.array(each.boxes, np.float64).reshape(-1, 4)
+            self._found[key] = detectors.Found(boxes, np.array(each.scores, np.float64), each.classes)
 
 
 def _digest(image: protocol.Image) -> str:

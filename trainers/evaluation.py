@@ -8,13 +8,14 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
+import pydantic
 import torch
 import tqdm
 
-from blursynth import errors
+from blursynth import errors, recipe_file, records
 from trainers import checkpoint, memory, restoring, results, session
 from trainers.benchmarks import datasets, test_set
 from trainers.methods import method
@@ -85,6 +86,24 @@ class Entry:
     non_finite: int = 0
 
 
+class _Line(recipe_file.Model):
+    """An Entry in its file, with the row's weights. PSNR is infinite for equal images."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=True)
+
+    key: str
+    row: str
+    image: str
+    group: str
+    size: str
+    values: Mapping[str, float]
+    missing: Mapping[str, str]
+    notes: Mapping[str, float]
+    seconds: float | None = None
+    peak_mb: float | None = None
+    non_finite: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
 def networks(paths: Sequence[pathlib.Path], wanted: Wanted) -> list[Network]:
     """The rows: the input, then each checkpoint under its run folder's (or file's) name; warns of other light."""
     rows = [Network(INPUT)]
@@ -151,9 +170,9 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._path, stored = folder / PER_IMAGE, folder / ASKED
         if stored.is_file() and not overwrite:
-            text = stored.read_bytes()
-            with errors.boundary(stored, "the record of an evaluation"):
-                found = dict(json.loads(text))
+            found = records.parse(stored.read_bytes(), stored)
+            if not isinstance(found, dict):
+                raise errors.InputError(f"{stored} is damaged; choose another --out, or give --overwrite.")
             differing = results.differences(found, asked)
             if differing:
                 raise errors.InputError(
@@ -176,17 +195,17 @@ class Journal:
         lines = self._path.read_bytes().split(b"\n") if self._path.is_file() else []
         others = []
         for number, line in enumerate(lines[:-1], 1):
+            name = f"line {number} of {self._path}"
             try:
-                with errors.boundary(f"{self._path}, line {number},", "scores of an image"):
-                    values = json.loads(line)
-                    entry_key = values.pop("key")
-                    entry = Entry(**values | {"values": {name: float(v) for name, v in values["values"].items()}})
+                values = records.parse(line, name, finite=False)
+                records.check(values, _Line, name)
             except errors.InputError as error:
-                _log.warning("%s It is scored again.", error)
+                _log.warning("%s The image is scored again.", error)
                 continue
-            if entry.row not in self._keys:
+            if values["row"] not in self._keys:
                 others.append(f"{line.decode()}\n")
-            elif entry_key == self._keys[entry.row]:
+            elif values.pop("key") == self._keys[values["row"]]:
+                entry = Entry(**values)
                 self.entries[entry.row, entry.image] = entry
         content = "".join([*others, *(self._line(entry) for entry in self.entries.values())])
         checkpoint.replace(self._path, content.encode())

@@ -4,13 +4,24 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
 from numpy import typing as npt
 from torch.utils import tensorboard
 
+from blursynth import errors, recipe_file, records
+
 LOG = "log.jsonl"
+
+
+class _Entry(recipe_file.Model):
+    """A line of the log, as far as it is read back."""
+
+    model_config = pydantic.ConfigDict(extra="allow", allow_inf_nan=True)
+
+    images: Annotated[int, pydantic.Field(ge=0)]
 
 
 class Journal:
@@ -53,18 +64,25 @@ class Journal:
 
 
 def _cut_back(log: pathlib.Path, images: int) -> None:
-    """Keep the lines up to `images`; later ones will be written again, and a half-written one is no line."""
+    """Keep the lines up to `images`; later ones will be written again, and a half-written one at the end is no line.
+
+    InputError names another line that is none.
+    """
     if not log.exists():
         return
     kept = []
-    for line in log.read_text(encoding="utf-8").splitlines():
+    lines = log.read_bytes().splitlines()
+    for number, line in enumerate(lines, 1):
+        name = f"line {number} of {log}"
         try:
-            written_at = json.loads(line)["images"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            entry = records.check(records.parse(line, name, finite=False), _Entry, name)
+        except errors.InputError:
+            if number == len(lines):
+                break
+            raise
+        if entry.images > images:
             break
-        if written_at > images:
-            break
-        kept.append(f"{line}\n")
+        kept.append(line + b"\n")
     shorter = log.with_name(f"{log.name}.partial")
-    shorter.write_text("".join(kept), encoding="utf-8")
+    shorter.write_bytes(b"".join(kept))
     shorter.replace(log)

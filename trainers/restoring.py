@@ -116,7 +116,8 @@ def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, aver
     """
     file = checkpoint.find(path)
     about = checkpoint.about(file)
-    trained_by = recipe.recorded(about.recipe, source=f"the recipe in {file}")
+    with errors.boundary(file, "a checkpoint"):
+        trained_by = recipe.recorded(about.recipe, source=f"the recipe in {file}")
     kind = methods.find(trained_by.method_name)
     config = kind.for_restoring(trained_by.method)
     if not dropout and "test_time_dropout" in type(config).model_fields:

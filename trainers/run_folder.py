@@ -34,7 +34,8 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = Fals
         return
     if not _begun(folder):
         return  # a run that never came to its first checkpoint: nothing would be lost
-    found = recipe.recorded(stored.read_text(encoding="utf-8"), source=str(stored))
+    with errors.boundary(stored, "a recipe", errors.RecipeError):
+        found = recipe.recorded(stored.read_text(encoding="utf-8"), source=str(stored))
     lines = recipe.differences(found, wanted, moved=True)
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)

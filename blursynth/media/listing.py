@@ -15,6 +15,7 @@ import pathlib
 import stat
 from collections.abc import Collection, Iterator, Sequence
 
+from blursynth import errors
 from blursynth.media import photos, source_file
 
 _log = logging.getLogger(__name__)

@@ -4,12 +4,13 @@ import collections
 import concurrent.futures
 import dataclasses
 import importlib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from blursynth import errors, recipe_file
+import pydantic
+
+from blursynth import errors, recipe_file, records
 from blursynth.exchange import files, layout
 from blursynth.production import execute, exported, imported, pairs
 from blursynth.sources import source as sources_
@@ -71,15 +72,29 @@ def maker(layout_name: str, path: str, options: Mapping[str, Any], command: str 
     )
 
 
+class _Manifest(recipe_file.Model):
+    """What is used of it."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    complete: bool
+    transfer_function: str
+    height: int
+    width: int
+    pairs: Mapping[str, int]
+    dataset: Mapping[str, Any]
+
+
 def manifest(found: files.Files) -> dict[str, Any] | None:
     """What `blursynth export` wrote beside the pairs, if it did. Raises InputError for one that is not complete."""
-    text = found.text(layout.MANIFEST)
+    name = f"{found.root}/{layout.MANIFEST}"
     try:
-        document = json.loads(text or b"null")
-    except ValueError:
-        return None
+        document = records.parse(found.text(layout.MANIFEST) or b"null", name)
+    except errors.InputError:
+        return None  # another program's
     if not isinstance(document, dict) or "written_by" not in document:
         return None
+    records.check(document, _Manifest, name)
     if not document.get("complete"):
         raise errors.InputError(f"{found.root} is an export that was not finished; run its command again first.")
     return document
@@ -100,7 +115,7 @@ def _response(path: str, ours: Mapping[str, Any] | None) -> list[float]:
     """The light of each code, by the recipe that an export carries. Raises InputError where it is not there."""
     try:
         recipe = tomllib.loads(ours["dataset"]["recipe"]) if ours is not None else {}
-    except (KeyError, TypeError, tomllib.TOMLDecodeError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         recipe = {}
     found = recipe.get("response") or recipe.get("realism", {}).get("response")
     if found is None:

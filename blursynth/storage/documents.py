@@ -21,6 +21,7 @@ _MOST_ITEM_BYTES = 2**32
 _MOST_CHUNK_BYTES = 2**31  # that blosc can hold
 _MOST_DIMENSIONS = 16
 _MOST_SHARDS = 2**24
+_OLDEST: dict[str, Any] = {"maker": "", "inputs": {}, "created": ""}
 _LARGE_COLUMN = 2**28  # bytes
 
 ADVICE = "`blursynth verify` names what is damaged, `blursynth repair` makes it again."
@@ -60,7 +61,7 @@ class Growth(Open):
 class Attributes(Open):
     """A dataset's record, in the attributes of its group (`provenance.attributes`).
 
-    `maker` and `inputs` are missing in the oldest datasets, as the seal is.
+    What has an empty default is missing in the oldest datasets, or as long as a dataset is made.
     """
 
     format_version: Literal[1]
@@ -178,6 +179,11 @@ def attributes(path: str, content: bytes | None) -> dict[str, Any] | None:
     return ours
 
 
+def complemented(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A record with what those of the oldest datasets lack; others stay as they are, in their order."""
+    return attributes | {key: value for key, value in _OLDEST.items() if key not in attributes}
+
+
 def record(path: str, key: str, values: Any, *, growing: bool = False) -> None:
     """Raise DatasetError where values are no record of a dataset, or, where `growing`, none of what it grows into."""
     records.check(values, Growing if growing else Attributes, f"{path}/{key}", errors.DatasetError)
@@ -203,10 +209,14 @@ def array(path: str, name: str, content: bytes, attributes: Mapping[str, Any]) -
     return document
 
 
-def sources(path: str, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The list of sources in the attributes of the column that counts them."""
-    records.check(attributes, _Sources, f"{path}/{seal.document_key(schemas.SOURCE)}", errors.DatasetError)
-    return list(attributes.get("sources", []))
+def sources(path: str, attributes: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """The list of sources, `count` or more once a dataset has grown, in the attributes of the column `source`."""
+    where = f"{path}/{seal.document_key(schemas.SOURCE)}"
+    records.check(attributes, _Sources, where, errors.DatasetError)
+    listed = list(attributes.get("sources", []))
+    if len(listed) < count:
+        raise errors.DatasetError(f"{where} lists {len(listed)} sources, expected {count}: it is damaged. {ADVICE}")
+    return listed
 
 
 def require_within(path: str, name: str, values: Any, count: int, what: str) -> None:

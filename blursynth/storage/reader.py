@@ -45,7 +45,7 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
         raise errors.DatasetError(
             f"{path} is not finished. Run the command that makes it again to go on with it: {attributes['command']}"
         )
-    return Dataset(place_, attributes)
+    return Dataset(place_, documents.complemented(attributes))
 
 
 def stored_attributes(path: str) -> dict[str, Any] | None:
@@ -192,7 +192,7 @@ class Dataset:
         """What the column `source` counts: name, sha256, size of each source. Empty where nothing was read."""
         if schemas.SOURCE not in self.attributes["arrays"]:
             return []
-        return documents.sources(self.path, self.attributes_of(schemas.SOURCE))
+        return documents.sources(self.path, self.attributes_of(schemas.SOURCE), self.attributes["sources"])
 
     def attributes_of(self, name: str) -> Mapping[str, Any]:
         """CF attributes of an array or column: units, scale_factor, long_name, transfer_function, ..."""
@@ -309,7 +309,7 @@ class Dataset:
         if not documents.is_as_written(content, name, self.attributes):
             # The dataset may have grown since it was opened, or be about to.
             now = stored_attributes(self.path)
-            if now is None or now == self.attributes or not documents.is_as_written(content, name, now):
+            if now is None or not documents.is_as_written(content, name, now):
                 raise errors.DatasetError(
                     f"{self.path}/{seal.document_key(name)} is damaged or was edited: it is not what was written. "
                     f"{documents.ADVICE}"

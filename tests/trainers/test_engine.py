@@ -277,7 +277,8 @@ def test_the_mean_is_validated_kept_and_restored_with(
     scores = {averaged: [line["psnr"] for line in log(run) if "psnr" in line] for averaged, run in runs.items()}
     assert scores[True] != scores[False]
     last = tmp_path / "run-True" / checkpoint.LAST
-    mean, own = checkpoint.load_average(last), runs[True].method.networks["generator"].state_dict()
+    own = runs[True].method.networks["generator"].state_dict()
+    mean = checkpoint.load_average(last, own)
     image = torch.rand(1, 3, 8, 8)
     for averaged, weights in ((True, mean), (False, own)):
         network = restoring.load(last, CPU, averaged=averaged)

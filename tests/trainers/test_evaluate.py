@@ -50,7 +50,7 @@ def write_model(
     made = fake_method(wanted.method, torch.device("cpu"))
     if poison:
         with torch.no_grad():
-            made.networks["generator"][4].weight[0, 0, 0, 0] = math.nan
+            made.networks["generator"][1].running_var.fill_(-1)  # finite, and what it gives is not
     trained_on = [{"path": "other.zarr", "fingerprint": "0", "transfer_function": "gamma2.2"}]
     about = checkpoint.About(recipe_file.to_toml(wanted), "fake", "paper", 0, 7, trained_on, {}, {}, {})
     (tmp_path / name).mkdir()

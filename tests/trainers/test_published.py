@@ -117,5 +117,5 @@ def test_a_measurement_stands_beside_the_published_ones(
     assert "here: mine" not in printed
     assert "Measured on another test set, so not beside these: mine on mine.zarr, 24 images." in printed
     (tmp_path / "table.json").write_text("[]")
-    with pytest.raises(errors.InputError, match=r"is not a table\.json"):
+    with pytest.raises(errors.InputError, match=r"table\.json"):
         tables.measured([tmp_path])

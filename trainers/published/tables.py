@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blursynth import errors
+from blursynth import errors, records
 from trainers.metrics import catalogue
 
 _DATA = pathlib.Path(__file__).with_name("tables.toml")
@@ -59,25 +58,20 @@ def published() -> tuple[Table, ...]:
 
 def measured(paths: Sequence[pathlib.Path]) -> list[Measured]:
     """Our rows out of the `table.json` of evaluations and detections; InputError where a file is none."""
-    return [row for path in paths for row in _rows(path)]
+    return [row for path in paths for row in _rows(path / "table.json" if path.is_dir() else path)]
 
 
-def _rows(path: pathlib.Path) -> list[Measured]:
-    file = path / "table.json" if path.is_dir() else path
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+def _rows(file: pathlib.Path) -> list[Measured]:
+    found = records.parse(file.read_bytes(), file, finite=False)
+    with errors.boundary(file, "a table.json written by trainers.evaluate or trainers.detect"):
         name, version = found["protocol"]["name"], found["protocol"]["version"]
-        rows = [row for row in found["rows"] if "method" in row]
         tests = f"{found['test_set']['name']}, {found['test_set']['images']} images"
-        about = found["test_set"]["about"]
-    except (ValueError, KeyError, TypeError):
-        raise errors.InputError(
-            f"{file} is not a table.json written by trainers.evaluate or trainers.detect."
-        ) from None
-    return [
-        Measured(row["method"], name, f"{name} v{version}", row["name"], tests, about, _values(row, found))
-        for row in rows
-    ]
+        about = str(found["test_set"]["about"])
+        return [
+            Measured(row["method"], name, f"{name} v{version}", row["name"], tests, about, _values(row, found))
+            for row in found["rows"]
+            if "method" in row
+        ]
 
 
 def _values(row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
