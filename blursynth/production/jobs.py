@@ -2,13 +2,13 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
 from blursynth.production import maker as makers
 from blursynth.production import plan
-from blursynth.storage import growth, provenance, reader, writer
+from blursynth.storage import growth, provenance, reader, stray, writer
 
 
 class State(enum.Enum):
@@ -25,7 +25,8 @@ class State(enum.Enum):
 class Job:
     """A dataset to be made. `maker` is the one asked for, in the form that goes with what is there.
 
-    `kept`: items of a shorter dataset that grows. `stored`: the group attributes that are there.
+    `kept`: items of a shorter dataset that grows. `stored`: the group attributes that are there. `strays`: objects
+    that a removed run left there.
     """
 
     maker: makers.Maker
@@ -33,6 +34,7 @@ class Job:
     state: State
     kept: int = 0
     stored: Mapping[str, Any] | None = None
+    strays: Sequence[str] = ()
 
     @property
     def identity(self) -> str:
@@ -61,6 +63,9 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
     """
     if append and overwrite:
         raise errors.DatasetError("--append keeps what is there and --overwrite removes it; give one of them.")
+    strays = stray.found(path, maker.schema)
+    if strays:
+        return Job(maker, path, State.NEW, strays=strays)
     stored = reader.stored_attributes(path)
     if stored is None or overwrite:
         return Job(maker, path, State.NEW if stored is None else State.REPLACE)

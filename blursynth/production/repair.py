@@ -244,7 +244,8 @@ class _Work:
     def finish(self) -> None:
         """Record what has become of the digests, and write the group's document as it was."""
         stored, _ = integrity.inspect(self.stored.path)
-        assert stored is not None, f"{self.stored.path} vanished"
+        if stored is None:
+            raise errors.DatasetError(f"{self.stored.path} was damaged further while it was repaired; try again.")
         attributes = stored.attributes
         renewed = False
         whole = [finding for finding in self.findings if finding.where == schemas.DIGEST]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from blursynth import errors
 from blursynth.production import attempts, capacity, execute, jobs, plan, sight
 from blursynth.production import maker as makers
-from blursynth.storage import growth, lock, place, provenance, reader, writer
+from blursynth.storage import growth, lock, place, provenance, stray, writer
 from blursynth.storage import schema as schemas
 
 _log = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Non
         capacity.require_fits(job, executor, memory)
     if job.state is jobs.State.REPLACE:
         writer.remove(job.path)
+    stray.remove(job.path, job.strays)
     if job.state is jobs.State.GROW:
         assert job.stored is not None, "nothing there that could grow"
         growth.begin(job.path, job.stored, schema, record)
@@ -154,8 +155,7 @@ def _finish(job: jobs.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...]
             raise errors.InputError(f"Not one item could be made for {path}; the first, {first.name}: {first.reason}.")
         writer.finalise(path, maker.schema, reasons, len(invalid))
     growth.end(path)
-    stored = reader.stored_attributes(path)
-    assert stored is not None, f"{path} vanished"
+    stored = writer.attributes_of(path)
     skipped = tuple(provenance.Skipped(**entry) for entry in stored["skipped"])
     return skipped, maker.schema.items - stored["valid_items"]
 

@@ -34,6 +34,14 @@ def pending(path: str) -> dict[str, Any] | None:
     return found
 
 
+def _growing(path: str) -> dict[str, Any]:
+    """The attributes of what the dataset is growing into. Raises StorageError where it is gone."""
+    growing = pending(path)
+    if growing is None:
+        raise writer.lost(path)
+    return growing
+
+
 def kept_items(growing: Mapping[str, Any]) -> int:
     """Items that were there before the dataset began to grow."""
     return int(growing[_GROWTH]["kept"])
@@ -76,8 +84,7 @@ def _require_same_form(path: str, name: str, wanted: Mapping[str, Any]) -> None:
 
 def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
     """Which shards of the longer dataset are finished, bool (shards,)."""
-    growing = pending(path)
-    assert growing is not None, f"{path} does not grow"
+    growing = _growing(path)
     present, rows = reader.digests(path, growing, schema.digest_document())
     last, over = divmod(growing[_GROWTH]["kept"], schema.shard_length)
     if over and hashlib.sha256(rows[last].tobytes()).hexdigest() == growing[_GROWTH]["last_row"]:
@@ -99,10 +106,7 @@ def extended(
 
 def extend(path: str, schema: schemas.Schema, record: provenance.Record) -> None:
     """All shards are made: give the group's and the arrays' metadata the longer dataset's form, not yet complete."""
-    growing = pending(path)
-    assert growing is not None, f"{path} does not grow"
-    there = reader.stored_attributes(path)
-    assert there is not None, f"{path} vanished"
+    growing, there = _growing(path), writer.attributes_of(path)
     names = {source["name"] for source in record.sources[: growing[GROWN_FROM][-1]["sources"]]}
     left_out = [provenance.Skipped(**entry) for entry in there["skipped"] if entry["name"] in names]
     skipped = provenance.skipped_attribute([*record.skipped, *left_out])

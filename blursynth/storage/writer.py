@@ -51,8 +51,7 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
 
 def remove(path: str) -> None:
     """Remove the dataset that is there, complete or not."""
-    stored = reader.stored_attributes(path)
-    assert stored is not None, f"{path} vanished"
+    stored = attributes_of(path)
     place.remove(path, schemas.GROUP, schemas.group_document(stored | {"complete": False}))
 
 
@@ -120,10 +119,19 @@ def require_in_the_making(path: str, identity: str) -> None:
     documents = [group["attributes"][schemas.ATTRIBUTE] if group else None, place.read_json(path, schemas.GROWTH)]
     if identity in [provenance.identity(attributes) for attributes in documents if attributes is not None]:
         return
-    raise _lost(path, "was replaced by another dataset" if group else "is gone: it was removed")
+    raise lost(path, "was replaced by another dataset" if group else "is gone: it was removed")
 
 
-def _lost(path: str, what: str) -> errors.StorageError:
+def attributes_of(path: str) -> dict[str, Any]:
+    """The group attributes of the dataset that is being made. Raises StorageError where it is gone."""
+    stored = None if place.read_bytes(path, schemas.GROUP) is None else reader.stored_attributes(path)
+    if stored is None:
+        raise lost(path)
+    return stored
+
+
+def lost(path: str, what: str = "is gone: it was removed") -> errors.StorageError:
+    """The error for a dataset that is not there any more, or another one now, while it is made."""
     return errors.StorageError(
         f"{path} {what} while it was being made, or lies on a file system that not all workers share. "
         "Run the command again to make what is missing.",
@@ -163,7 +171,7 @@ def write_shard(
         _require_still(path, identity, [schema.chunk_key(array, shard) for array in schema.arrays])
     whole = [digest for digest in digests if digest is not None]
     if len(whole) < len(digests):  # a removal that has come to the arrays, and not yet to the group's document
-        raise _lost(path, "is gone: it was removed")
+        raise lost(path)
     write_digests(path, schema, shard, np.frombuffer(b"".join(whole), np.uint8).reshape(-1, schemas.DIGEST_BYTES))
 
 
@@ -272,8 +280,7 @@ def _encode(document: dict[str, Any], values: npt.NDArray[Any], start: int, key:
 
 def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
     """Which shards are finished, bool (shards,): those with a whole row of digests."""
-    attributes = reader.stored_attributes(path)
-    assert attributes is not None, f"{path} vanished"
+    attributes = attributes_of(path)
     present, _ = reader.digests(path, attributes, schema.digest_document())
     assert len(present) == schema.shards, f"{path} has {len(present)} shards, not {schema.shards}"
     return present
@@ -299,8 +306,7 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
     `skipped`: why items were left out; `invalid`: how many are marked so. Raises DatasetError, and writes nothing,
     where shards are missing.
     """
-    attributes = reader.stored_attributes(path)
-    assert attributes is not None, f"{path} vanished"
+    attributes = attributes_of(path)
     present, rows = reader.digests(path, attributes)
     missing = np.flatnonzero(~present)
     if missing.size:
@@ -318,3 +324,7 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
     place.write_json(path, schemas.GROUP, schemas.group_document(seal.sealed(path, attributes)))
+    documents = [seal.document_key(name) for name in attributes["arrays"]]
+    if any(place.read_bytes(path, key) is None for key in documents):  # removed meanwhile: this alone is left of it
+        place.remove_object(path, schemas.GROUP)
+        raise lost(path)
