@@ -1,11 +1,11 @@
 """What files declare of their colours, taken from their bytes where Pillow does not read it or not apart from texts.
 
-`notes` of an opened image has, where its file has it: `cicp`, the four bytes of PNG's cICP chunk; `icc_name`, the name
-of PNG's profile; `gamma`, `chromaticity` and `srgb`, PNG's gAMA, cHRM and sRGB; `unknown`, a PNG chunk that a reader has
-to know; `misplaced`, a PNG chunk of colours that stands behind the pixels, twice, or has another length; `stereo`, PNG's
-two pictures side by side; `bitmap`, a BMP's header from its size on; `enumerated`, JPEG 2000's number of a colour space,
--1 where none can be read; `icc_profile`, None where it cannot be put together; `pixel`, width and height of a pixel.
-EXIF and XMP behind a PNG's pixels are put into `info`, where Pillow puts those before them.
+`notes` of an opened image has, where its file has it: `cicp`, the four bytes of PNG's cICP chunk; `icc_name`, the
+name of PNG's profile; `gamma`, `chromaticity` and `srgb`, PNG's gAMA, cHRM and sRGB; `unknown`, a PNG chunk that a
+reader has to know; `misplaced`, a PNG chunk of colours that stands behind the pixels, twice, or has another length;
+`stereo`, PNG's two pictures side by side; `bitmap`, a BMP's header from its size on; `enumerated`, JPEG 2000's number
+of a colour space, -1 where none can be read; `icc_profile`, None where it cannot be put together; `pixel`, width and
+height of a pixel. EXIF and XMP behind a PNG's pixels are put into `info`, where Pillow puts those before them.
 """
 
 import struct

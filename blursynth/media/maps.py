@@ -41,6 +41,7 @@ def read(path: pathlib.Path) -> npt.NDArray[np.float32]:
         with photos.refusing(path):
             image.load()
     photos.verify_checksums(path)
+    photos.require_all_rows(image, path)
     return np.array(image, np.float32)
 
 
@@ -52,6 +53,7 @@ def read_numbers(path: pathlib.Path) -> npt.NDArray[np.int32]:
         with photos.refusing(path):
             image.load()
     photos.verify_checksums(path)
+    photos.require_all_rows(image, path)
     colours = np.array(image, np.int32)
     numbers: npt.NDArray[np.int32] = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
     return numbers

@@ -36,7 +36,7 @@ import numpy.typing
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour, deep, headers
+from blursynth.media import colour, completeness, deep, headers
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -115,6 +115,15 @@ def read_deep(path: str | pathlib.Path) -> numpy.typing.NDArray[numpy.uint16] | 
     return _read(path, (4, numpy.uint16), lambda image: colour.deep_converter(image, path, lower))
 
 
+def require_all_rows(image: Image.Image, path: pathlib.Path, data: bytes | None = None) -> None:
+    """Raise InputError where the data of a loaded PNG end before its last row. Costs time where that row is black."""
+    with refusing(path):
+        if completeness.may_be_cut(image) and not completeness.has_all_rows(data or path.read_bytes()):
+            raise errors.InputError(
+                f"{path} has fewer rows of pixels than its header says: it is damaged or cut short."
+            )
+
+
 def _lower_bytes(path: pathlib.Path, data: bytes | None = None) -> Image.Image:
     with opened(path, data) as image, refusing(path):
         deep.decode_lower(image)
@@ -141,6 +150,7 @@ def _read(
             image.load()
         if image.format == "PNG":
             verify_checksums(path, data)
+            require_all_rows(image, path, data)
         with refusing(path):
             convert = converter(image)
         if convert is None:

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from blursynth import errors
-from blursynth.media import headers
+from blursynth.media import completeness, headers
 
 _SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
 
@@ -65,6 +65,8 @@ def _tiff(image: Image.Image) -> str | None:
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None:
         return None
+    if completeness.lacks_strips(image):
+        return "has fewer rows of pixels than its header says: it is damaged or cut short."
     kind = tags.get(_SUBFILE_TYPE, 0)
     if isinstance(kind, int) and kind & (_REDUCED | _MASK):
         return "begins with a page that is a preview or a mask of another one; save the photo alone in its own file."
