@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blursynth.media import icc
+from blursynth.media import headers, icc
 
 Samples = npt.NDArray[np.uint16]
 
@@ -20,17 +20,18 @@ _WHOLE = 65535
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 _SWAPPED = {"B": "L", "L": "B", "N": _OTHER}
 _MODES = ("RGB;16", "RGBA;16", "RGBX;16", "LA;16B")
-_DEEP, _GREY_ALPHA = "deep", "deep_grey_alpha"  # keys in `info`
 
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an opened image has colours of 16 bits a sample, of which `decode_lower` can give the lower ones."""
-    return image.info.get(_DEEP, False) or any(_rawmode(tile).startswith(_MODES) for tile in getattr(image, "tile", []))
+    return headers.notes(image).get("deep", False) or any(
+        _rawmode(tile).startswith(_MODES) for tile in getattr(image, "tile", [])
+    )
 
 
 def note(image: Image.Image) -> None:
-    """Keep in `info` what `is_deep` finds, which is gone once the image is loaded."""
-    image.info[_DEEP] = is_deep(image)
+    """Keep in `headers.notes` what `is_deep` finds, which is gone once the image is loaded."""
+    headers.notes(image)["deep"] = is_deep(image)
 
 
 def decode_lower(image: Image.Image) -> None:
@@ -45,7 +46,7 @@ def decode_lower(image: Image.Image) -> None:
         swapped = rawmode[:-1] + _SWAPPED[rawmode[-1]]
         if rawmode == "LA;16B":
             swapped = "RGBA"
-            image.info[_GREY_ALPHA] = True
+            headers.notes(image)["grey_alpha"] = True
         tiles.append(tile._replace(args=swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:])))
     image.tile = tiles  # type: ignore[attr-defined]
 
@@ -56,7 +57,7 @@ def _rawmode(tile: Any) -> str:
 
 def samples(upper: Image.Image, lower: Image.Image) -> Samples:
     """uint16 (H, W, C) of the same part of an image, decoded both ways."""
-    if _GREY_ALPHA in lower.info:
+    if "grey_alpha" in headers.notes(lower):
         every = np.asarray(lower).astype(np.uint16)
         grey_and_alpha: Samples = every[:, :, 0::2] << np.uint16(8) | every[:, :, 1::2]
         return grey_and_alpha

@@ -1,41 +1,68 @@
-"""What files declare of their colours and Pillow does not read, put beside what it does: into the image's `info`.
+"""What files declare of their colours, taken from their bytes where Pillow does not read it or not apart from texts.
 
-Keys, where the file has it: `cicp`, the four bytes of PNG's cICP chunk. `icc_name`, the name of PNG's profile.
-`unknown`, a PNG chunk that a reader has to know. `misplaced`, a PNG chunk of colours that stands behind the pixels or
-twice. `stereo`: PNG's two pictures side by side. `bitmap`, a BMP's header from its size on. `enumerated`, JPEG 2000's
-number of a colour space, -1 where none can be read. `icc_profile` of BMP, GIF and JPEG 2000, and `aspect` of GIF, are
-Pillow's own keys of other formats. EXIF and XMP behind a PNG's pixels are put where Pillow puts those before them.
+`notes` of an opened image has, where its file has it: `cicp`, the four bytes of PNG's cICP chunk; `icc_name`, the
+name of PNG's profile; `gamma`, `chromaticity` and `srgb`, PNG's gAMA, cHRM and sRGB; `unknown`, a PNG chunk that a
+reader has to know; `misplaced`, a PNG chunk of colours that stands behind the pixels, twice, or has another length;
+`stereo`, PNG's two pictures side by side; `bitmap`, a BMP's header from its size on; `enumerated`, JPEG 2000's number
+of a colour space, -1 where none can be read; `icc_profile`, None where it cannot be put together; `pixel`, width and
+height of a pixel. EXIF and XMP behind a PNG's pixels are put into `info`, where Pillow puts those before them.
 """
 
 import struct
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, PngImagePlugin
 
 from blursynth.media import isobmff
 
+_NOTES = (0, 0)  # a key in `info` that no text chunk of a PNG can have: those are strings
 _SIGNATURE = 8
 _METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 _METADATA_KEYS = ("exif", "XML:com.adobe.xmp", "xmp", "Raw profile type exif")
-_COLOURS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+_COLOURS = {b"cICP": None, b"iCCP": None, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}  # and their sizes
 _KNOWN_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _BITMAP_START = 14
 _GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
 
 
+def notes(image: Image.Image) -> dict[str, Any]:
+    """What is known of the image's file beside Pillow's `info`; to be added to."""
+    known: dict[str, Any] = image.info.setdefault(_NOTES, {})
+    return known
+
+
 def note(image: Image.Image, file: IO[bytes]) -> None:
-    """Add to `image.info` what Pillow passes over. `file`: what the image was opened from; its position is kept."""
-    reader = {"PNG": _png, "BMP": _bmp, "GIF": _gif, "JPEG2000": _jpeg2000}.get(image.format or "")
-    if reader is None:
+    """Fill `notes(image)`. `file`: what the image was opened from; its position is kept."""
+    known = notes(image)
+    if image.format != "PNG":
+        if "icc_profile" in image.info:
+            known["icc_profile"] = image.info["icc_profile"]
+        for key in ("dpi", "resolution", "jfif_density"):
+            if key in image.info:
+                known["pixel"] = _pixel(image.info[key])
+    reader = {"BMP": _bmp, "GIF": _gif, "JPEG2000": _jpeg2000}.get(image.format or "")
+    if reader is None and image.format != "PNG":
         return
     position = file.tell()
     try:
-        reader(image, file)
+        if reader is None:
+            _png(image, file, known)
+        else:
+            reader(file, known)
     finally:
         file.seek(position)
 
 
-def _png(image: Image.Image, file: IO[bytes]) -> None:
+def _pixel(density: Any) -> tuple[float, float] | None:
+    """Width and height of a pixel by the number of them in a length; None where that says nothing."""
+    try:
+        across, down = (float(value) for value in density)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return (down, across) if across > 0 < down else None
+
+
+def _png(image: Image.Image, file: IO[bytes], known: dict[str, Any]) -> None:
     start, seen = _SIGNATURE, set[bytes]()
     while True:
         file.seek(start)
@@ -45,20 +72,36 @@ def _png(image: Image.Image, file: IO[bytes]) -> None:
         size, name = struct.unpack(">I4s", head)
         if name == b"IEND":
             return
-        if name in _COLOURS and (name in seen or b"IDAT" in seen):
-            image.info["misplaced"] = name.decode()
-        elif name == b"cICP":
-            image.info["cicp"] = file.read(min(size, 16))
-        elif name == b"iCCP":
-            image.info["icc_name"] = file.read(min(size, 80)).partition(b"\0")[0].decode("latin-1")
+        if name in _COLOURS:
+            if name in seen or b"IDAT" in seen or _COLOURS[name] not in (None, size):
+                known["misplaced"] = name.decode()
+            else:
+                _png_colours(image, name, file.read(min(size, 80)), known)
+        elif name == b"pHYs" and size == 9:
+            known["pixel"] = _pixel(struct.unpack(">II", file.read(8)))
         elif not name[0] & 0x20 and name not in _KNOWN_CRITICAL:
-            image.info.setdefault("unknown", name.decode("latin-1"))
+            known.setdefault("unknown", name.decode("latin-1"))
         elif name == b"sTER":
-            image.info["stereo"] = True
+            known["stereo"] = True
         elif b"IDAT" in seen and name in _METADATA:
             _late(image, file, start, size, name)
         seen.add(name)
         start += 12 + size
+
+
+def _png_colours(image: Image.Image, name: bytes, content: bytes, known: dict[str, Any]) -> None:
+    if name == b"cICP":
+        known["cicp"] = content
+    elif name == b"iCCP":
+        profile = image.info.get("icc_profile")
+        known["icc_name"] = content.partition(b"\0")[0].decode("latin-1")
+        known["icc_profile"] = profile if isinstance(profile, bytes) else None
+    elif name == b"sRGB":
+        known["srgb"] = content[0]
+    elif name == b"gAMA":
+        known["gamma"] = int.from_bytes(content) / 100_000
+    else:
+        known["chromaticity"] = tuple(value / 100_000 for value in struct.unpack(">8I", content))
 
 
 def _late(image: Image.Image, file: IO[bytes], start: int, size: int, name: bytes) -> None:
@@ -70,33 +113,33 @@ def _late(image: Image.Image, file: IO[bytes], start: int, size: int, name: byte
             image.info.setdefault(key, stream.im_info[key])
 
 
-def _bmp(image: Image.Image, file: IO[bytes]) -> None:
+def _bmp(file: IO[bytes], known: dict[str, Any]) -> None:
     file.seek(_BITMAP_START)
     header = file.read(124)
     size = int.from_bytes(header[:4], "little")
-    image.info["bitmap"] = header[:size]
+    known["bitmap"] = header[:size]
     if size == 124 and header[56:60] == b"DEBM":  # PROFILE_EMBEDDED, little-endian
         offset, length = struct.unpack_from("<2I", header, 112)
         file.seek(_BITMAP_START + offset)
-        image.info["icc_profile"] = file.read(length)
+        known["icc_profile"] = file.read(length)
 
 
-def _gif(image: Image.Image, file: IO[bytes]) -> None:
+def _gif(file: IO[bytes], known: dict[str, Any]) -> None:
     file.seek(0)
     data = file.read()
     if len(data) > 12 and data[12]:
-        image.info["aspect"] = ((data[12] + 15) / 64, 1.0)  # GIF89a, 18: width of a pixel over its height
+        known["pixel"] = ((data[12] + 15) / 64, 1.0)  # GIF89a, 18: width of a pixel over its height
     found = data.find(_GIF_PROFILE)
     if found < 0:
         return
-    at, profile = found + len(_GIF_PROFILE), b""
+    at, parts = found + len(_GIF_PROFILE), []
     while at < len(data) and data[at]:
-        profile += data[at + 1 : at + 1 + data[at]]
+        parts.append(data[at + 1 : at + 1 + data[at]])
         at += 1 + data[at]
-    image.info["icc_profile"] = profile
+    known["icc_profile"] = b"".join(parts)
 
 
-def _jpeg2000(image: Image.Image, file: IO[bytes]) -> None:
+def _jpeg2000(file: IO[bytes], known: dict[str, Any]) -> None:
     file.seek(0)
     if file.read(4) == b"\xff\x4f\xff\x51":
         return  # a bare codestream, which has no place for a declaration
@@ -104,13 +147,13 @@ def _jpeg2000(image: Image.Image, file: IO[bytes]) -> None:
     header = next((box for box in isobmff.boxes(file, 0, end) if box.name == b"jp2h"), None)
     inner = isobmff.boxes(file, header.start, header.end) if header is not None else ()
     colour = next((box for box in inner if box.name == b"colr"), None)  # others are for readers that know JPX
+    known["enumerated"] = -1
     if colour is None:
-        image.info["enumerated"] = -1
         return
     file.seek(colour.start)
     content = file.read(colour.end - colour.start)
     method = content[0] if content else 0
     if method in (2, 3):
-        image.info["icc_profile"] = content[3:]
-    else:
-        image.info["enumerated"] = int.from_bytes(content[3:7]) if method == 1 and len(content) >= 7 else -1
+        known["icc_profile"] = content[3:]
+    elif method == 1 and len(content) >= 7:
+        known["enumerated"] = int.from_bytes(content[3:7])

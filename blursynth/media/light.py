@@ -13,10 +13,9 @@ import numpy as np
 from PIL import Image
 
 from blursynth import errors
-from blursynth.media import icc
+from blursynth.media import headers, icc
 
 _ADVICE = "save the photo again as sRGB"
-_FOUND = "declared_light"  # key in `info`
 
 # ITU-T H.273, table 2: the number of primaries -> their (x, y) and white's, as PNG's cICP uses them.
 _UNSPECIFIED = 2
@@ -60,31 +59,32 @@ def declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | Non
     `pixels`: their mode, as for `icc.converter`. Raises InputError where what is declared is HDR, damaged, or not known
     here. What is found before the pixels are decoded holds afterwards, too.
     """
-    if _FOUND not in image.info:
-        image.info[_FOUND] = _declared(image, path, pixels)
-    found: bytes | None = image.info[_FOUND]
+    known = headers.notes(image)
+    if "light" not in known:
+        known["light"] = _declared(image, path, pixels)
+    found: bytes | None = known["light"]
     return found
 
 
 def _declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | None:
-    info, grey = image.info, pixels == "L"
-    if "cicp" in info:
-        return _profile(_coded(info["cicp"], path), path, grey)
-    if info.get("icc_name") == "ITUR_2100_PQ_FULL":  # W3C, "Using the ITU BT.2100 PQ EOTF with the PNG Format"
+    known, grey = headers.notes(image), pixels == "L"
+    if "cicp" in known:
+        return _profile(_coded(known["cicp"], path), path, grey)
+    if known.get("icc_name") == "ITUR_2100_PQ_FULL":  # W3C, "Using the ITU BT.2100 PQ EOTF with the PNG Format"
         raise errors.InputError(f"{path} {icc.hdr_sentence('PQ', 'its ICC profile')}")
-    if "icc_profile" in info:
+    if "icc_profile" in known:
         # None where Pillow could not put its parts together: littleCMS then says that it is damaged.
-        return info["icc_profile"] or b"damaged"
-    if "srgb" in info:
+        return known["icc_profile"] or b"damaged"
+    if "srgb" in known:
         return None
-    if "gamma" in info or "chromaticity" in info:
-        return _profile(_by_gamma(info.get("gamma"), info.get("chromaticity"), path), path, grey)
-    if "bitmap" in info:
-        return _profile(_bitmap(info["bitmap"], path), path, grey)
-    if info.get("enumerated", 16) not in (*_JP2_SRGB_LIKE, *((_JP2_CMYK,) if image.mode == "CMYK" else ())):
+    if "gamma" in known or "chromaticity" in known:
+        return _profile(_by_gamma(known.get("gamma"), known.get("chromaticity"), path), path, grey)
+    if "bitmap" in known:
+        return _profile(_bitmap(known["bitmap"], path), path, grey)
+    if known.get("enumerated", 16) not in (*_JP2_SRGB_LIKE, *((_JP2_CMYK,) if image.mode == "CMYK" else ())):
         raise errors.InputError(
-            f"{path} is a JPEG 2000 file whose colour space (number {info['enumerated']}) is not known; expected sRGB, "
-            f"grey, sYCC or an ICC profile: {_ADVICE}."
+            f"{path} is a JPEG 2000 file whose colour space (number {known['enumerated']}) is not known; expected is "
+            f"sRGB, grey, sYCC or an ICC profile: {_ADVICE}."
         )
     if pixels in ("CMYK", "LAB"):
         return None  # EXIF's declarations are about RGB

@@ -43,6 +43,7 @@ def read(path: pathlib.Path, data: bytes) -> npt.NDArray[np.float32]:
         with photos.refusing(path):
             image.load()
     photos.verify_checksums(path, data)
+    photos.require_all_rows(image, path, data)
     return np.array(image, np.float32)
 
 
@@ -54,6 +55,7 @@ def read_numbers(path: pathlib.Path, data: bytes) -> npt.NDArray[np.int32]:
         with photos.refusing(path):
             image.load()
     photos.verify_checksums(path, data)
+    photos.require_all_rows(image, path, data)
     colours = np.array(image, np.int32)
     numbers: npt.NDArray[np.int32] = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
     return numbers

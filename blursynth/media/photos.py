@@ -34,7 +34,7 @@ import numpy.typing
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour, deep, headers, source_file
+from blursynth.media import colour, completeness, deep, headers, source_file
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -120,6 +120,15 @@ def read_deep(path: str | pathlib.Path, data: bytes | None = None) -> numpy.typi
     return _read(path, data, (4, numpy.uint16), lambda image: colour.deep_converter(image, path, lower))
 
 
+def require_all_rows(image: Image.Image, path: pathlib.Path, data: bytes) -> None:
+    """Raise InputError where the data of a loaded PNG end before its last row. Costs time where that row is black."""
+    with refusing(path):
+        if completeness.may_be_cut(image) and not completeness.has_all_rows(data):
+            raise errors.InputError(
+                f"{path} has fewer rows of pixels than its header says: it is damaged or cut short."
+            )
+
+
 def _lower_bytes(path: pathlib.Path, data: bytes) -> Image.Image:
     with opened(path, data) as image, refusing(path):
         deep.decode_lower(image)
@@ -146,6 +155,7 @@ def _read(
             image.load()
         if image.format == "PNG":
             verify_checksums(path, data)
+            require_all_rows(image, path, data)
         with refusing(path):
             convert = converter(image)
         if convert is None:

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from blursynth import errors
+from blursynth.media import completeness, headers
 
 _SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
 
@@ -29,32 +30,28 @@ def check(image: Image.Image, path: pathlib.Path) -> None:
 
 
 def _chunks(image: Image.Image) -> str | None:
-    if "unknown" in image.info:
+    known = headers.notes(image)
+    if "unknown" in known:
         return (
-            f"has a PNG chunk {image.info['unknown']}, which a reader has to know and this one does not; save it again "
-            "as plain PNG."
+            f"has a PNG chunk {known['unknown']}, which a reader has to know and this one does not; save it again as "
+            "plain PNG."
         )
-    if "misplaced" in image.info:
+    if "misplaced" in known:
         return (
-            f"has its PNG chunk {image.info['misplaced']} twice or behind the pixels, where it does not count; save it "
-            "again, or remove the chunk."
+            f"has its PNG chunk {known['misplaced']} twice or behind the pixels, where it does not count, or of a "
+            "wrong length; save it again, or remove the chunk."
         )
-    return "holds two pictures side by side (PNG's sTER chunk); cut it in two." if "stereo" in image.info else None
+    return "holds two pictures side by side (PNG's sTER chunk); cut it in two." if "stereo" in known else None
 
 
 def _shape(image: Image.Image) -> str | None:
-    for key in ("aspect", "dpi", "resolution", "jfif_density"):
-        try:
-            across, down = (float(value) for value in image.info.get(key, (1, 1)))
-            off = across / down if across > 0 < down else 1.0
-        except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-            continue
-        if not 1 / (1 + _SQUARE) <= off <= 1 + _SQUARE:
-            return (
-                f"says that its pixels are not square ({key} {across:g} x {down:g}), and blur is made and measured in "
-                "square ones; scale it to square pixels, or correct what it says of its resolution."
-            )
-    return None
+    width, height = headers.notes(image).get("pixel") or (1, 1)
+    if 1 / (1 + _SQUARE) <= width / height <= 1 + _SQUARE:
+        return None
+    return (
+        f"says that its pixels are not square (they are {width / height:.3g} times as wide as high), and blur is made "
+        "and measured in square ones; scale it to square pixels, or correct what it says of its resolution."
+    )
 
 
 def _hdr_base(image: Image.Image) -> str | None:
@@ -68,6 +65,8 @@ def _tiff(image: Image.Image) -> str | None:
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None:
         return None
+    if completeness.lacks_strips(image):
+        return "has fewer rows of pixels than its header says: it is damaged or cut short."
     kind = tags.get(_SUBFILE_TYPE, 0)
     if isinstance(kind, int) and kind & (_REDUCED | _MASK):
         return "begins with a page that is a preview or a mask of another one; save the photo alone in its own file."
@@ -76,7 +75,12 @@ def _tiff(image: Image.Image) -> str | None:
     if image.mode == "CMYK" and tags.get(_INK_SET, _CMYK_INKS) != _CMYK_INKS:
         return "is made for other inks than cyan, magenta, yellow and black; save it as RGB."
     white = tags.get(_WHITE_POINT)
-    if image.mode == "LAB" and white is not None and "icc_profile" not in image.info and _apart(white, _D50) > 0.001:
+    if (
+        image.mode == "LAB"
+        and white is not None
+        and "icc_profile" not in headers.notes(image)
+        and _apart(white, _D50) > 0.001
+    ):
         return f"has L*a*b* values for the white {white}, not D50; save it as RGB."
     return None
 

@@ -410,7 +410,9 @@ def _():
 
 @row("png-misplaced")
 def _():
-    return refused(png(COLOURS, gama(1), gama(0.45455)), png(COLOURS, behind=gama(1)))
+    return refused(
+        png(COLOURS, gama(1), gama(0.45455)), png(COLOURS, behind=gama(1)), png(COLOURS, chunk(b"sRGB", b"\0\0"))
+    )
 
 
 @row("png-critical")
@@ -426,6 +428,17 @@ def _():
 @row("png-sbit")
 def _():
     return same(png(COLOURS, chunk(b"sBIT", b"\5\6\5")))
+
+
+@row("png-low-bits")
+def _():
+    codes = numpy.arange(16, dtype=numpy.uint8)
+    header = struct.pack(">IIBBBBB", 16, 1, 4, 0, 0, 0, 0)
+    packed = zlib.compress(b"\0" + (codes[0::2] << 4 | codes[1::2]).tobytes())
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*each) for each in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    )
+    return [Case(content, 17 * codes[None], 0)]
 
 
 @row("png-bkgd")
@@ -486,6 +499,13 @@ def animation(file_format, **options):
     file = io.BytesIO()
     frames[0].save(file, file_format, save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
+
+
+def test_a_text_is_no_declaration():
+    """Pillow puts texts under their own names beside what chunks declare."""
+    names = (b"gamma", b"icc_profile", b"dpi", b"srgb", b"chromaticity", b"cicp", b"declared_light", b"unknown")
+    texts = [chunk(b"tEXt", name + b"\0" + b"0.1") for name in names]
+    assert numpy.array_equal(read(png(COLOURS, *texts)), COLOURS)
 
 
 # JPEG
@@ -844,6 +864,7 @@ def _():
     return refused(files.bmp(COLOURS, b"BGRs", density=(2835, 5670)))
 
 
+RAMPS = numpy.random.default_rng(4).integers(60, 200, (4, 5, 3), dtype=numpy.uint8)
 JP2 = saved(COLOURS, "JPEG2000", irreversible=False)
 
 
@@ -867,6 +888,16 @@ def _():
 @row("jp2-bare")
 def _():
     return same(saved(COLOURS, "JPEG2000", irreversible=False, no_jp2=True))
+
+
+@row("jp2-sycc")
+def _():
+    smooth = numpy.repeat(numpy.repeat(RAMPS, 4, axis=0), 4, axis=1)
+    content = saved(smooth, "JPEG2000", irreversible=False, mct=0)
+    y, cb, cr = (smooth[:, :, k].astype(float) for k in range(3))
+    rgb = (y + 1.402 * (cr - 128), y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128), y + 1.772 * (cb - 128))
+    box = bytes([1, 0, 0]) + struct.pack(">I", 18)
+    return [Case(files.with_colour_box(content, box), numpy.clip(numpy.stack(rgb, axis=2), 0, 255), 1)]
 
 
 @row("ppm-maxval")

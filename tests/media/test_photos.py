@@ -7,8 +7,11 @@ import pathlib
 import random
 import re
 import stat
+import struct
 import warnings
+import zlib
 
+import declared_files
 import image_files
 import numpy
 import pytest
@@ -226,6 +229,54 @@ def test_a_profile_works_behind_grey_16_bit_and_alpha(tmp_path):
     clear_and_red = numpy.array([[[9, 9, 9, 0], [255, 0, 0, 255]]], numpy.uint8)
     pixels = photos.read(save(tmp_path / "alpha.png", Image.fromarray(clear_and_red), icc_profile=profile)).astype(int)
     assert numpy.abs(pixels - [[[255, 255, 255], [0, 0, 255]]]).max() <= 4
+
+
+def interlaced(pixels):
+    """A PNG in the seven passes of Adam7, which Pillow cannot write."""
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = b""
+    for left, top, across, down in passes:
+        part = pixels[top::down, left::across]
+        rows += b"".join(b"\0" + row.tobytes() for row in part) if part.size else b""
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return PNG[:8] + b"".join(declared_files.chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("kind", ["plain", "interlaced", "deep", "palette"])
+def test_a_png_with_fewer_rows_than_it_says_is_refused(tmp_path, kind):
+    """Its data end in the proper way, and all checksums are right."""
+    content = {
+        "plain": encoded(Image.fromarray(PICTURE), "PNG"),
+        "interlaced": interlaced(PICTURE),
+        "deep": encoded(Image.fromarray(PICTURE[..., 0].astype(numpy.uint16) * 257), "PNG"),
+        "palette": encoded(Image.fromarray(BLOCKS).quantize(6), "PNG"),
+    }[kind]
+    photos.read(written(tmp_path / "whole.png", content))
+    for more in (1, 2, 40):
+        height = int.from_bytes(content[20:24]) + more
+        header = content[16:20] + height.to_bytes(4) + content[24:29]
+        taller = content[:8] + declared_files.chunk(b"IHDR", header) + content[33:]
+        with pytest.raises(errors.InputError, match="damaged"):
+            photos.read(written(tmp_path / "taller.png", taller))
+
+
+def test_a_tiff_with_fewer_strips_than_it_says_is_refused(tmp_path):
+    tags = [(258, 3, (8,) * 3), (262, 3, (2,)), (277, 3, (3,)), (278, 4, (19,))]
+    for height in (19, 20):
+        path = written(tmp_path / "strips.tif", declared_files.tiff(PICTURE.tobytes(), 33, height, *tags))
+        if height == 19:
+            assert numpy.array_equal(photos.read(path), PICTURE)
+            continue
+        with pytest.raises(errors.InputError, match="fewer rows"):
+            photos.read(path)
+
+
+def test_what_is_black_is_whole(tmp_path):
+    black = numpy.zeros((19, 33, 3), numpy.uint8)
+    for content in (encoded(Image.fromarray(black), "PNG"), interlaced(black), interlaced(black[:1, :1])):
+        assert not photos.read(written(tmp_path / "black.png", content)).any()
 
 
 @pytest.mark.parametrize("use", [photos.read, photos.probe])
