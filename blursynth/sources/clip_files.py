@@ -199,6 +199,8 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
         if int(ending[1]) in numbered:
             raise errors.InputError(f"{path} and {numbered[int(ending[1])].name} have the same number.")
         numbered[int(ending[1])] = path
+    if not numbered:
+        raise errors.InputError(f"{folder} has no numbered frames.")
     first, last = min(numbered), max(numbered)
     if len(numbered) != last - first + 1:
         gap = next(number for number in range(first, last) if number not in numbered)
