@@ -33,7 +33,7 @@ class Clips:
         self._dataset = dataset
         try:
             self._paths = clips.locate(dataset.attributes["inputs"]["clips"].split(os.pathsep))
-        except errors.InputError:
+        except (errors.InputError, errors.SourceError):
             self._paths = {}
         self._open: dict[str, clip_files.Clip | None] = {}
 
@@ -44,8 +44,8 @@ class Clips:
         return f"M = {count}: frames {first}-{first + count - 1}, {columns['step_px'][item]:.1f} px a step"
 
     def cell(self, item: int, cell: int) -> drawing.Picture:
-        """The frames of an item's window row by row, at most `cell` px wide and high; an empty square where the clip is
-        not there any more."""
+        """The frames of an item's window row by row, at most `cell` px wide and high; an empty square where they
+        cannot be read any more."""
         columns = self._dataset.columns
         source = self._dataset.sources[int(columns["source"][item])]
         clip = self._clip(str(source["name"]))
@@ -62,6 +62,8 @@ class Clips:
                 if k in shown and not isinstance(frame, decode.Loss):
                     pair = frames.Window([frame], light, 0, clip.orientation).pair(self._box(item))
                     small.append(drawing.photo(np.ascontiguousarray(pair.sharp), cell // side))
+        except errors.SourceError:
+            return np.full((cell, cell, 3), drawing.PAPER, np.uint8)
         finally:
             opened.close()
         return _tiled(small, side)
@@ -75,7 +77,7 @@ class Clips:
         if name not in self._open:
             try:
                 self._open[name] = clip_files.one(name, self._paths[name], hashed=False)
-            except (KeyError, errors.InputError):
+            except (KeyError, errors.InputError, errors.SourceError):
                 self._open[name] = None
         return self._open[name]
 

@@ -255,7 +255,7 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
             raise errors.InputError(f"{path} and {numbered[int(ending[1])].name} have the same number.")
         numbered[int(ending[1])] = path
     if not numbered:
-        raise errors.InputError(f"{folder} has no frames in it any more.")
+        raise errors.InputError(f"{folder} has no numbered frames.")
     first, last = min(numbered), max(numbered)
     if len(numbered) != last - first + 1:
         gap = next(number for number in range(first, last) if number not in numbered)

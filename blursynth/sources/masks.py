@@ -52,7 +52,7 @@ class Masks:
             data = image.content()
         except errors.InputError as error:  # they were there when they were recorded
             raise errors.SourceError(f"The masks of {photo.name} are not what they were: {error}.") from error
-        if image.digest(data) != photo.beside:
+        if image.digest(data) != photo.beside or image.size not in (None, (photo.height, photo.width)):
             raise errors.SourceError(
                 f"The masks of {photo.name} in {image.file} have changed since they were recorded. Put them back as "
                 "they were, and run the same command again."

@@ -417,6 +417,21 @@ def test_changed_bytes_are_no_content(inputs_of: Any, tmp_path: pathlib.Path) ->
     assert as_recorded(tmp_path / "a.zarr") == inputs_of("convolve").record
 
 
+def test_what_an_older_version_left_out_is_not_finished_in_silence(tmp_path: pathlib.Path) -> None:
+    """A dataset that is begun, in which pairs of a photo that is sound are marked invalid."""
+    made = of_photos(tmp_path)
+    path, items = str(tmp_path / "a.zarr"), made.schema.items_of(0)
+    writer.create(path, made.schema, made.record())
+    arrays = made.make(items)
+    arrays["valid"][0] = 0
+    writer.write_shard(path, made.schema, 0, arrays)
+    with pytest.raises(errors.DatasetError, match=r"0\.png"):
+        run.produce(made, path, workers=1)
+    assert not as_recorded(path)["complete"]
+    run.produce(made, path, workers=1, overwrite=True)
+    assert as_recorded(path)["complete"]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_looking_at_a_dataset_makes_no_wrong_statement(fault: str, faults: Faults, tmp_path: pathlib.Path) -> None:
     """verify and replay say that a photo cannot be read, not that it has changed; it is all they say."""

@@ -261,6 +261,17 @@ def test_text_files_of_polygons(tmp_path: pathlib.Path) -> None:
     assert "b.txt" in left.reason
 
 
+def test_masks_of_another_size_now_are_changed_masks(folder: pathlib.Path) -> None:
+    """The file of masks says the photo's size apart from the outlines."""
+    found, read = attached(folder, "instances.json")
+    content = json.loads((folder / "instances.json").read_text())
+    for image in content["images"]:
+        image["height"] += 1
+    (folder / "instances.json").write_text(json.dumps(content, indent=1))
+    with pytest.raises(errors.SourceError):
+        read.read(found.sources[0])
+
+
 def test_real_polygons(shared_data: pathlib.Path) -> None:
     coco = shared_data / "photos" / "coco"
     texts = masks.Masks(coco / "instance_segmentation", least=0.005)
