@@ -167,7 +167,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Objects
         photo_options.refuse(options, ("object_correlation",), "about random trajectories, only about gaussian paths")
     inputs["masks"] = options["masks"]
     masks.Masks(pathlib.Path(options["masks"])).check()
-    return photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
+    return shake.noted(photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs))
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ObjectsMaker:

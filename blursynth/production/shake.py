@@ -13,13 +13,15 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
 from blursynth.media import opencv
 from blursynth.production import photo_options, photo_pairs
-from blursynth.sources import beside
+from blursynth.sources import beside, source
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import crop as crops
 from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
 Request = TypeVar("Request", bound=shake_recipe.Shake)
+
+AnyMaker = TypeVar("AnyMaker", bound="ShakeMaker")
 
 _COLUMNS = {
     "motion_px": ("path of the crop's fastest point during the exposure", "px"),
@@ -135,7 +137,7 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     def _log(self) -> gyroscope.Log | None:
         if self.recipe.gyro is None:
             return None
-        log = gyroscope.read(self.inputs["gyro"])
+        log = gyroscope.read(self.inputs["gyro"], columns=self.recipe.gyro_columns)
         if log.sha256 != self.recipe.gyro:
             raise errors.InputError(f"{self.inputs['gyro']} is another recording than the one that was recorded.")
         return log
@@ -148,7 +150,19 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
     request, inputs = requested(options, shake_recipe.Shake)
-    return photo_options.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+    return noted(photo_options.build(ShakeMaker, photos, request, {**options, "command": command}, inputs))
+
+
+def noted(maker: AnyMaker) -> AnyMaker:
+    """The maker, with the columns of its recording that are not read among what is left out."""
+    if maker.recipe.gyro is None:
+        return maker
+    log = gyroscope.read(maker.inputs["gyro"], columns=maker.recipe.gyro_columns)
+    if not log.ignored:
+        return maker
+    reason = f"has columns that are not read: {', '.join(log.ignored)}"
+    left = source.Skipped(pathlib.Path(maker.inputs["gyro"]).name, reason)
+    return dataclasses.replace(maker, left_out=(*maker.left_out, left))
 
 
 def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
@@ -162,13 +176,13 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
         values |= _recorded(options)
         inputs["gyro"] = options["gyro"]
     else:
-        photo_options.refuse(options, ("exposure", "gyro_scale"), "without a recording (--gyro FILE)")
+        photo_options.refuse(options, ("exposure", "gyro_scale", "gyro_columns"), "without a recording (--gyro FILE)")
     request = recipe_file.from_options(values, model, {"depth_maps.scale": "--depth-scale"})
     if request.path == "boracchi-foi":
         photo_options.refuse(options, ("correlation",), "about random trajectories, only about gaussian paths")
     if request.exposure is not None:
         longest = request.exposure.maximum * (1 + request.readout)
-        gyroscope.read(options["gyro"], longest, request.exposure.minimum)
+        gyroscope.read(options["gyro"], longest, request.exposure.minimum, request.gyro_columns)
     return request, inputs
 
 
@@ -180,7 +194,7 @@ def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
         raise errors.RecipeError("--gyro needs --exposure SECONDS: how much of the recording is one exposure.")
     random_only = ("rotation", "roll", "translation", "forward", "correlation")
     photo_options.refuse(options, random_only, "about a recorded path (--gyro)")
-    return {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
+    return {"gyro": gyroscope.read(options["gyro"], columns=options.get("gyro_columns")).sha256, "path": "gyro"}
 
 
 def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]:

@@ -67,8 +67,9 @@ class Shake(recipe.PhotoPairs):
     along the photo's longer side; focal: px of the photo, instead. The principal point is the photo's centre.
     target: the sharp image is the view at the exposure's middle, or at its beginning. readout: time from the first
     row's start to the last row's, in exposures; 0 is a global shutter. knots: poses that a path is kept as, at equal
-    steps in time, linear in between. gyro: SHA-256 of the recording; exposure: seconds of it that are taken;
-    gyro_scale: factor on its angles.
+    steps in time, linear in between. gyro: SHA-256 of the recording; gyro_columns: what its
+    columns are, where its heading does not say it; exposure: seconds of it that are taken; gyro_scale: factor on its
+    angles.
     """
 
     preset: Literal["handheld", "lai"] = "handheld"
@@ -87,6 +88,7 @@ class Shake(recipe.PhotoPairs):
     readout: float = pydantic.Field(default=0.0, ge=0, le=10)
     knots: int = pydantic.Field(default=256, ge=2, le=10_000)
     gyro: str | None = None
+    gyro_columns: str | None = None
     exposure: Annotated[draw.Draw, draw.within(1e-4, 60.0)] | None = None
     gyro_scale: float = pydantic.Field(default=1.0, gt=0, le=10)
     store_path: bool = True
@@ -119,6 +121,8 @@ class Shake(recipe.PhotoPairs):
             )
         if (self.path == "gyro") != (self.gyro is not None):
             raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
+        if self.gyro is None and self.gyro_columns is not None:
+            raise ValueError("gyro_columns are those of a recording; leave them out without one")
         if (self.gyro is None) != (self.exposure is None):
             raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
         still = not any((self.rotation.maximum, self.roll.maximum, self.translation.maximum, self.forward.maximum))
