@@ -22,6 +22,7 @@ def probe(path: pathlib.Path) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         height, width = _array(path).shape
         return height, width
+    _require_upright(path)
     with photos.opened(path) as image:
         _require_grey(path, image.mode)
         return image.height, image.width
@@ -34,7 +35,8 @@ def read(path: pathlib.Path) -> npt.NDArray[np.float32]:
     not two dimensions of numbers, and for a damaged file.
     """
     if path.suffix.lower() == ".npy":
-        with photos.refusing(path):
+        # What is farther than float32 can say is infinitely far.
+        with photos.refusing(path), np.errstate(over="ignore"):
             return np.array(_array(path), np.float32)
     with photos.opened(path) as image:
         _require_grey(path, image.mode)
@@ -57,6 +59,13 @@ def read_numbers(path: pathlib.Path) -> npt.NDArray[np.int32]:
     return numbers
 
 
+def size(path: pathlib.Path) -> tuple[int, int]:
+    """(height, width) of a PNG of numbers as colours, from its header alone. Raises InputError as `read_numbers`."""
+    _require_upright(path)
+    with photos.opened(path) as image:
+        return image.height, image.width
+
+
 def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
     """A map (H, W) at another size, each pixel as the one whose area holds its middle: numbers are never mixed."""
     if values.shape == (height, width):
@@ -66,6 +75,16 @@ def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[An
         for extent, now in ((height, values.shape[0]), (width, values.shape[1]))
     )
     return np.ascontiguousarray(values[rows[:, None], columns])
+
+
+def _require_upright(path: pathlib.Path) -> None:
+    """Raise InputError for a map that says of itself that it is to be turned: which way its photo is turned is not its
+    business."""
+    turned = photos.orientation(path)
+    if turned != 1:
+        raise errors.InputError(
+            f"{path} has the EXIF orientation {turned}; a map is read as it is stored. Turn it, and write it without."
+        )
 
 
 def _require_grey(path: pathlib.Path, mode: str) -> None:

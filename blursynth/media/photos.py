@@ -25,7 +25,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy
 import numpy.typing
@@ -125,6 +125,22 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
     with opened(path, data) as image:
         colour.check(image, path)
         return _upright_size(image, _orientation(image))
+
+
+def orientation(path: str | pathlib.Path) -> int:
+    """EXIF's orientation, 1 (upright) to 8, by which `read` turns what is stored. Raises InputError as `probe`."""
+    with opened(pathlib.Path(path)) as image:
+        return _orientation(image)
+
+
+def upright(stored: numpy.typing.NDArray[Any], turned: int) -> numpy.typing.NDArray[Any]:
+    """What lies over the stored pixels of a photo, (H, W, ...), turned as `read` turns a photo of this orientation."""
+    if turned == 1:
+        return stored
+    height, width = stored.shape[:2][::-1] if turned >= 5 else stored.shape[:2]
+    made = numpy.empty((height, width, *stored.shape[2:]), stored.dtype)
+    _STORED_VIEW[turned](made)[...] = stored
+    return made
 
 
 def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:

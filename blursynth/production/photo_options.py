@@ -22,7 +22,7 @@ def build(
     first photo that cannot be used.
     """
     found = stored_photos.parse(photos, seed=options["seed"], workers=options.get("workers"))
-    belonging = kind.belonging(request, inputs)
+    belonging = kind.belonging(request, {**inputs, "photos": str(photos)})
     everything = found.sources
     if belonging is not None:
         found = beside.attached(found, belonging, options.get("workers"))

@@ -13,7 +13,7 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
 from blursynth.media import opencv
 from blursynth.production import photo_options, photo_pairs
-from blursynth.sources import beside, source
+from blursynth.sources import beside, photos, source
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import crop as crops
 from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
@@ -73,7 +73,10 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     def belonging(cls, request: shake_recipe.Shake, inputs: Mapping[str, str]) -> beside.Beside | None:
         if request.depth_maps is None:
             return None
-        return beside.DepthMaps(pathlib.Path(inputs["depth"]), request.depth_maps.scale)
+        maps_ = request.depth_maps
+        return beside.DepthMaps(
+            pathlib.Path(inputs["depth"]), maps_.scale, photos.folder(inputs["photos"]), maps_.orientation
+        )
 
     def prepare(self, item: npt.NDArray[np.int64]) -> Arrays:
         found = shake.paths(self.recipe, self.seed, item, self._log)
@@ -201,10 +204,11 @@ def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]
     """--depth as metres or as a folder of maps, with --depth-scale and --layers."""
     given = options.get("depth")
     about = {"scale": options.get("depth_scale"), "layers": options.get("layers")}
+    about["orientation"] = options.get("depth_orientation")
     if given is None or draw.is_draw(given):
         for name, value in about.items():
             if value is not None:
-                option = "--depth-scale" if name == "scale" else "--layers"
+                option = {"scale": "--depth-scale", "orientation": "--depth-orientation"}.get(name, "--layers")
                 raise errors.RecipeError(f"{option} is of depth maps; give their folder too, with --depth FOLDER.")
         return {} if given is None else {"depth": given}
     if not pathlib.Path(given).is_dir():

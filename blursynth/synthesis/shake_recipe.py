@@ -48,11 +48,13 @@ class DepthMaps(recipe_file.Model):
 
     scale: metres that 1 in a map stands for; none: 0.001 in a PNG, 1 in a .npy. layers: planes, evenly spaced in 1 /
     depth from the farthest to the nearest pixel of a crop; none: as many as it takes for neighbours to move by less
-    than half a pixel differently.
+    than half a pixel differently. orientation: whether maps lie over the photo as it is seen, by its EXIF orientation
+    ("upright"), or over its pixels as they are stored ("stored"); none: their size says it.
     """
 
     scale: float | None = pydantic.Field(default=None, gt=0, le=1e6)
     layers: int | None = pydantic.Field(default=None, ge=1, le=1024)
+    orientation: Literal["upright", "stored"] | None = None
 
 
 class Shake(recipe.PhotoPairs):
