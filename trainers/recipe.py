@@ -4,7 +4,6 @@ Every duration in a recipe is counted in images seen: the pairs drawn from the t
 """
 
 import pathlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -221,12 +220,7 @@ def load(
 
     Raises RecipeError with every problem, each under its table path.
     """
-    path = recipe_file.find(name, FOLDER)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
-    values = _tables(text, str(name))
+    values = recipe_file.tables(recipe_file.find(name, FOLDER).read_bytes(), str(name))
     if data:
         values.setdefault("data", {})["train"] = [{"path": path} for path in data]
     if out:
@@ -238,7 +232,7 @@ def load(
 
 def parse(text: str, source: str = "recipe") -> Recipe:
     """TOML text to a recipe; RecipeError with every problem."""
-    return _build(_tables(text, source), source)
+    return _build(recipe_file.tables(text, source), source)
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
@@ -246,13 +240,6 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     before, after = (dict(_flat(recipe.model_dump(mode="json"))) for recipe in (old, new))
     keys = [key for key in before | after if key != "output.folder" and before.get(key) != after.get(key)]
     return [f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in keys]
-
-
-def _tables(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
 
 
 def _build(values: Mapping[str, Any], source: str) -> Recipe:
@@ -276,8 +263,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not equals or not key.strip():
         raise errors.RecipeError(f"--set {change} is not of the form key.path=value, for example data.batch=2.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = recipe_file.tables(f"value = {text}", f"--set {key}")["value"]
+    except errors.RecipeError:
         value = text.strip()
     *tables, last = key.strip().split(".")
     for part in tables:

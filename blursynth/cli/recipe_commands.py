@@ -17,7 +17,6 @@ import dataclasses
 import difflib
 import pathlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,11 +44,7 @@ class Entry:
 
 def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), only: Sequence[str] = ()) -> list[Entry]:
     """The datasets of a recipe, in its order. Raises RecipeError for what is wrong with any of them."""
-    path = recipe_file.find(name, FOLDER)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise errors.RecipeError(f"{name} is not valid TOML: {error}.") from None
+    values = recipe_file.tables(recipe_file.find(name, FOLDER).read_bytes(), name)
     if "method" in values:
         raise errors.RecipeError(f"{name} is a recipe for training; give it to `python -m trainers.run`.")
     tables = {key: dict(value) for key, value in values.items() if isinstance(value, dict)}

@@ -3,6 +3,7 @@
 Unlike a photo, a map is read as it is stored: nothing is converted, and nothing turned.
 """
 
+import io
 import pathlib
 from typing import Any
 
@@ -14,22 +15,23 @@ from blursynth.media import photos
 
 ENDINGS = (".png", ".npy")
 
+_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _GREY_16 = ("I;16", "I;16B", "I")  # what Pillow calls 16-bit grey, by version
 
 
-def probe(path: pathlib.Path) -> tuple[int, int]:
-    """(height, width) of a map of numbers, from the file's header alone. Raises InputError as `read` does."""
+def probe(path: pathlib.Path, data: bytes) -> tuple[int, int]:
+    """(height, width) of a map of numbers, from the file's header. Raises InputError as `read` does."""
     if path.suffix.lower() == ".npy":
-        height, width = _array(path).shape
+        height, width = _array(path, data).shape
         return height, width
-    _require_upright(path)
-    with photos.opened(path) as image:
+    _require_upright(path, data)
+    with photos.opened(path, data) as image:
         _require_grey(path, image.mode)
         return image.height, image.width
 
 
-def read(path: pathlib.Path) -> npt.NDArray[np.float32]:
-    """A map of numbers: float32 (H, W), in the file's own unit.
+def read(path: pathlib.Path, data: bytes) -> npt.NDArray[np.float32]:
+    """A map of numbers: float32 (H, W), in the file's own unit, from the file's bytes; the path names them.
 
     Raises InputError for a PNG that is not 16-bit grey (8 bits are a picture of a map, not one), for an array that has
     not two dimensions of numbers, and for a damaged file.
@@ -37,32 +39,32 @@ def read(path: pathlib.Path) -> npt.NDArray[np.float32]:
     if path.suffix.lower() == ".npy":
         # What is farther than float32 can say is infinitely far.
         with photos.refusing(path), np.errstate(over="ignore"):
-            return np.array(_array(path), np.float32)
-    with photos.opened(path) as image:
+            return np.array(_array(path, data), np.float32)
+    with photos.opened(path, data) as image:
         _require_grey(path, image.mode)
         with photos.refusing(path):
             image.load()
-    photos.verify_checksums(path)
+    photos.verify_checksums(path, data)
     return np.array(image, np.float32)
 
 
-def read_numbers(path: pathlib.Path) -> npt.NDArray[np.int32]:
+def read_numbers(path: pathlib.Path, data: bytes) -> npt.NDArray[np.int32]:
     """A PNG whose colours are numbers, red + 256 green + 65536 blue (COCO's panoptic format): int32 (H, W)."""
-    with photos.opened(path) as image:
+    with photos.opened(path, data) as image:
         if image.mode != "RGB":
             raise errors.InputError(f"{path} is a PNG of mode {image.mode}; a panoptic map is 8-bit RGB.")
         with photos.refusing(path):
             image.load()
-    photos.verify_checksums(path)
+    photos.verify_checksums(path, data)
     colours = np.array(image, np.int32)
     numbers: npt.NDArray[np.int32] = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
     return numbers
 
 
-def size(path: pathlib.Path) -> tuple[int, int]:
-    """(height, width) of a PNG of numbers as colours, from its header alone. Raises InputError as `read_numbers`."""
-    _require_upright(path)
-    with photos.opened(path) as image:
+def size(path: pathlib.Path, data: bytes) -> tuple[int, int]:
+    """(height, width) of a PNG of numbers as colours, from its header. Raises InputError as `read_numbers` does."""
+    _require_upright(path, data)
+    with photos.opened(path, data) as image:
         return image.height, image.width
 
 
@@ -77,10 +79,10 @@ def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[An
     return np.ascontiguousarray(values[rows[:, None], columns])
 
 
-def _require_upright(path: pathlib.Path) -> None:
+def _require_upright(path: pathlib.Path, data: bytes) -> None:
     """Raise InputError for a map that says of itself that it is to be turned: which way its photo is turned is not its
     business."""
-    turned = photos.orientation(path)
+    turned = photos.orientation(path, data)
     if turned != 1:
         raise errors.InputError(
             f"{path} has the EXIF orientation {turned}; a map is read as it is stored. Turn it, and write it without."
@@ -94,11 +96,14 @@ def _require_grey(path: pathlib.Path, mode: str) -> None:
         )
 
 
-def _array(path: pathlib.Path) -> npt.NDArray[Any]:
-    """The array in a .npy, not read yet."""
+def _array(path: pathlib.Path, data: bytes) -> npt.NDArray[Any]:
+    """The array in a .npy: a view of its bytes, so that a header cannot ask for more memory than the file has."""
+    file = io.BytesIO(data)
     with photos.refusing(path):
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
-        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "no array"
-        raise errors.InputError(f"{path} holds {found}; a map is one number a pixel, of shape (H, W).")
-    return values
+        read_header = _NPY_HEADERS[np.lib.format.read_magic(file)]
+        shape, by_columns, dtype = read_header(file)
+    if len(shape) != 2 or dtype.kind not in "fiu":
+        raise errors.InputError(f"{path} holds {dtype} of shape {shape}; a map is one number a pixel, of shape (H, W).")
+    with photos.refusing(path):
+        values = np.frombuffer(data, dtype, shape[0] * shape[1], file.tell())
+    return values.reshape(shape, order="F" if by_columns else "C")

@@ -127,9 +127,9 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
         return _upright_size(image, _orientation(image))
 
 
-def orientation(path: str | pathlib.Path) -> int:
-    """EXIF's orientation, 1 (upright) to 8, by which `read` turns what is stored. Raises InputError as `probe`."""
-    with opened(pathlib.Path(path)) as image:
+def orientation(path: str | pathlib.Path, data: bytes) -> int:
+    """EXIF's orientation, 1 (upright) to 8, by which `read` turns what is stored. Raises InputError as `probe` does."""
+    with opened(pathlib.Path(path), data) as image:
         return _orientation(image)
 
 

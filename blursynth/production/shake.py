@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
-from blursynth.media import opencv
+from blursynth.media import opencv, source_file
 from blursynth.production import photo_options, photo_pairs
 from blursynth.sources import beside, photos, source
 from blursynth.storage import provenance, schema
@@ -140,10 +140,9 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     def _log(self) -> gyroscope.Log | None:
         if self.recipe.gyro is None:
             return None
-        log = gyroscope.read(self.inputs["gyro"], columns=self.recipe.gyro_columns)
-        if log.sha256 != self.recipe.gyro:
-            raise errors.InputError(f"{self.inputs['gyro']} is another recording than the one that was recorded.")
-        return log
+        path = self.inputs["gyro"]
+        data = source_file.recorded(path, source_file.read(path), self.recipe.gyro)
+        return gyroscope.read(path, data=data, columns=self.recipe.gyro_columns)
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMaker:
@@ -185,7 +184,7 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
         photo_options.refuse(options, ("correlation",), "about random trajectories, only about gaussian paths")
     if request.exposure is not None:
         longest = request.exposure.maximum * (1 + request.readout)
-        gyroscope.read(options["gyro"], longest, request.exposure.minimum, request.gyro_columns)
+        gyroscope.read(options["gyro"], longest, request.exposure.minimum, columns=request.gyro_columns)
     return request, inputs
 
 

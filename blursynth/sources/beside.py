@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import maps
+from blursynth.media import maps, source_file
 from blursynth.media import photos as media
 from blursynth.sources import photos, source
 
@@ -43,11 +44,17 @@ class Beside(Protocol):
         """What is taken for what belongs to this photo. Raises InputError as `digest` does."""
 
     def digest(self, photo: source.Source) -> str:
-        """SHA-256 of what belongs to this photo. Raises InputError, as it stands after the photo's name, where there
-        is nothing that fits it."""
+        """SHA-256 of what belongs to this photo.
+
+        Raises InputError, as it stands after the photo's name, where there is nothing that fits it; SourceError where
+        it cannot be read.
+        """
 
     def read(self, photo: source.Source) -> Any:
-        """What belongs to this photo. Raises InputError where it cannot be read."""
+        """What belongs to this photo, if it is what `photo.beside` says.
+
+        Raises InputError where its content cannot be used; SourceError where it cannot be read, or is not as recorded.
+        """
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         """What belongs to none of these photos."""
@@ -73,27 +80,34 @@ class DepthMaps:
 
     def digest(self, photo: source.Source) -> str:
         path = self._path(photo)
-        self._frame(photo, path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        data = source_file.read(path)
+        self._frame(photo, path, data)
+        return hashlib.sha256(data).hexdigest()
 
     def read(self, photo: source.Source) -> npt.NDArray[np.float32]:
         """Depth in metres, float32 (H, W): > 0, infinity far away, NaN where it is not known (0, negative or NaN)."""
-        path = self._path(photo)
+        try:
+            path = self._path(photo)
+        except errors.InputError as error:  # it was there when it was recorded
+            raise errors.SourceError(
+                f"{photo.name} {error} now. Put it back, and run the same command again."
+            ) from error
+        data = source_file.recorded(path, source_file.read(path), photo.beside)
         scale = self.scale or (0.001 if path.suffix == ".png" else 1.0)
-        depth = maps.read(path) * np.float32(scale)
+        depth = maps.read(path, data) * np.float32(scale)
         depth[~(depth > 0)] = np.nan
         if np.isnan(depth).all():
             raise errors.InputError(f"{path} has no depth above 0.")
-        return media.upright(depth, self._frame(photo, path).orientation)
+        return media.upright(depth, self._frame(photo, path, data).orientation)
 
-    def _frame(self, photo: source.Source, path: pathlib.Path) -> Frame:
-        return frame(photo, self.photos, maps.probe(path), self.orientation, "--depth-orientation", f"depth map {path}")
+    def _frame(self, photo: source.Source, path: pathlib.Path, data: bytes) -> Frame:
+        size = maps.probe(path, data)
+        return frame(photo, self.photos, size, self.orientation, "--depth-orientation", f"depth map {path}")
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
         stems = {pathlib.PurePath(photo.name).with_suffix("").as_posix() for photo in all_photos}
         seen = set() if self.photos is None else {self.photos / photo.name for photo in all_photos}
-        files = [path for path in sorted(self.root.rglob("*")) if not path.is_dir() and path not in seen]
+        files = source_file.below(self.root, lambda path: path not in seen)
         names = [path.relative_to(self.root) for path in files if not path.name.startswith(".")]
         maps_ = [name for name in names if name.suffix in maps.ENDINGS]
         lone = [name.as_posix() for name in maps_ if name.with_suffix("").as_posix() not in stems]
@@ -107,7 +121,7 @@ class DepthMaps:
     def _path(self, photo: source.Source) -> pathlib.Path:
         stem = (self.root / photo.name).with_suffix("")
         paths = [stem.with_name(stem.name + ending) for ending in maps.ENDINGS]
-        found = [path for path in paths if path.is_file()]
+        found = [path for path in paths if source_file.is_file(path)]
         if not found:
             raise errors.InputError(f"has no depth map {stem}.png or {stem.name}.npy")
         if len(found) > 1:
@@ -131,7 +145,9 @@ def frame(
     Raises InputError, as it stands after the photo's name, where nothing says it, and where the size fits neither.
     option, what: for the sentence, what would say it, and of what.
     """
-    turned = 1 if root is None or orientation == "upright" else media.orientation(root / photo.name)
+    turned = 1
+    if root is not None and orientation != "upright":
+        turned = _turned(root / photo.name, photo.sha256)
     upright = Frame(photo.height, photo.width)
     height, width = (photo.width, photo.height) if turned >= 5 else (photo.height, photo.width)
     stored = Frame(height, width, turned)
@@ -148,6 +164,12 @@ def frame(
             f"is {asked.width}x{asked.height} px{pixels}, but its {what} {size[1]}x{size[0]}; they have to be equal"
         )
     return asked
+
+
+@functools.lru_cache(maxsize=2**18)
+def _turned(path: pathlib.Path, _sha256: str) -> int:
+    """The EXIF orientation of a photo, which its content decides."""
+    return media.orientation(path, source_file.read(path))
 
 
 def leftover(name: str, things: str, thing: str, lone: list[str]) -> list[source.Skipped]:
@@ -200,8 +222,8 @@ def changed(photo: source.Source, beside: Beside) -> str | None:
         digest = beside.digest(photo)
     except errors.InputError as error:
         return str(error)
-    except OSError as error:
-        return f"has a {beside.thing} that cannot be read any more: {error.strerror}"
+    except errors.SourceError as error:
+        return f"has a {beside.thing} that is not there: {error}"
     return None if digest == photo.beside else f"has another {beside.thing} than it had: its SHA-256 is another"
 
 

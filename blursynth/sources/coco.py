@@ -2,17 +2,18 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from blursynth import errors, json_file
-from blursynth.media import maps
+from blursynth import errors, records
+from blursynth.media import maps, source_file
 from blursynth.sources import outlines
 
-_LARGEST = 4 * 2**30  # bytes; LVIS has 1.2e9
 NO_THING = "a region of stuff (isthing is 0), which is no single object"
 NO_CATEGORY = "a category that the file does not list"
 NO_PIXEL = "no pixel in the panoptic map"
@@ -38,9 +39,29 @@ class Image:
     categories: frozenset[int] | None = None
     fault: str | None = None
 
-    def objects(self, height: int, width: int) -> tuple[tuple[outlines.Instance, ...], Lost]:
-        """The objects in a picture of this size, and the annotations that are none."""
-        return self._known(height, width) if self.png is None else self._with_map()
+    def content(self) -> bytes | None:
+        """Of the file that is about this photo alone, a panoptic map; None where there is none.
+
+        Raises InputError, as it stands after the photo's name, where it is missing; SourceError where it cannot be
+        read.
+        """
+        if self.png is None:
+            return None
+        if not source_file.is_file(self.png):
+            raise errors.InputError(f"has no panoptic map {self.png}")
+        return source_file.read(self.png)
+
+    def digest(self, data: bytes | None) -> str:
+        """SHA-256 of all that is said of the photo; `data` as `content` gives it."""
+        text = json.dumps([self.annotations, sorted(self.things or ())], sort_keys=True)
+        return hashlib.sha256(text.encode() + (data or b"")).hexdigest()
+
+    def objects(self, height: int, width: int, data: bytes | None) -> tuple[tuple[outlines.Instance, ...], Lost]:
+        """The objects in a picture of this size, and the annotations that are none; `data` as `content` gives it."""
+        if data is not None:
+            return self._with_map(data)
+        known: tuple[tuple[outlines.Instance, ...], Lost] = self._known(height, width)
+        return known
 
     @functools.cached_property
     def _known(self) -> Any:
@@ -50,10 +71,10 @@ class Image:
         read = [(each.get("id"), outlines.of_annotation(each, height, width)) for each in self.annotations]
         return _parted(read)
 
-    def _with_map(self) -> tuple[tuple[outlines.Instance, ...], Lost]:
+    def _with_map(self, data: bytes) -> tuple[tuple[outlines.Instance, ...], Lost]:
         assert self.png is not None
         found, lost = self._segments
-        there = _numbers(self.png)
+        there = _numbers(self.png, hashlib.sha256(data).digest(), data)
         named = {each.get("id") for each in self.annotations}
         gone = tuple((each.id, NO_PIXEL) for each in found if each.id not in there)
         unlisted = tuple((number, NO_SEGMENT) for number in sorted(there - named - {0}))
@@ -83,9 +104,14 @@ def read(path: pathlib.Path) -> tuple[list[Image], Lost]:
     Raises InputError for what is not COCO's instances or panoptic JSON.
     """
     what = "COCO's instances or panoptic JSON"
-    content = json_file.read(path, what, limit=_LARGEST, finite=False)
+    if not source_file.is_file(path):
+        raise errors.InputError(f"{path} is no file; expected {what}.")
+    content = source_file.read(path)
     with errors.boundary(path, what):
-        return _images(path, content)
+        text = content.decode("utf-8-sig")
+    values = records.parse(text, path, finite=False)
+    with errors.boundary(path, what):
+        return _images(path, values)
 
 
 def _images(path: pathlib.Path, content: Any) -> tuple[list[Image], Lost]:
@@ -143,13 +169,13 @@ def _parted(read: list[tuple[Any, outlines.Instance | str]]) -> tuple[tuple[outl
     return found, tuple((number, each) for number, each in read if isinstance(each, str))
 
 
-def _numbers(png: pathlib.Path) -> frozenset[int]:
-    status = png.stat()
-    return _numbers_of(png, status.st_mtime_ns, status.st_size)
-
-
-@functools.lru_cache(maxsize=2**18)
-def _numbers_of(png: pathlib.Path, _changed: int, _size: int) -> frozenset[int]:
+def _numbers(png: pathlib.Path, digest: bytes, data: bytes) -> frozenset[int]:
     """Numbers of the pixels of a panoptic map."""
-    there: list[int] = np.unique(maps.read_numbers(png)).tolist()
-    return frozenset(there)
+    known = _NUMBERS.get(digest)
+    if known is None:
+        there: list[int] = np.unique(maps.read_numbers(png, data)).tolist()
+        known = _NUMBERS.setdefault(digest, frozenset(there))
+    return known
+
+
+_NUMBERS: dict[bytes, frozenset[int]] = {}  # by the maps' digests: they are asked for several times

@@ -10,13 +10,13 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import json
 import pathlib
+import stat
 import threading
 from collections.abc import Mapping, Sequence
 
 from blursynth import errors
-from blursynth.media import maps
+from blursynth.media import maps, source_file
 from blursynth.sources import beside, coco, outlines, source
 
 _TEXT = ".txt"
@@ -53,21 +53,25 @@ class Masks:
 
     def digest(self, photo: source.Source) -> str:
         image = self._image(photo)
-        self._within(photo, image)
-        if isinstance(image, _Text):
-            return hashlib.sha256(image.path.read_bytes()).hexdigest()
-        text = json.dumps([image.annotations, sorted(image.things or ())], sort_keys=True)
-        digest = hashlib.sha256(text.encode())
-        if image.png is not None:
-            digest.update(image.png.read_bytes())
-        return digest.hexdigest()
+        data = image.content()
+        self._within(self._frame(photo, image, data), image, data)
+        return image.digest(data)
 
     def read(self, photo: source.Source) -> outlines.Outlines:
         """The photo's objects within the bounds, of which there is at least one."""
-        image = self._image(photo)
-        frame = self._frame(photo, image)
-        instances = self._within(photo, image)
-        numbers = None if image.png is None else maps.read_numbers(image.png)
+        try:
+            image = self._image(photo)
+            data = image.content()
+        except errors.InputError as error:  # they were there when they were recorded
+            raise errors.SourceError(f"The masks of {photo.name} are not what they were: {error}.") from error
+        if image.digest(data) != photo.beside:
+            raise errors.SourceError(
+                f"The masks of {photo.name} in {image.file} have changed since they were recorded. Put them back as "
+                "they were, and run the same command again."
+            )
+        frame = self._frame(photo, image, data)
+        instances = self._within(frame, image, data)
+        numbers = None if image.png is None or data is None else maps.read_numbers(image.png, data)
         return outlines.Outlines(tuple(instances), frame.height, frame.width, numbers, frame.orientation)
 
     def unclaimed(self, all_photos: tuple[source.Source, ...]) -> list[source.Skipped]:
@@ -90,10 +94,11 @@ class Masks:
         for photo in all_photos:
             for image in self._of(photo):
                 try:
-                    frame = self._frame(photo, image)
-                    beyond[image.file] += self._beyond(frame, image)
-                    unused = image.objects(frame.height, frame.width)[1]
-                except (errors.InputError, OSError):
+                    data = image.content()
+                    frame = self._frame(photo, image, data)
+                    instances, unused = image.objects(frame.height, frame.width, data)
+                    beyond[image.file] += self._beyond(frame, instances)
+                except errors.InputError:
                     continue  # such a photo is left out, with the reason
                 for number, reason in unused:
                     lost.setdefault((image.file, reason), []).append(f"{_shown(number)} of {photo.name}")
@@ -114,16 +119,15 @@ class Masks:
         whole = self.crop or frame.height * frame.width
         return self.least * whole, self.greatest * whole
 
-    def _beyond(self, frame: beside.Frame, image: "_Said") -> collections.Counter[str]:
+    def _beyond(self, frame: beside.Frame, instances: Sequence[outlines.Instance]) -> collections.Counter[str]:
         low, high = self._bounds(frame)
-        areas = [each.area for each in image.objects(frame.height, frame.width)[0]]
+        areas = [each.area for each in instances]
         counts = {"smaller": sum(area < low for area in areas), "larger": sum(area > high for area in areas)}
         return collections.Counter({key: count for key, count in counts.items() if count})
 
-    def _within(self, photo: source.Source, image: "_Said") -> list[outlines.Instance]:
-        """Objects that may move. Raises InputError where there are none, or the photo has another size."""
-        frame = self._frame(photo, image)
-        instances, lost = image.objects(frame.height, frame.width)
+    def _within(self, frame: beside.Frame, image: coco.Image, data: bytes | None) -> list[outlines.Instance]:
+        """Objects that may move. Raises InputError where there are none."""
+        instances, lost = image.objects(frame.height, frame.width, data)
         if not instances:
             why = collections.Counter(reason for _, reason in lost)
             listed = "; ".join(f"{count} with {reason}" for reason, count in why.items())
@@ -131,29 +135,26 @@ class Masks:
         low, high = self._bounds(frame)
         within = [each for each in instances if low <= each.area <= high]
         if not within:
-            raise errors.InputError(f"has no object that can move: {self._say(self._beyond(frame, image))}")
+            raise errors.InputError(f"has no object that can move: {self._say(self._beyond(frame, instances))}")
         return within
 
-    def _frame(self, photo: source.Source, image: "_Said") -> beside.Frame:
+    def _frame(self, photo: source.Source, image: coco.Image, data: bytes | None) -> beside.Frame:
         """The picture that was annotated. Raises InputError where it is not the photo."""
         if image.fault is not None:
             raise errors.InputError(image.fault)
-        size = image.size
-        if image.png is not None:
-            if not image.png.is_file():
-                raise errors.InputError(f"has no panoptic map {image.png}")
-            size = size or maps.size(image.png)
+        drawn = None if image.png is None or data is None else maps.size(image.png, data)
+        size = image.size or drawn
         frame = beside.frame(
             photo, self.photos, size, self.orientation, "--masks-orientation", f"masks in {image.file}"
         )
-        if image.png is not None and maps.size(image.png) != (frame.height, frame.width):
-            height, width = maps.size(image.png)
+        if drawn is not None and drawn != (frame.height, frame.width):
             raise errors.InputError(
-                f"{image.png} is {width}x{height} px, but its photo {frame.width}x{frame.height}; they have to be equal"
+                f"is {frame.width}x{frame.height} px, but its panoptic map {image.png} {drawn[1]}x{drawn[0]}; they "
+                "have to be equal"
             )
         return frame
 
-    def _image(self, photo: source.Source) -> "_Said":
+    def _image(self, photo: source.Source) -> coco.Image:
         """What the masks say of a photo."""
         images = self._of(photo)
         if not images:
@@ -168,31 +169,32 @@ class Masks:
             )
         return images[0]
 
-    def _of(self, photo: source.Source) -> list["_Said"]:
+    def _of(self, photo: source.Source) -> list[coco.Image]:
         """What fits a photo's name best: that whose folders agree with the photo's farthest."""
         agreeing = [(_agreement(image.name, photo.name), image) for image in self._named_alike(photo)]
         farthest = max((many for many, _ in agreeing if many is not None), default=None)
         return [image for many, image in agreeing if many is not None and many == farthest]
 
-    def _named_alike(self, photo: source.Source) -> Sequence["_Said"]:
+    def _named_alike(self, photo: source.Source) -> Sequence[coco.Image]:
         """YOLO's files are named as photos are but for the ending."""
         name = pathlib.PurePosixPath(photo.name)
         index = self._index()
         return [*index.by_name.get(name.name, ()), *index.by_name.get(f"{name.stem}{_TEXT}", ())]
 
     def _index(self) -> "_Index":
-        files = sorted(self.place.glob("*.json")) if self.place.is_dir() else [self.place]
+        if not self.place.exists():
+            raise errors.InputError(f"There is no file or folder of masks {self.place}.")
+        state = source_file.status(self.place)
+        files = _json_files(self.place) if stat.S_ISDIR(state.st_mode) else [self.place]
         if not files:
             with _LOADING:
-                index = _texts(self.place, self.place.stat().st_mtime_ns)
+                index = _texts(self.place, state.st_mtime_ns)
             if not index.by_name:
                 raise errors.InputError(f"{self.place} has no JSON file of masks, and no text files of polygons.")
             return index
-        if not files[0].is_file():
-            raise errors.InputError(f"There is no file or folder of masks {self.place}.")
-        known = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        states = [source_file.status(file) for file in files]
         with _LOADING:
-            return _load(known)
+            return _load(tuple((file, now.st_mtime_ns, now.st_size) for file, now in zip(files, states, strict=True)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -201,11 +203,21 @@ class _Text(coco.Image):
 
     path: pathlib.Path = pathlib.Path()
 
-    def objects(self, height: int, width: int) -> tuple[tuple[outlines.Instance, ...], coco.Lost]:
-        return outlines.of_text(self.path, height, width), ()
+    def content(self) -> bytes:
+        return source_file.read(self.path)
+
+    def digest(self, data: bytes | None) -> str:
+        return hashlib.sha256(data or b"").hexdigest()
+
+    def objects(self, height: int, width: int, data: bytes | None) -> tuple[tuple[outlines.Instance, ...], coco.Lost]:
+        return outlines.of_text(self.path, data or b"", height, width), ()
 
 
-_Said = coco.Image
+def _json_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise source_file.failure(folder, error) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -213,7 +225,7 @@ class _Index:
     """by_name: what is said of photos, by their file names. files: of masks, by name. lost: annotations that belong to
     no photo: (file, id, why)."""
 
-    by_name: dict[str, list[_Said]]
+    by_name: dict[str, list[coco.Image]]
     files: tuple[str, ...]
     lost: tuple[tuple[str, object, str], ...] = ()
 
@@ -221,7 +233,7 @@ class _Index:
 @functools.lru_cache(maxsize=2)
 def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> _Index:
     """What files of masks say. Large files take seconds: once a process."""
-    found: dict[str, list[_Said]] = {}
+    found: dict[str, list[coco.Image]] = {}
     lost: list[tuple[str, object, str]] = []
     for path, _, _ in files:
         images, unlisted = coco.read(path)
@@ -236,10 +248,10 @@ def _load(files: tuple[tuple[pathlib.Path, int, int], ...]) -> _Index:
 @functools.lru_cache(maxsize=2)
 def _texts(folder: pathlib.Path, _changed: int) -> _Index:
     """YOLO's files anywhere below a folder, by name; the files themselves are read when they are needed."""
-    found: dict[str, list[_Said]] = {}
+    found: dict[str, list[coco.Image]] = {}
     files: dict[str, None] = {}
-    for path in sorted(folder.rglob(f"*{_TEXT}")):
-        if path.is_file():
+    for path in source_file.below(folder, lambda path: path.suffix == _TEXT):
+        if source_file.is_file(path):
             name = path.relative_to(folder).as_posix()
             found.setdefault(path.name, []).append(_Text(path.parent.name, name, None, (), path=path))
             files[path.parent.name] = None

@@ -65,13 +65,13 @@ class Outlines:
         return photos.upright(mask, self.orientation)
 
 
-def of_text(path: pathlib.Path, height: int, width: int) -> tuple[Instance, ...]:
-    """YOLO's lines, one polygon each, of a photo of this size.
+def of_text(path: pathlib.Path, data: bytes, height: int, width: int) -> tuple[Instance, ...]:
+    """YOLO's lines in a file's bytes, one polygon each, of a photo of this size.
 
     Raises InputError, as it stands after the photo's name, for what is not understood.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise errors.InputError(f"has masks in {path} that are not understood: it is not a text file") from None
     found = []

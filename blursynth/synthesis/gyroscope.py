@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import transform
 
 from blursynth import errors
+from blursynth.media import source_file
 from blursynth.synthesis import gyro_columns, gyro_table
 
 FINE = 8  # steps of integration between two knots of a path, at least
@@ -58,17 +59,24 @@ class Log:
         return np.concatenate([rotations, np.zeros_like(rotations)], axis=1)
 
 
-def read(path: str, longest: float = 0.0, shortest: float | None = None, columns: str | None = None) -> Log:
+def read(
+    path: str,
+    longest: float = 0.0,
+    shortest: float | None = None,
+    data: bytes | None = None,
+    columns: str | None = None,
+) -> Log:
     """Read a text file with a line a sample: a time and three rates, separated by commas, semicolons, tabs or spaces.
 
     A heading says what the columns are, see `gyro_columns`; columns: the same in words, where there is none or it is
     not understood ("time_ns,x,y,z"). Without either they are seconds and rates about x, y and z in rad/s. Other lines
-    that begin with # are passed over. longest, shortest: seconds that a path may take.
+    that begin with # are passed over. longest, shortest: seconds that a path may take. data: the file's bytes, where
+    they have been read already.
 
     Raises InputError where it cannot be used, and where its times or rates are not plausible in their units;
     SourceError where the system cannot read it.
     """
-    content = _content(path)
+    content = _content(path) if data is None else data
     with errors.boundary(path, "the recording of a gyroscope"):
         seconds, rates, layout = gyro_table.table(path, content, columns)
     log = Log(seconds, rates, hashlib.sha256(content).hexdigest(), layout.ignored)
@@ -89,12 +97,9 @@ def read(path: str, longest: float = 0.0, shortest: float | None = None, columns
 
 
 def _content(path: str) -> bytes:
-    try:
-        if pathlib.Path(path).exists() and not pathlib.Path(path).is_file():
-            raise errors.InputError(f"{path} is no file; a recording is a text file of lines with a time and rates.")
-        content = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise errors.SourceError(f"The recording {path} cannot be read: {error.strerror}.") from error
+    if pathlib.Path(path).exists() and not source_file.is_file(path):
+        raise errors.InputError(f"{path} is no file; a recording is a text file of lines with a time and rates.")
+    content = source_file.read(path)
     if len(content) > _MOST_BYTES:
         raise errors.InputError(f"{path} has {len(content):,} bytes; a recording of up to {_MOST_BYTES:,} can be read.")
     return content

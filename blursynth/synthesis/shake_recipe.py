@@ -85,7 +85,7 @@ class Shake(recipe.PhotoPairs):
     depth_maps: DepthMaps | None = None
     motion: Annotated[draw.Draw, draw.within(0.0, 2000.0)] | None = None
     field_of_view: float | None = pydantic.Field(default=None, gt=0, lt=175)
-    focal: float | None = pydantic.Field(default=None, gt=0)
+    focal: float | None = pydantic.Field(default=None, gt=0, le=1e9)
     target: Literal["middle", "first"] = "middle"
     readout: float = pydantic.Field(default=0.0, ge=0, le=10)
     knots: int = pydantic.Field(default=256, ge=2, le=10_000)

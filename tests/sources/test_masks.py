@@ -1,5 +1,6 @@
 """Outlines of objects, from both of COCO's formats."""
 
+import dataclasses
 import json
 import pathlib
 import pickle
@@ -175,7 +176,7 @@ def test_a_panoptic_map_of_another_size_or_without_objects_leaves_its_pairs_out(
     found, read = attached(folder, "panoptic.json")
     assert not found.sources
     reasons = {left.name: left.reason for left in found.skipped}
-    assert "is 30x50 px, but its photo 80x60; they have to be equal" in reasons["in/a.png"]
+    assert "is 80x60 px, but its panoptic map" in reasons["in/a.png"]
     assert f"3 with {coco.NO_PIXEL}" in reasons["in/b.png"]
     (folder / "panoptic" / "a.png").unlink()
     assert (beside.changed(source.Source("in/a.png", "", 60, 80, 1), read) or "").startswith("has no panoptic map")
@@ -273,18 +274,22 @@ def test_text_files_of_polygons(tmp_path: pathlib.Path) -> None:
     (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.75 0.2 0.75\n\n7 0 0 0.02 0 0 0.02\n")
     (texts / "b.txt").write_text("3 0.2 0.25 0.6 0.25 0.6\n")
     found = masks.Masks(tmp_path / "labels", least=0.01)
+    photo = dataclasses.replace(photo, beside=found.digest(photo))
     read = found.read(photo)
     assert [(each.category, each.area) for each in read.instances] == [(3, pytest.approx(0.4 * 0.5 * 2000))]
     expected = np.zeros((40, 50), bool)
     expected[10:30, 10:30] = True
     assert np.array_equal(read.mask(0, 40, 50), expected)
-    before = found.digest(photo)
     (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.5 0.2 0.5\n")
-    assert found.digest(photo) != before
+    assert found.digest(photo) != photo.beside
+    with pytest.raises(errors.SourceError, match="have changed"):
+        found.read(photo)
     with pytest.raises(errors.InputError, match=r"b\.txt that are not understood: line 1"):
-        found.read(source.Source("b.png", "00", 40, 50, 1))
+        found.digest(source.Source("b.png", "00", 40, 50, 1))
     with pytest.raises(errors.InputError, match="no masks"):
-        found.read(source.Source("c.png", "00", 40, 50, 1))
+        found.digest(source.Source("c.png", "00", 40, 50, 1))
+    with pytest.raises(errors.SourceError):
+        found.read(source.Source("c.png", "00", 40, 50, 1, beside="00"))
     (left,) = masks.Masks(tmp_path / "labels").unclaimed((photo,))
     assert "b.txt" in left.reason
 
@@ -298,7 +303,7 @@ def test_real_polygons(shared_data: pathlib.Path) -> None:
         height, width = media.probe(path)
         photo = source.Source(path.name, "00", height, width, 1)
         try:
-            both = [each.read(photo) for each in (texts, maps_)]
+            both = [each.read(dataclasses.replace(photo, beside=each.digest(photo))) for each in (texts, maps_)]
         except errors.InputError:
             continue
         drawn = [np.any([o.mask(k, height, width) for k in range(len(o.instances))], axis=0) for o in both]

@@ -1,0 +1,132 @@
+"""The bytes of source files: read once, whole, and compared with what was recorded of them.
+
+What is wrong here is a SourceError: the machine's trouble of the moment, or a file that is another than it was. It says
+nothing about what the file contains. Decode from the bytes that were read: what fails then is due to the content.
+"""
+
+import errno
+import hashlib
+import os
+import pathlib
+import stat
+from collections.abc import Callable, Iterator
+
+from blursynth import errors
+
+LARGEST = 2**31  # bytes of a file that is read whole; photos, maps and tables are smaller
+_PIECE = 16 * 2**20  # bytes read at a time of what is only hashed
+
+_ADVICE = {
+    errno.ENOENT: "Put it back, or mount the folder that it lies in",
+    errno.ENOTDIR: "Put it back, or mount the folder that it lies in",
+    errno.EACCES: "Grant access to it, or move it out of the folder",
+    errno.EPERM: "Grant access to it, or move it out of the folder",
+    errno.EFBIG: "Move it out of the folder",
+}
+_USUAL_ADVICE = "Check the disk or the connection to the file server"
+
+
+def raw(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> tuple[bytes, int]:
+    """Bytes of a file from `start`, and how many there should be: all of them, or `size`.
+
+    Every read of a source on a disk goes through here, and nothing but the operating system's errors (OSError) comes
+    out of it; tests let it fail.
+    """
+    with pathlib.Path(path).open("rb") as file:
+        there = os.fstat(file.fileno()).st_size - start
+        if size is None and there > LARGEST:
+            raise OSError(errno.EFBIG, f"it has {there:,} bytes, and {LARGEST:,} are the most that are read whole")
+        file.seek(start)
+        return file.read(-1 if size is None else size), there if size is None else size
+
+
+def read(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> bytes:
+    """A file's bytes from `start`, all of them or `size`.
+
+    Raises SourceError where the system refuses, or gives fewer bytes than there should be.
+    """
+    try:
+        data, expected = raw(path, start, size)
+    except OSError as error:
+        raise failure(path, error) from error
+    return whole(path, data, expected)
+
+
+def whole(name: object, data: bytes, expected: int) -> bytes:
+    """The data; raises SourceError where it is not as many bytes as there should be."""
+    if len(data) != expected:
+        raise errors.SourceError(
+            f"{name} cannot be read at the moment: {len(data)} bytes of {expected} came. {_USUAL_ADVICE}, and run the "
+            "same command again."
+        )
+    return data
+
+
+def recorded(name: object, data: bytes, sha256: str | None, size: int | None = None) -> bytes:
+    """The data; raises SourceError where its SHA-256 (or its size in bytes) is not the recorded one."""
+    other = size is not None and len(data) != size
+    if other or hashlib.sha256(data).hexdigest() != sha256:
+        what = f"it has {len(data)} bytes instead of {size}" if other else "its SHA-256 is another"
+        raise errors.SourceError(
+            f"{name} has changed since it was recorded: {what}. Put it back as it was; sources stay as they are while "
+            "a dataset is made from them."
+        )
+    return data
+
+
+def digest(path: str | pathlib.Path) -> tuple[str, int]:
+    """SHA-256 (hex) and size in bytes of a file of any size, never whole in memory. Raises SourceError as `read`."""
+    total, size = hashlib.sha256(), 0
+    expected = status(path).st_size
+    while size < expected:
+        piece = read(path, size, min(_PIECE, expected - size))
+        total.update(piece)
+        size += len(piece)
+    return total.hexdigest(), size
+
+
+def status(path: str | pathlib.Path) -> os.stat_result:
+    """`os.stat`; raises SourceError where the system refuses or there is nothing."""
+    try:
+        return pathlib.Path(path).stat()
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def is_file(path: str | pathlib.Path) -> bool:
+    """Whether there is a file (links are followed). Raises SourceError where the system does not say."""
+    try:
+        return stat.S_ISREG(pathlib.Path(path).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def below(folder: str | pathlib.Path, wanted: Callable[[pathlib.Path], bool]) -> Iterator[pathlib.Path]:
+    """Paths of files below a folder for which `wanted` is true, sorted. Raises SourceError for a folder that cannot be
+    listed."""
+
+    def refuse(error: OSError) -> None:
+        raise failure(error.filename or folder, error) from error
+
+    found = (pathlib.Path(at, name) for at, _, names in os.walk(folder, onerror=refuse) for name in names)
+    yield from sorted(path for path in found if wanted(path))
+
+
+def failure(path: object, error: OSError) -> errors.SourceError:
+    """The SourceError that an operating system's error stands for: which file, what was found, what to do."""
+    why = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+    advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
+    return errors.SourceError(f"{path} cannot be read at the moment: {why}. {advice}, and run the same command again.")
+
+
+def is_dangling(path: pathlib.Path) -> bool:
+    """Whether this is a link that leads nowhere, or in a circle."""
+    if not path.is_symlink():
+        return False
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return False
