@@ -106,7 +106,11 @@ def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, A
             f"{recipe}: [{name}] has the command {command!r}; expected one of {', '.join(MAKING)}."
         )
     given = table.pop("source", [])
-    sources = [given] if isinstance(given, str) else list(given)
+    sources = [given] if isinstance(given, str) else given
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+        raise errors.RecipeError(
+            f"{recipe}: [{name}] has the source {given!r:.60}; expected a text, or a list of texts."
+        )
     if command == "trajectories" and sources:
         raise errors.RecipeError(f"{recipe}: [{name}] makes trajectories, which have no source; leave it out.")
     entry = Entry(name, command, tuple(sources), table, tuple(tables))
