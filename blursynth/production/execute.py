@@ -51,7 +51,8 @@ def available_workers() -> int:
 def parse_bytes(text: str) -> int:
     """8GB, 500MiB, ... in bytes. Raises RecipeError."""
     try:
-        amount = int(dask.utils.parse_bytes(text))
+        # Dask takes a unit alone for one of it.
+        amount = int(dask.utils.parse_bytes(text)) if any(sign.isdigit() for sign in text) else 0
     except (ValueError, OverflowError):
         amount = 0
     if not 0 < amount < 2**63:
