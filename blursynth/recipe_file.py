@@ -3,6 +3,7 @@
 import difflib
 import importlib.resources
 import pathlib
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -23,6 +24,10 @@ class Value(Model):
     """A model that is written as one value: a number or a text instead of a table."""
 
 
+_MOST_BYTES = 2**22
+_DEEPEST = 64
+_LONG_KEY = re.compile(r"(?:[^.,=\[\]{}\n]{1,200}\.){64}")
+
 AnyModel = TypeVar("AnyModel", bound=Model)
 Location = tuple[int | str, ...]
 
@@ -33,11 +38,7 @@ def load(name: str | pathlib.Path, model: type[AnyModel], folder: str) -> AnyMod
     `folder` is where bare names are looked up first ("training", "synthesis"); "smoke/deblurgan" names one in
     another folder. Raises RecipeError where nothing is found or anything in the recipe is wrong.
     """
-    path = find(name, folder)
-    try:
-        return parse(path.read_text(encoding="utf-8"), model, source=str(name))
-    except UnicodeDecodeError as error:
-        raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
+    return build(tables(find(name, folder).read_bytes(), str(name)), model, str(name))
 
 
 def find(name: str | pathlib.Path, folder: str) -> pathlib.Path:
@@ -73,11 +74,30 @@ def parse(
 
     missing: values of keys at the top level that the text may lack.
     """
+    return build({**(missing or {}), **tables(text, source)}, model, source)
+
+
+def tables(content: bytes | str, source: str = "recipe") -> dict[str, Any]:
+    """TOML in UTF-8, with or without its mark, to its tables. Raises RecipeError for all else, however deep or long."""
+    if len(content) > _MOST_BYTES:
+        raise errors.RecipeError(f"{source} has more than {_MOST_BYTES:,} bytes, the most that a recipe may have.")
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    except UnicodeDecodeError as error:
+        raise errors.RecipeError(
+            f"{source} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason})."
+        ) from None
+    if _LONG_KEY.search(text):  # the standard library takes time that grows with the square of a dotted key
+        raise errors.RecipeError(f"{source} has a dotted key of more than {_DEEPEST} parts; recipes are not that deep.")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
-    return build({**(missing or {}), **values}, model, source)
+    except (ValueError, RecursionError) as error:  # whole numbers of thousands of digits; thousands of brackets
+        raise errors.RecipeError(f"{source} is not TOML that can be read: {str(error)[:120]}.") from None
+    if _is_deep(values):
+        raise errors.RecipeError(f"{source} is nested more than {_DEEPEST} deep; recipes are not that deep.")
+    return values
 
 
 def build(values: Mapping[str, Any], model: type[AnyModel], source: str = "recipe") -> AnyModel:
@@ -92,6 +112,14 @@ def from_options(values: Mapping[str, Any], model: type[AnyModel], spelt: Mappin
     spelt: others, by their table path.
     """
     return _validated(values, model, "The command", lambda location: _option(location, model, spelt or {}))
+
+
+def _is_deep(values: Any) -> bool:
+    level = [values]
+    for _ in range(_DEEPEST):
+        inner = [list(each.values()) if isinstance(each, dict) else each for each in level]
+        level = [each for several in inner for each in several if isinstance(each, dict | list)]
+    return bool(level)
 
 
 _LONGEST = 80  # characters of a wrong value that are shown

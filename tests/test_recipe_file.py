@@ -66,3 +66,30 @@ def test_no_silent_conversion() -> None:
         recipe_file.build({"count": "3"}, Outer)
     with pytest.raises(errors.RecipeError, match=r"inner\.rate: Input should be a finite number"):
         recipe_file.parse("count = 1\ninner.rate = inf", Outer)
+
+
+LONG = {
+    "brackets": "a=" + "[" * 100_000,
+    "tables": "a=" + "{b=" * 50_000,
+    "whole number": "a=" + "9" * 5000,
+    "dotted key": ".".join(["a"] * 100_000) + "=1",
+    "dotted table": "[" + ".".join(["a"] * 50_000) + "]",
+    "depth": "a=" + "[" * 100 + "]" * 100,
+    "size": "# " + "x" * 5_000_000,
+    "NUL": "a=\0",
+    "twice": "a=1\na=2",
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_toml_that_no_parser_can_hold_is_a_sentence(what: str) -> None:
+    with pytest.raises(errors.RecipeError, match="name"):
+        recipe_file.tables(LONG[what], "name")
+
+
+def test_encodings_of_toml() -> None:
+    assert recipe_file.tables("\ufeffa = 1".encode()) == {"a": 1}
+    for content in ("a = 1".encode("utf-16"), b'a = "\xe9"'):
+        with pytest.raises(errors.RecipeError, match="name"):
+            recipe_file.tables(content, "name")
+    assert recipe_file.tables("a = [" + ", ".join(["0.5"] * 768) + "]") == {"a": [0.5] * 768}

@@ -5,7 +5,6 @@ are drawn. Batches that a critic alone is updated on do not count (but see `sche
 """
 
 import pathlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -229,13 +228,9 @@ def load(
 
     Raises RecipeError with every problem, each under its table path.
     """
-    path = recipe_file.find(name, FOLDER)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise errors.RecipeError(f"{name} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason}).") from None
+    content = recipe_file.find(name, FOLDER).read_bytes()
     values = older_recipes.as_meant(
-        _tables(text, str(name)), lambda tables: recipe_file.to_toml(_build(tables, str(name)))
+        recipe_file.tables(content, str(name)), lambda tables: recipe_file.to_toml(_build(tables, str(name)))
     )
     if data:
         values.setdefault("data", {})["train"] = [{"path": path} for path in data]
@@ -248,12 +243,12 @@ def load(
 
 def parse(text: str, source: str = "recipe") -> Recipe:
     """TOML text to a recipe; RecipeError with every problem."""
-    return _build(_tables(text, source), source)
+    return _build(recipe_file.tables(text, source), source)
 
 
 def recorded(text: str, source: str) -> Recipe:
     """As `parse`, for a recipe that this version or an older one resolved and recorded."""
-    return _build(older_recipes.complete(_tables(text, source)), source)
+    return _build(older_recipes.complete(recipe_file.tables(text, source)), source)
 
 
 def differences(old: Recipe, new: Recipe, *, moved: bool = False) -> list[str]:
@@ -272,13 +267,6 @@ def _settings(recipe: Recipe, *, moved: bool) -> dict[str, Any]:
         for each in (*values["data"]["train"], values["validation"]):
             each["path"] = None if each["path"] is None else "as its fingerprint says"
     return values
-
-
-def _tables(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise errors.RecipeError(f"{source} is not valid TOML: {error}.") from None
 
 
 def _build(values: Mapping[str, Any], source: str) -> Recipe:
@@ -302,8 +290,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not equals or not key.strip():
         raise errors.RecipeError(f"--set {change} is not of the form key.path=value, for example data.batch=2.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = recipe_file.tables(f"value = {text}", f"--set {key}")["value"]
+    except errors.RecipeError:
         value = text.strip()
     *tables, last = key.strip().split(".")
     for part in tables:

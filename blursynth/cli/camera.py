@@ -45,8 +45,15 @@ def motion(command: Command) -> Command:
         click.option(
             "--gyro",
             metavar="FILE",
-            help="A recorded path: lines of seconds and three rates in rad/s (x, y, z; with lai in the axes of their "
+            help="A recorded path: lines of a time and three rates. A heading says which column is which and in which "
+            "unit; without one they are seconds and rates about x, y, z in rad/s (with lai in the axes of their "
             "recordings).",
+        ),
+        click.option(
+            "--gyro-columns",
+            metavar="NAMES",
+            help="With --gyro: what its columns are, instead of its heading: 'time_ns,x,y,z', or "
+            "'x (deg/s),y (deg/s),z (deg/s),-,time' (- is not read).",
         ),
         click.option("--exposure", metavar="SECONDS", help="With --gyro: how much of the recording is one exposure."),
         click.option(

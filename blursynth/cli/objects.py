@@ -13,8 +13,14 @@ from blursynth.cli import camera, options
     "--masks",
     required=True,
     metavar="PATH",
-    help="COCO instances (polygons) or panoptic JSON with its folder of PNGs beside it; a folder of such files; or a "
-    "folder of YOLO's text files of polygons, one a photo.",
+    help="COCO instances (polygons, RLE) or panoptic JSON with its folder of PNGs beside it; a folder of such files; "
+    "or a folder of YOLO's text files of polygons, one a photo. Names are compared with their folders.",
+)
+@click.option(
+    "--masks-orientation",
+    type=click.Choice(["upright", "stored"]),
+    help="Whether masks lie over photos as they are seen, by their EXIF orientation, or over the pixels as they are "
+    "stored. [default: what their size says; photos where it says nothing are left out]",
 )
 @options.photo_pairs
 @click.option("--objects", type=int, default=3, show_default=True, help="From 1 to so many objects move in a pair.")

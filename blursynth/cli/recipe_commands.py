@@ -17,7 +17,6 @@ import dataclasses
 import difflib
 import pathlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,11 +44,7 @@ class Entry:
 
 def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), only: Sequence[str] = ()) -> list[Entry]:
     """The datasets of a recipe, in its order. Raises RecipeError for what is wrong with any of them."""
-    path = recipe_file.find(name, FOLDER)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise errors.RecipeError(f"{name} is not valid TOML: {error}.") from None
+    values = recipe_file.tables(recipe_file.find(name, FOLDER).read_bytes(), name)
     if "method" in values:
         raise errors.RecipeError(f"{name} is a recipe for training; give it to `python -m trainers.run`.")
     tables = {key: dict(value) for key, value in values.items() if isinstance(value, dict)}
@@ -111,7 +106,11 @@ def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, A
             f"{recipe}: [{name}] has the command {command!r}; expected one of {', '.join(MAKING)}."
         )
     given = table.pop("source", [])
-    sources = [given] if isinstance(given, str) else list(given)
+    sources = [given] if isinstance(given, str) else given
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+        raise errors.RecipeError(
+            f"{recipe}: [{name}] has the source {given!r:.60}; expected a text, or a list of texts."
+        )
     if command == "trajectories" and sources:
         raise errors.RecipeError(f"{recipe}: [{name}] makes trajectories, which have no source; leave it out.")
     entry = Entry(name, command, tuple(sources), table, tuple(tables))

@@ -19,6 +19,12 @@ from blursynth.cli import camera, options
     "--depth-scale", type=float, metavar="METRES", help="Of 1 in a depth map. [default: 0.001 in a PNG, 1 in a .npy]"
 )
 @click.option(
+    "--depth-orientation",
+    type=click.Choice(["upright", "stored"]),
+    help="Whether depth maps lie over photos as they are seen, by their EXIF orientation, or over the pixels as they "
+    "are stored. [default: what their size says; photos where it says nothing are left out]",
+)
+@click.option(
     "--layers",
     type=int,
     help="With depth maps: planes. [default: as many as it takes for neighbours to part by less than half a pixel]",

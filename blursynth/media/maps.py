@@ -24,6 +24,7 @@ def probe(path: pathlib.Path, data: bytes) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         height, width = _array(path, data).shape
         return height, width
+    _require_upright(path, data)
     with photos.opened(path, data) as image:
         _require_grey(path, image.mode)
         return image.height, image.width
@@ -36,7 +37,8 @@ def read(path: pathlib.Path, data: bytes) -> npt.NDArray[np.float32]:
     not two dimensions of numbers, and for a damaged file.
     """
     if path.suffix.lower() == ".npy":
-        with photos.refusing(path):
+        # What is farther than float32 can say is infinitely far.
+        with photos.refusing(path), np.errstate(over="ignore"):
             return np.array(_array(path, data), np.float32)
     with photos.opened(path, data) as image:
         _require_grey(path, image.mode)
@@ -61,6 +63,13 @@ def read_numbers(path: pathlib.Path, data: bytes) -> npt.NDArray[np.int32]:
     return numbers
 
 
+def size(path: pathlib.Path, data: bytes) -> tuple[int, int]:
+    """(height, width) of a PNG of numbers as colours, from its header. Raises InputError as `read_numbers` does."""
+    _require_upright(path, data)
+    with photos.opened(path, data) as image:
+        return image.height, image.width
+
+
 def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
     """A map (H, W) at another size, each pixel as the one whose area holds its middle: numbers are never mixed."""
     if values.shape == (height, width):
@@ -70,6 +79,16 @@ def nearest(values: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[An
         for extent, now in ((height, values.shape[0]), (width, values.shape[1]))
     )
     return np.ascontiguousarray(values[rows[:, None], columns])
+
+
+def _require_upright(path: pathlib.Path, data: bytes) -> None:
+    """Raise InputError for a map that says of itself that it is to be turned: which way its photo is turned is not its
+    business."""
+    turned = photos.orientation(path, data)
+    if turned != 1:
+        raise errors.InputError(
+            f"{path} has the EXIF orientation {turned}; a map is read as it is stored. Turn it, and write it without."
+        )
 
 
 def _require_grey(path: pathlib.Path, mode: str) -> None:

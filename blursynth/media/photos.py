@@ -191,6 +191,22 @@ def is_converted(path: str | pathlib.Path, data: bytes | None = None) -> bool:
         return colour.is_converted(image, path)
 
 
+def orientation(path: str | pathlib.Path, data: bytes) -> int:
+    """EXIF's orientation, 1 (upright) to 8, by which `read` turns what is stored. Raises InputError as `probe` does."""
+    with opened(pathlib.Path(path), data) as image:
+        return _orientation(image)
+
+
+def upright(stored: numpy.typing.NDArray[Any], turned: int) -> numpy.typing.NDArray[Any]:
+    """What lies over the stored pixels of a photo, (H, W, ...), turned as `read` turns a photo of this orientation."""
+    if turned == 1:
+        return stored
+    height, width = stored.shape[:2][::-1] if turned >= 5 else stored.shape[:2]
+    made = numpy.empty((height, width, *stored.shape[2:]), stored.dtype)
+    _STORED_VIEW[turned](made)[...] = stored
+    return made
+
+
 def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
     """Write uint8 (H, W, 3) RGB, (H, W) grey, or either with alpha behind, (H, W, 4) and (H, W, 2), as PNG in sRGB.
 

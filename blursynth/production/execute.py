@@ -58,9 +58,13 @@ def available_workers() -> int:
 def parse_bytes(text: str) -> int:
     """8GB, 500MiB, ... in bytes. Raises RecipeError."""
     try:
-        return int(dask.utils.parse_bytes(text))
-    except ValueError:
-        raise errors.RecipeError(f"{text} is not an amount of memory; give one such as 8GB or 500MiB.") from None
+        # Dask takes a unit alone for one of it.
+        amount = int(dask.utils.parse_bytes(text)) if any(sign.isdigit() for sign in text) else 0
+    except (ValueError, OverflowError):
+        amount = 0
+    if not 0 < amount < 2**63:
+        raise errors.RecipeError(f"{text[:40]} is not an amount of memory; give one such as 8GB or 500MiB.")
+    return amount
 
 
 class Threads:

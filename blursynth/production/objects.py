@@ -12,6 +12,7 @@ from blursynth.kernels import bodies
 from blursynth.media import opencv
 from blursynth.production import photo_options, photo_pairs, shake
 from blursynth.sources import beside, masks, outlines
+from blursynth.sources import photos as sources_
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import crop as crops
 from blursynth.synthesis import objects, objects_recipe
@@ -31,7 +32,10 @@ class ObjectsMaker(shake.ShakeMaker):
     @classmethod
     def belonging(cls, request: Any, inputs: Mapping[str, str]) -> beside.Beside:
         crop = None if request.size is None or request.fit == "resize" else request.size**2
-        return masks.Masks(pathlib.Path(inputs["masks"]), request.least, request.greatest, crop)
+        root = sources_.folder(inputs["photos"])
+        return masks.Masks(
+            pathlib.Path(inputs["masks"]), request.least, request.greatest, crop, root, request.masks_orientation
+        )
 
     def own_arrays(self) -> tuple[list[schema.ArraySpec], list[schema.ArraySpec]]:
         arrays, columns = super().own_arrays()
@@ -167,7 +171,7 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Objects
         photo_options.refuse(options, ("object_correlation",), "about random trajectories, only about gaussian paths")
     inputs["masks"] = options["masks"]
     masks.Masks(pathlib.Path(options["masks"])).check()
-    return photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs)
+    return shake.noted(photo_options.build(ObjectsMaker, photos, request, {**options, "command": command}, inputs))
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ObjectsMaker:

@@ -26,7 +26,7 @@ def build(
     found = stored_photos.parse(photos, seed=options["seed"], workers=options.get("workers"))
     if isinstance(found, folder.PhotoFolder):  # a worker elsewhere may have another current folder
         found = dataclasses.replace(found, root=found.root.absolute())
-    belonging = kind.belonging(request, inputs)
+    belonging = kind.belonging(request, {**inputs, "photos": str(photos)})
     everything = found.sources
     if belonging is not None:
         found = beside.attached(found, belonging, options.get("workers"))

@@ -98,7 +98,7 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
 
     @functools.cached_property
     def _beside(self) -> beside.Beside | None:
-        return self.belonging(self.recipe, self.inputs)
+        return self.belonging(self.recipe, {**self.inputs, "photos": self.origin})
 
     @functools.cached_property
     def frame(self) -> tuple[int, int]:

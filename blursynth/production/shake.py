@@ -13,13 +13,15 @@ from blursynth import errors, recipe_file
 from blursynth.kernels import pose, random
 from blursynth.media import opencv, source_file
 from blursynth.production import photo_options, photo_pairs
-from blursynth.sources import beside
+from blursynth.sources import beside, photos, source
 from blursynth.storage import provenance, schema
 from blursynth.synthesis import crop as crops
 from blursynth.synthesis import depth, draw, gyroscope, shake, shake_recipe
 
 Arrays = photo_pairs.Arrays
 Request = TypeVar("Request", bound=shake_recipe.Shake)
+
+AnyMaker = TypeVar("AnyMaker", bound="ShakeMaker")
 
 _COLUMNS = {
     "motion_px": ("path of the crop's fastest point during the exposure", "px"),
@@ -71,7 +73,10 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
     def belonging(cls, request: shake_recipe.Shake, inputs: Mapping[str, str]) -> beside.Beside | None:
         if request.depth_maps is None:
             return None
-        return beside.DepthMaps(pathlib.Path(inputs["depth"]), request.depth_maps.scale)
+        maps_ = request.depth_maps
+        return beside.DepthMaps(
+            pathlib.Path(inputs["depth"]), maps_.scale, photos.folder(inputs["photos"]), maps_.orientation
+        )
 
     def prepare(self, item: npt.NDArray[np.int64]) -> Arrays:
         found = shake.paths(self.recipe, self.seed, item, self._log)
@@ -136,7 +141,8 @@ class ShakeMaker(photo_pairs.PhotoPairsMaker[shake_recipe.Shake]):
         if self.recipe.gyro is None:
             return None
         path = self.inputs["gyro"]
-        return gyroscope.read(path, data=source_file.recorded(path, source_file.read(path), self.recipe.gyro))
+        data = source_file.recorded(path, source_file.read(path), self.recipe.gyro)
+        return gyroscope.read(path, data=data, columns=self.recipe.gyro_columns)
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMaker:
@@ -146,7 +152,19 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ShakeMa
     size, where the recording cannot be used, and, with options["strict"], at the first photo that cannot be used.
     """
     request, inputs = requested(options, shake_recipe.Shake)
-    return photo_options.build(ShakeMaker, photos, request, {**options, "command": command}, inputs)
+    return noted(photo_options.build(ShakeMaker, photos, request, {**options, "command": command}, inputs))
+
+
+def noted(maker: AnyMaker) -> AnyMaker:
+    """The maker, with the columns of its recording that are not read among what is left out."""
+    if maker.recipe.gyro is None:
+        return maker
+    log = gyroscope.read(maker.inputs["gyro"], columns=maker.recipe.gyro_columns)
+    if not log.ignored:
+        return maker
+    reason = f"has columns that are not read: {', '.join(log.ignored)}"
+    left = source.Skipped(pathlib.Path(maker.inputs["gyro"]).name, reason)
+    return dataclasses.replace(maker, left_out=(*maker.left_out, left))
 
 
 def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request, dict[str, str]]:
@@ -160,7 +178,7 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
         values |= _recorded(options)
         inputs["gyro"] = options["gyro"]
     else:
-        photo_options.refuse(options, ("exposure", "gyro_scale"), "without a recording (--gyro FILE)")
+        photo_options.refuse(options, ("exposure", "gyro_scale", "gyro_columns"), "without a recording (--gyro FILE)")
     if options.get("gyro") and values.get("target") == "first":
         values["gyro_reference"] = "target"
     request = recipe_file.from_options(values, model, {"depth_maps.scale": "--depth-scale"})
@@ -168,7 +186,7 @@ def requested(options: Mapping[str, Any], model: type[Request]) -> tuple[Request
         photo_options.refuse(options, ("correlation",), "about random trajectories, only about gaussian paths")
     if request.exposure is not None:
         longest = request.exposure.maximum * (1 + request.readout)
-        gyroscope.read(options["gyro"], longest, request.exposure.minimum)
+        gyroscope.read(options["gyro"], longest, request.exposure.minimum, columns=request.gyro_columns)
     return request, inputs
 
 
@@ -180,17 +198,18 @@ def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
         raise errors.RecipeError("--gyro needs --exposure SECONDS: how much of the recording is one exposure.")
     random_only = ("rotation", "roll", "translation", "forward", "correlation")
     photo_options.refuse(options, random_only, "about a recorded path (--gyro)")
-    return {"gyro": gyroscope.read(options["gyro"]).sha256, "path": "gyro"}
+    return {"gyro": gyroscope.read(options["gyro"], columns=options.get("gyro_columns")).sha256, "path": "gyro"}
 
 
 def _depth(options: Mapping[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
     """--depth as metres or as a folder of maps, with --depth-scale and --layers."""
     given = options.get("depth")
     about = {"scale": options.get("depth_scale"), "layers": options.get("layers")}
+    about["orientation"] = options.get("depth_orientation")
     if given is None or draw.is_draw(given):
         for name, value in about.items():
             if value is not None:
-                option = "--depth-scale" if name == "scale" else "--layers"
+                option = {"scale": "--depth-scale", "orientation": "--depth-orientation"}.get(name, "--layers")
                 raise errors.RecipeError(f"{option} is of depth maps; give their folder too, with --depth FOLDER.")
         return {} if given is None else {"depth": given}
     if not pathlib.Path(given).is_dir():

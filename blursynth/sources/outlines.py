@@ -1,47 +1,68 @@
-"""Objects of one photo: polygons as COCO and YOLO write them, or a map of whose pixel each is; and where they are."""
+"""Objects of one photo: polygons and run lengths as COCO and YOLO write them, or a map of whose pixel each is."""
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.media import maps, opencv
+from blursynth.media import maps, photos
+from blursynth.sources import rasters
 
 Mask = npt.NDArray[np.bool_]
 
-_SUBPIXEL = 4  # bits of a polygon's coordinates
-_FARTHEST = 2**20  # px that a polygon may reach beyond a photo
+_FARTHEST = 2**16  # px that a polygon may reach beyond a photo
+
+# Why an annotation is not used, as it stands after "annotations that are not used: ".
+CROWD = "a crowd (iscrowd is 1), which is no single object"
+NO_OUTLINE = "no segmentation"
+NO_AREA = "no area inside of the photo"
+NO_NUMBER = "an id, category_id, iscrowd or area that is not the number it has to be"
+NO_POINTS = "a polygon that is not lists of three or more x and y"
+FAR = f"a polygon that reaches more than {_FARTHEST} px beyond the photo or is too long"
+RLE_SIZE = "run lengths (RLE) of another size than the photo's"
+RLE_DAMAGED = "run lengths (RLE) that are damaged or do not come to the photo's size"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Instance:
-    """One object. area: px of the annotated photo. polygons: float64 (P, 2) each, x then y; none in a panoptic map."""
+    """One object. area: px of the annotated photo. polygons: float64 (P, 2) each, x then y. counts: int64, run lengths
+    down the columns of the annotated photo, instead. Neither in a panoptic map."""
 
     id: int
     category: int
     area: float
     polygons: tuple[npt.NDArray[np.float64], ...] = ()
+    counts: npt.NDArray[np.int64] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Outlines:
-    """The objects of one photo of (height, width) px. numbers_HW: int32, whose pixel each is, for a panoptic map."""
+    """The objects of one photo, annotated at (height, width) px. numbers_HW: int32, whose pixel each is, for a panoptic
+    map. orientation: EXIF's, by which the annotated picture is turned to be the photo; 1 where it is as it is."""
 
     instances: tuple[Instance, ...]
     height: int
     width: int
     numbers_HW: npt.NDArray[np.int32] | None = None
+    orientation: int = 1
 
     def mask(self, which: int, height: int, width: int) -> Mask:
         """Where an object is, bool (height, width), in the photo scaled to that size."""
+        if self.orientation >= 5:
+            height, width = width, height
         instance = self.instances[which]
         if self.numbers_HW is not None:
-            return maps.nearest(self.numbers_HW == instance.id, height, width)
-        return _drawn(instance.polygons, (height / self.height, width / self.width), height, width)
+            mask = maps.nearest(self.numbers_HW == instance.id, height, width)
+        elif instance.counts is not None:
+            mask = maps.nearest(rasters.runs(instance.counts, self.height, self.width), height, width)
+        else:
+            scale = (width / self.width, height / self.height)
+            mask = rasters.polygons([polygon * scale for polygon in instance.polygons], height, width)
+        return photos.upright(mask, self.orientation)
 
 
 def of_text(path: pathlib.Path, data: bytes, height: int, width: int) -> tuple[Instance, ...]:
@@ -50,7 +71,7 @@ def of_text(path: pathlib.Path, data: bytes, height: int, width: int) -> tuple[I
     Raises InputError, as it stands after the photo's name, for what is not understood.
     """
     try:
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise errors.InputError(f"has masks in {path} that are not understood: it is not a text file") from None
     found = []
@@ -62,52 +83,82 @@ def of_text(path: pathlib.Path, data: bytes, height: int, width: int) -> tuple[I
             category, values = int(words[0]), np.array([float(word) for word in words[1:]])
         except ValueError:
             category, values = -1, np.empty(0)
-        if len(values) < 6 or len(values) % 2 or not ((values >= 0) & (values <= 1)).all():
+        if not is_whole(category) or len(values) < 6 or len(values) % 2 or not ((values >= 0) & (values <= 1)).all():
             raise errors.InputError(
                 f"has masks in {path} that are not understood: line {number + 1} is not a class and three or more "
                 "points from 0 to 1"
             )
         polygon = values.reshape(-1, 2) * (width, height)
-        found.append(Instance(number, category, _area(polygon), (polygon,)))
+        found.append(Instance(number, category, area_of(polygon), (polygon,)))
     return tuple(found)
 
 
-def has_polygons(annotation: Mapping[str, Any]) -> bool:
-    return not annotation.get("iscrowd") and isinstance(annotation.get("segmentation"), list)
+def of_annotation(annotation: Mapping[str, Any], height: int, width: int) -> Instance | str:
+    """An object of COCO's in a photo annotated at this size, or why it is not used."""
+    crowd, area = annotation.get("iscrowd") or 0, annotation.get("area")
+    if not all(is_whole(annotation.get(key)) for key in ("id", "category_id")) or crowd not in (0, 1):
+        return NO_NUMBER
+    if area is not None and not is_area(area):
+        return NO_NUMBER
+    if crowd:
+        return CROWD
+    outline = annotation.get("segmentation")
+    if outline is None or outline == [] or outline == {}:
+        return NO_OUTLINE
+    made = _of_runs(outline, height, width) if isinstance(outline, dict) else _of_polygons(outline, height, width)
+    if isinstance(made, str):
+        return made
+    computed, polygons, counts = made
+    area = computed if area is None else float(area)
+    return Instance(annotation["id"], annotation["category_id"], area, polygons, counts)
 
 
-def of_annotation(annotation: Mapping[str, Any], size: tuple[int, int] | None, file: str) -> Instance:
-    """An object of COCO's, without what is no area, and without what lies outside of a photo of this size, if known.
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number that a dataset's columns can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
-    Raises InputError, as it stands after the photo's name, for what is not understood. file: where it stands.
-    """
+
+def is_area(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+_Shape = tuple[float, tuple[npt.NDArray[np.float64], ...], npt.NDArray[np.int64] | None]
+
+
+def _of_polygons(listed: Any, height: int, width: int) -> _Shape | str:
+    """Area and polygons. Where the first list has four numbers pycocotools takes it for a box; it is refused here."""
     try:
-        listed = [np.asarray(each, np.float64).reshape(-1, 2) for each in annotation["segmentation"]]
-    except (ValueError, TypeError):
-        listed = [np.full((1, 2), np.nan)]
-    if not all(np.isfinite(each).all() for each in listed):
-        raise errors.InputError(
-            f"has masks in {file} that are not understood: annotation {annotation['id']} is not lists of x and y"
-        )
-    height, width = size or (np.inf, np.inf)
-    seen = [each for each in listed if len(each) > 2 and (each.max(axis=0) > 0).all()]
-    polygons = tuple(each for each in seen if (each.min(axis=0) < (width, height)).all())
-    area = annotation.get("area")
-    if area is None:
-        area = sum(_area(each) for each in polygons)
-    return Instance(annotation["id"], annotation["category_id"], float(area), polygons)
+        parts = [np.asarray(each, np.float64).reshape(-1, 2) for each in listed]
+    except (ValueError, TypeError, OverflowError):
+        return NO_POINTS
+    if len(parts[0]) < 3 or not all(np.isfinite(each).all() for each in parts):
+        return NO_POINTS
+    parts = [each for each in parts if len(each) > 2]  # fewer points have no area
+    beyond = max(float(np.abs(each).max()) for each in parts) - max(height, width)
+    if beyond > _FARTHEST or sum(map(rasters.length, parts)) > rasters.MOST_POINTS:
+        return FAR
+    seen = tuple(each for each in parts if (each.max(axis=0) > 0).all() and (each.min(axis=0) < (width, height)).all())
+    area = sum(area_of(each) for each in seen)
+    return (area, seen, None) if area > 0 else NO_AREA
 
 
-def _area(polygon: npt.NDArray[np.float64]) -> float:
+def _of_runs(outline: Mapping[str, Any], height: int, width: int) -> _Shape | str:
+    """Area and counts, of a list or of COCO's compressed text."""
+    size, counts = outline.get("size"), outline.get("counts")
+    if size != [height, width]:
+        return RLE_SIZE if isinstance(size, list) and len(size) == 2 else RLE_DAMAGED
+    try:
+        listed = rasters.counts_of_text(counts) if isinstance(counts, str) else counts
+    except ValueError:
+        return RLE_DAMAGED
+    if not isinstance(listed, list) or not all(is_whole(each) and each >= 0 for each in listed):
+        return RLE_DAMAGED
+    if sum(listed) != height * width:
+        return RLE_DAMAGED
+    area = sum(listed[1::2])
+    return (float(area), (), np.array(listed, np.int64)) if area else NO_AREA
+
+
+def area_of(polygon: npt.NDArray[np.float64]) -> float:
     x, y = polygon.T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def _drawn(polygons: Sequence[npt.NDArray[np.float64]], scale: tuple[float, float], height: int, width: int) -> Mask:
-    """Polygons filled, one after another. COCO's coordinates have the upper left corner of the photo at (0, 0)."""
-    cv2 = opencv.load("Outlines are filled with it")
-    mask = np.zeros((height, width), np.uint8)
-    for polygon in polygons:
-        points = np.clip(polygon * (scale[1], scale[0]) - 0.5, -_FARTHEST, _FARTHEST) * 2**_SUBPIXEL
-        cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 1, cv2.LINE_8, _SUBPIXEL)
-    return mask.astype(bool)

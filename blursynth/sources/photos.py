@@ -51,7 +51,7 @@ def recorded(path: str | pathlib.Path, sources: Sequence[source.Source]) -> Phot
     path = pathlib.Path(path)
     if not path.exists():
         raise errors.InputError(f"There is no file or folder {path}.")
-    return PhotoFolder(path if path.is_dir() else path.parent, tuple(sources), ())
+    return PhotoFolder(folder(path), tuple(sources), ())
 
 
 def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder:
@@ -77,6 +77,12 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
     if not usable:
         raise errors.InputError(_nothing_usable(path, skipped))
     return PhotoFolder(path, usable, tuple(sorted(skipped, key=lambda each: each.name)))
+
+
+def folder(path: str | pathlib.Path) -> pathlib.Path:
+    """What the names of the photos at `path` are relative to: the folder, or that of the one photo."""
+    path = pathlib.Path(path)
+    return path if path.is_dir() else path.parent
 
 
 def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Skipped:

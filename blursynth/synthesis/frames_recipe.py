@@ -62,7 +62,7 @@ class AverageFrames(recipe_file.Model):
     frames_from_name: bool
     target: Literal["middle"] | Annotated[int, pydantic.Field(ge=0, lt=MOST)] = "middle"
     stride: int | None = pydantic.Field(None, ge=1, le=100_000)
-    duty_cycle: float | None = pydantic.Field(None, gt=0, le=1)
+    duty_cycle: float | None = pydantic.Field(None, ge=1e-6, le=1)
     transfer: Literal["gamma2.2", "srgb", "linear", "table"]
     response: tuple[float, ...] | None = None
     rounding: Literal["nearest", "floor"] = "nearest"

@@ -16,7 +16,9 @@ class Objects(shake_recipe.Shake):
     object_correlation), or a random trajectory ("boracchi-foi"). object_motion: px that its pivot, the mean of its
     mask, comes along that path. spin: degrees that the unit of its turning stands for. least, greatest: objects move
     that cover this share of the crop's area, whole objects of the whole photo where that is kept or scaled. grow: px
-    that masks are grown by, since they are seldom too large.
+    that masks are grown by, since they are seldom too large. masks_orientation: whether masks lie over the photo as it
+    is seen, by its EXIF orientation ("upright"), or over its pixels as they are stored ("stored"); none: their size
+    says it.
     """
 
     ONE_PLANE: ClassVar[bool] = False
@@ -32,6 +34,7 @@ class Objects(shake_recipe.Shake):
     least: float = pydantic.Field(default=0.005, ge=0, le=1)
     greatest: float = pydantic.Field(default=0.6, ge=0, le=4)
     grow: int = pydantic.Field(default=2, ge=0, le=64)
+    masks_orientation: Literal["upright", "stored"] | None = None
 
     @pydantic.model_validator(mode="after")
     def _of_one_depth(self) -> Self:

@@ -57,11 +57,13 @@ class DepthMaps(recipe_file.Model):
 
     scale: metres that 1 in a map stands for; none: 0.001 in a PNG, 1 in a .npy. layers: planes, evenly spaced in 1 /
     depth from the farthest to the nearest pixel of a crop; none: as many as it takes for neighbours to move by less
-    than half a pixel differently.
+    than half a pixel differently. orientation: whether maps lie over the photo as it is seen, by its EXIF orientation
+    ("upright"), or over its pixels as they are stored ("stored"); none: their size says it.
     """
 
     scale: float | None = pydantic.Field(default=None, gt=0, le=1e6)
     layers: int | None = pydantic.Field(default=None, ge=1, le=1024)
+    orientation: Literal["upright", "stored"] | None = None
 
 
 class Shake(recipe.PhotoPairs):
@@ -76,13 +78,13 @@ class Shake(recipe.PhotoPairs):
     along the photo's longer side; focal: px of the photo, instead. The principal point is the photo's centre.
     target: the sharp image is the view at the exposure's middle, or at its beginning. readout: time from the first
     row's start to the last row's, in exposures; 0 is a global shutter. knots: poses that a path is kept as, at equal
-    steps in time, linear in between. gyro: SHA-256 of the recording; exposure: seconds of it that are taken;
-    gyro_scale: factor on its angles; gyro_reference: the sharp image is where `target` says, or (none) always the
-    middle of the recorded path, as before this could be said. convention: "lai", for one plane, is that of Lai et
-    al.'s code: the photo's edges are repeated for 20 px and nothing lies beyond, instead of its reflection; the field
-    of view is that along the longer side of the photo with these 20 px on each side; the principal point is half a
-    pixel to the left of the centre and above it; a recording's axes x, y and z are the camera's -y, -x and -z, and
-    its angles are added up about each axis by itself.
+    steps in time, linear in between. gyro: SHA-256 of the recording; gyro_columns: what its columns are, where its
+    heading does not say it; exposure: seconds of it that are taken; gyro_scale: factor on its angles; gyro_reference:
+    the sharp image is where `target` says, or (none) always the middle of the recorded path, as before this could be
+    said. convention: "lai", for one plane, is that of Lai et al.'s code: the photo's edges are repeated for 20 px and
+    nothing lies beyond, instead of its reflection; the field of view is that along the longer side of the photo with
+    these 20 px on each side; the principal point is half a pixel to the left of the centre and above it; a recording's
+    axes x, y and z are the camera's -y, -x and -z, and its angles are added up about each axis by itself.
     """
 
     BEFORE: ClassVar[Mapping[str, Any]] = {"convention": None}
@@ -100,11 +102,12 @@ class Shake(recipe.PhotoPairs):
     depth_maps: DepthMaps | None = None
     motion: Annotated[draw.Draw, draw.within(0.0, 2000.0)] | None = None
     field_of_view: float | None = pydantic.Field(default=None, gt=0, lt=175)
-    focal: float | None = pydantic.Field(default=None, gt=0)
+    focal: float | None = pydantic.Field(default=None, gt=0, le=1e9)
     target: Literal["middle", "first"] = "middle"
     readout: float = pydantic.Field(default=0.0, ge=0, le=10)
     knots: int = pydantic.Field(default=256, ge=2, le=10_000)
     gyro: str | None = None
+    gyro_columns: str | None = None
     exposure: Annotated[draw.Draw, draw.within(1e-4, 60.0)] | None = None
     gyro_scale: float = pydantic.Field(default=1.0, gt=0, le=10)
     gyro_reference: Literal["target"] | None = None
@@ -144,6 +147,8 @@ class Shake(recipe.PhotoPairs):
             raise ValueError('path = "gyro" needs a recording, and a recording path = "gyro"')
         if self.convention is not None and (self.depth_maps is not None or not type(self).ONE_PLANE):
             raise ValueError("convention is of photos before one plane; leave it out")
+        if self.gyro is None and self.gyro_columns is not None:
+            raise ValueError("gyro_columns are those of a recording; leave them out without one")
         if (self.gyro is None) != (self.exposure is None):
             raise ValueError("a recording needs the exposure in seconds, and nothing else takes one")
         still = not any((self.rotation.maximum, self.roll.maximum, self.translation.maximum, self.forward.maximum))

@@ -95,3 +95,6 @@ def test_amounts_of_memory() -> None:
     assert execute.parse_bytes("500 MiB") == 500 * 2**20
     with pytest.raises(errors.RecipeError, match="lots is not an amount of memory"):
         execute.parse_bytes("lots")
+    for text in ("9" * 400, "1e400", "nan", "-5GB", "0", "1e20 GB", ""):
+        with pytest.raises(errors.RecipeError):
+            execute.parse_bytes(text)

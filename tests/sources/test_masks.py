@@ -14,7 +14,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.media import photos as media
 from blursynth.production import objects
-from blursynth.sources import beside, masks, photos, source
+from blursynth.sources import beside, coco, masks, outlines, photos, source
 
 SIZES = {"a.png": (60, 80), "b.png": (70, 64), "c.png": (64, 64)}
 
@@ -47,9 +47,9 @@ def made(folder: pathlib.Path, **options: Any) -> objects.ObjectsMaker:
 def test_each_object_has_its_pixels(folder: pathlib.Path, file: str) -> None:
     found, read = attached(folder, file, least=0.01)
     assert [photo.name for photo in found.sources] == ["in/a.png", "in/b.png"]
-    outlines = read.read(found.sources[0])
-    assert [each.id for each in outlines.instances] == [mask_files.DISC, mask_files.SQUARE]
-    disc, square = (outlines.mask(k, 60, 80) for k in range(2))
+    objects_ = read.read(found.sources[0])
+    assert [each.id for each in objects_.instances] == [mask_files.DISC, mask_files.SQUARE]
+    disc, square = (objects_.mask(k, 60, 80) for k in range(2))
     down, across = np.mgrid[0:60, 0:80]
     away = np.hypot(across - 28, down - 24)
     assert disc[away < 10].all()
@@ -58,8 +58,8 @@ def test_each_object_has_its_pixels(folder: pathlib.Path, file: str) -> None:
     assert (rows.min(), columns.min()) == (30, 48)
     assert rows.max() - rows.min() in (14, 15)  # COCO's polygons end where a pixel ends
     assert np.count_nonzero(square) == pytest.approx(225, rel=0.15)
-    assert outlines.instances[1].area == pytest.approx(225)
-    twice = outlines.mask(0, 120, 160)
+    assert objects_.instances[1].area == pytest.approx(225)
+    twice = objects_.mask(0, 120, 160)
     assert np.count_nonzero(twice) == pytest.approx(4 * np.count_nonzero(disc), rel=0.1)
     assert twice[48, 56]
 
@@ -69,9 +69,12 @@ def test_what_is_left_out_is_said(folder: pathlib.Path, file: str) -> None:
     found, read = attached(folder, file, least=0.01, greatest=0.06)
     assert [(left.name, left.reason) for left in found.skipped] == [("in/c.png", f"has no masks in {folder / file}")]
     said = read.unclaimed(photos.scan(folder / "photos").sources)
+    reason = {"instances.json": outlines.CROWD, "panoptic.json": coco.NO_THING}[file]
+    number = {"instances.json": 99, "panoptic.json": 9}[file]
     assert [(left.name, left.reason) for left in said] == [
         (file, "has a mask without a photo: gone.png"),
         (file, "has objects that stay still: 2 smaller than 1% and 2 larger than 6% of the photo"),
+        (file, f"has 2 annotations that are not used: {reason}; the first is {number} of in/a.png"),
     ]
 
 
@@ -86,8 +89,8 @@ def test_a_photo_with_nothing_to_move_is_left_out(folder: pathlib.Path) -> None:
 
 def test_bounds_are_shares_of_the_crop_or_of_the_whole_photo(folder: pathlib.Path) -> None:
     crop, whole = made(folder, greatest=0.2), made(folder, greatest=0.2, fit="resize")
-    assert crop.belonging(crop.recipe, crop.inputs).crop == 1600  # type: ignore[attr-defined]
-    assert whole.belonging(whole.recipe, whole.inputs).crop is None  # type: ignore[attr-defined]
+    assert crop._beside.crop == 1600  # type: ignore[union-attr]
+    assert whole._beside.crop is None  # type: ignore[union-attr]
 
 
 SQUARE = [10, 10, 40, 10, 40, 40, 10, 40]
@@ -96,15 +99,38 @@ SQUARE = [10, 10, 40, 10, 40, 40, 10, 40]
 @pytest.mark.parametrize(
     ("annotation", "reason"),
     [
-        ({"segmentation": [[1, 2, 3]]}, "not understood: annotation 1 is not lists of x and y"),
-        ({"segmentation": [["abc"] * 6]}, "not understood: annotation 1 is not lists of x and y"),
-        ({"segmentation": [[float("nan")] * 6]}, "not understood: annotation 1 is not lists of x and y"),
-        ({"segmentation": [SQUARE], "category_id": None, "area": []}, "not understood (TypeError: "),
-        ({"segmentation": [[]]}, "has no object in own.json"),
-        ({"segmentation": [[1, 2, 30, 40]]}, "has no object in own.json"),
-        ({"segmentation": [[500, 500, 540, 500, 540, 540]]}, "has no object in own.json"),
-        ({"segmentation": [[-9, -9, -5, -9, -5, -5]]}, "has no object in own.json"),
-        ({}, "has no object in own.json"),
+        ({"segmentation": [[1, 2, 3]]}, outlines.NO_POINTS),
+        ({"segmentation": [["abc"] * 6]}, outlines.NO_POINTS),
+        ({"segmentation": [[float("nan")] * 6]}, outlines.NO_POINTS),
+        ({"segmentation": SQUARE}, outlines.NO_POINTS),
+        ({"segmentation": "SQUARE"}, outlines.NO_POINTS),
+        ({"segmentation": 7}, outlines.NO_POINTS),
+        ({"segmentation": [[]]}, outlines.NO_POINTS),
+        ({"segmentation": [[1, 2, 30, 40]]}, outlines.NO_POINTS),  # a box, for pycocotools
+        ({"segmentation": [SQUARE], "category_id": None}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "category_id": 2**63}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "area": []}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "area": float("inf")}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "area": float("nan")}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "id": "1"}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "iscrowd": "no"}, outlines.NO_NUMBER),
+        ({"segmentation": [SQUARE], "iscrowd": 1}, outlines.CROWD),
+        ({"segmentation": [[*SQUARE, 1e9, 1e9]]}, outlines.FAR),
+        ({"segmentation": [[500, 500, 540, 500, 540, 540]]}, outlines.NO_AREA),
+        ({"segmentation": [[-9, -9, -5, -9, -5, -5]]}, outlines.NO_AREA),
+        ({"segmentation": [[5, 5, 9, 9, 5, 5]]}, outlines.NO_AREA),
+        ({"segmentation": {"counts": [64 * 70], "size": [70, 64]}}, outlines.NO_AREA),
+        ({"segmentation": {"counts": [9, 64 * 70 - 9], "size": [64, 70]}}, outlines.RLE_SIZE),
+        ({"segmentation": {"counts": [9, 64 * 70], "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": [9, 3], "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": [-9, 64 * 70 + 9], "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": [9.5, 64 * 70 - 9.5], "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": "Zk3\x00", "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": "é", "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": "oooooooooooo", "size": [70, 64]}}, outlines.RLE_DAMAGED),
+        ({"segmentation": {"counts": None, "size": None}}, outlines.RLE_DAMAGED),
+        ({"segmentation": None}, outlines.NO_OUTLINE),
+        ({}, outlines.NO_OUTLINE),
     ],
 )
 def test_an_annotation_that_cannot_be_leaves_its_photo_out(
@@ -114,13 +140,13 @@ def test_an_annotation_that_cannot_be_leaves_its_photo_out(
         {"id": k, "file_name": name, "height": height, "width": width}
         for k, (name, (height, width)) in enumerate(SIZES.items())
     ]
-    good = {"image_id": 0, "id": 0, "category_id": 7, "area": 900, "segmentation": [[*SQUARE, 1e9, 1e9]]}
+    good = {"image_id": 0, "id": 0, "category_id": 7, "area": 900, "segmentation": [SQUARE]}
     bad = {"image_id": 1, "id": 1, "category_id": 7, "area": 900} | annotation
     (folder / "own.json").write_text(json.dumps({"images": images, "annotations": [good, bad]}))
     maker = made(folder, masks=str(folder / "own.json"), greatest=4.0)
     reasons = {left.name: left.reason for left in maker.left_out}
     names = list(SIZES)
-    assert reason in reasons[f"in/{names[1]}"]
+    assert reasons[f"in/{names[1]}"] == f"has no object in own.json that can be used: 1 with {reason}"
     assert f"in/{names[0]}" not in reasons
     assert maker.make(range(1))["objects"].tolist() == [1]
 
@@ -147,13 +173,13 @@ def test_masks_of_another_size_are_a_sentence(folder: pathlib.Path, file: str) -
 def test_a_panoptic_map_of_another_size_or_without_objects_leaves_its_pairs_out(folder: pathlib.Path) -> None:
     Image.new("RGB", (30, 50)).save(folder / "panoptic" / "a.png")
     Image.new("RGB", (64, 70)).save(folder / "panoptic" / "b.png")
-    maker = made(folder)
-    assert maker.make(range(2))["valid"].tolist() == [0, 0]
-    first, second = (maker.skipped([k])[0].reason for k in range(2))
-    assert "is 30x50 px, but its photo 80x60; they have to be equal" in first
-    assert "has no pixel of any object that panoptic.json lists" in second
+    found, read = attached(folder, "panoptic.json")
+    assert not found.sources
+    reasons = {left.name: left.reason for left in found.skipped}
+    assert "is 80x60 px, but its panoptic map" in reasons["in/a.png"]
+    assert f"3 with {coco.NO_PIXEL}" in reasons["in/b.png"]
     (folder / "panoptic" / "a.png").unlink()
-    assert [left.reason.partition(" /")[0] for left in maker.changed([0])] == ["has no panoptic map"]
+    assert (beside.changed(source.Source("in/a.png", "", 60, 80, 1), read) or "").startswith("has no panoptic map")
 
 
 @pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
@@ -181,9 +207,16 @@ def test_a_folder_holds_several_files(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not understood as COCO's instances or panoptic JSON"),
-        ('{"images": [], "shapes": []}', "not understood"),
-        ('{"images": [], "annotations": [{"image_id": 3}]}', "not understood"),
+        ("{", "other.json"),
+        ('{"images": [], "shapes": []}', "other.json"),
+        ('{"images": [], "annotations": [{"image_id": 3}]}', "other.json"),
+        ('{"images": [], "images": [], "annotations": []}', "other.json"),
+        ('{"images": [{"id": 1, "file_name": null}], "annotations": [{"image_id": 1}]}', "other.json"),
+        ('{"images": [{"id": 1}, {"id": 1}], "annotations": []}', "other.json"),
+        ('{"images": null, "annotations": null}', "other.json"),
+        ("[" * 100_000, "other.json"),
+        ('{"images": ' + "9" * 5000, "other.json"),
+        ("\0", "other.json"),
         (None, "There is no file or folder of masks"),
     ],
 )
@@ -237,16 +270,16 @@ def test_real_panoptic_masks(shared_data: pathlib.Path) -> None:
 def test_text_files_of_polygons(tmp_path: pathlib.Path) -> None:
     texts = tmp_path / "labels" / "train"
     texts.mkdir(parents=True)
-    photo = source.Source("some/a.jpg", "00", 40, 50, 1)
+    photo = source.Source("train/a.jpg", "00", 40, 50, 1)
     (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.75 0.2 0.75\n\n7 0 0 0.02 0 0 0.02\n")
     (texts / "b.txt").write_text("3 0.2 0.25 0.6 0.25 0.6\n")
     found = masks.Masks(tmp_path / "labels", least=0.01)
     photo = dataclasses.replace(photo, beside=found.digest(photo))
-    outlines = found.read(photo)
-    assert [(each.category, each.area) for each in outlines.instances] == [(3, pytest.approx(0.4 * 0.5 * 2000))]
+    read = found.read(photo)
+    assert [(each.category, each.area) for each in read.instances] == [(3, pytest.approx(0.4 * 0.5 * 2000))]
     expected = np.zeros((40, 50), bool)
     expected[10:30, 10:30] = True
-    assert (outlines.mask(0, 40, 50) != expected).mean() < 0.05  # its rim, of which OpenCV draws both sides
+    assert np.array_equal(read.mask(0, 40, 50), expected)
     (texts / "a.txt").write_text("3 0.2 0.25 0.6 0.25 0.6 0.5 0.2 0.5\n")
     assert found.digest(photo) != photo.beside
     with pytest.raises(errors.SourceError, match="have changed"):

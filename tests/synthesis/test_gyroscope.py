@@ -54,27 +54,30 @@ def test_orientations_follow_a_fine_integration(tmp_path: pathlib.Path) -> None:
 
 def test_words_and_remarks_are_passed_over(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "g.txt"
-    path.write_text("# phone\nt x y z\n0 1 2 3\n\n0.5 1 2 3\n", encoding="utf-8")
+    path.write_text("# phone\nt x y z\n0 1 2 3\n\n0.05 1 2 3\n", encoding="utf-8")
     log = gyroscope.read(str(path))
-    assert log.duration == 0.5
+    assert log.duration == 0.05
     assert log.rates.tolist() == [[1, 2, 3], [1, 2, 3]]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text",
     [
-        ("0,1,2,3\n0.2,1,2,3\n0.1,1,2,3\n", "0.2 s is followed by 0.1 s"),
-        ("0,1,2,3\n0,1,2,3\n", "do not increase"),
-        ("0,1,2\n", "Line 1 of .* is '0,1,2'; expected four finite"),
-        ("0,1,2,3\n1,1,nan,3\n", "Line 2 of .* finite"),
-        ("0,1,2,3\n1,a,2,3\n", "Line 2 of .* is not numbers"),
-        ("t,x,y,z\n", "holds 0 samples"),
+        "0,1,2,3\n0.02,1,2,3\n0.01,1,2,3\n",
+        "time,x,y,z\n0,1,2,3\n0,1,2,3\n",
+        "0,1,2\n0.01,1,2\n",
+        "0,1,2,3\n0.01,1,nan,3\n",
+        "0,1,2,3\n0.01,inf,2,3\n",
+        "0,1,2,3\n0.01,a,2,3\n",
+        "t,x,y,z\n",
+        "t,x,y,z\nand,more,words,here\n0,1,2,3\n0.01,1,2,3\n",
+        "",
     ],
 )
-def test_recordings_that_cannot_be_used(tmp_path: pathlib.Path, text: str, message: str) -> None:
+def test_recordings_that_cannot_be_used(tmp_path: pathlib.Path, text: str) -> None:
     path = tmp_path / "g.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(errors.InputError, match=message):
+    with pytest.raises(errors.InputError, match=r"g\.csv"):
         gyroscope.read(str(path))
 
 
@@ -102,16 +105,8 @@ def test_pairs_of_a_recording(tmp_path: pathlib.Path) -> None:
 def test_a_recording_that_is_no_text(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "g.bin"
     path.write_bytes(bytes(range(128, 256)))
-    with pytest.raises(errors.InputError, match="is not a text file; a recording is lines of seconds and three"):
+    with pytest.raises(errors.InputError, match="is not a text file"):
         gyroscope.read(str(path))
-
-
-def test_times_that_are_no_seconds_are_noticed(tmp_path: pathlib.Path) -> None:
-    rows = steady((0.1, 0.2, 0.0))
-    rows[:, 0] *= 1e6
-    path = write(tmp_path / "us.csv", rows)
-    with pytest.raises(errors.InputError, match="Are its times in seconds"):
-        shake.maker("scenes:2", {"seed": 0, "size": 32, "gyro": path, "exposure": "0.1"})
 
 
 def test_what_contradicts_itself_is_refused(tmp_path: pathlib.Path) -> None:

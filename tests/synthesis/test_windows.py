@@ -69,6 +69,8 @@ def test_duty_cycle_sets_the_stride() -> None:
         ({"frames": 1}, "frames.0: Input should be greater than or equal to 2"),
         ({"stride": 5, "duty_cycle": 0.5}, "give one"),
         ({"duty_cycle": 1.5}, "duty_cycle"),
+        ({"duty_cycle": 1e-320}, "duty_cycle"),
+        ({"duty_cycle": float("nan")}, "duty_cycle"),
         ({"transfer": "table"}, "response table"),
         ({"frames": 255, "interpolate": 20}, "more than 1025"),
         ({"motion": False, "max_step": 3}, "need motion"),
