@@ -78,7 +78,9 @@ class Decoder(Generic[Made]):
         assert 0 <= first <= stop <= self.index.frames, (first, stop, self.index.frames)
         try:
             for number in self.index.shown[first:stop].tolist():
-                yield self._frame(number)
+                with errors.boundary(self.index.path, "video"):
+                    frame = self._frame(number)
+                yield frame
         except errors.SourceError:
             self.close()
             raise

@@ -1,9 +1,15 @@
 """Whether a file is still the one that it was: what the operating system says of it, without reading it."""
 
 import dataclasses
+import functools
 import pathlib
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 from blursynth import errors
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,3 +55,18 @@ def is_readable(path: pathlib.Path) -> bool:
         return read == path.stat().st_size
     except OSError:
         return False
+
+
+def faults_named(
+    read: Callable[Concatenate[pathlib.Path, Parameters], Result],
+) -> Callable[Concatenate[pathlib.Path, Parameters], Result]:
+    """Make the operating system's errors in a function that reads a path (its first argument) SourceErrors."""
+
+    @functools.wraps(read)
+    def named(path: pathlib.Path, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        try:
+            return read(path, *arguments, **options)
+        except OSError as error:
+            raise fault(path, error) from error
+
+    return named

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import av.container
-import av.error
 import av.stream
 import numpy
 import numpy.typing
@@ -123,7 +122,8 @@ def index(
     found = None
     for attempt in range(2):  # what is wrong once may be the disk's fault, and not the file's
         try:
-            found = _index(path, before, matrix, primaries, fps, capture)
+            with errors.boundary(path, "video"):
+                found = _index(path, before, matrix, primaries, fps, capture)
         except errors.InputError:
             if attempt:
                 _require_same(path, before)
@@ -148,6 +148,7 @@ def _require_same(path: pathlib.Path, before: stamp.Stamp) -> None:
         raise stamp.changed(path)
 
 
+@stamp.faults_named
 def _index(
     path: pathlib.Path, before: stamp.Stamp, matrix: str, primaries: str, fps: float | None, capture: bool
 ) -> Index:
@@ -218,10 +219,7 @@ def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bo
                 damaged += packet.is_corrupt
         except errors.InputError as error:
             reason = str(error)
-    try:
-        flaw = containers.flaw(path)
-    except OSError as error:
-        raise stamp.fault(path, error) from error
+    flaw = containers.flaw(path)
     return every, flaw or reason or (f"{damaged} of its packets are marked as damaged" if damaged else "")
 
 
@@ -245,12 +243,15 @@ def opened(
                 f"{path} is {_NOT_CLIPS.get(container.format.name, _PICTURE)}, not a video. Give a video file, "
                 "or a folder of numbered frames."
             )
-        streams = [each for each in container.streams.video if not each.disposition & _NOT_MAIN]
+        known = [each for each in container.streams.video if each.codec_context is not None]
+        streams = [each for each in known if not each.disposition & _NOT_MAIN]
         if number is not None:
             streams = [each for each in streams if each.index == number]
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise errors.InputError(f"{path} has no video stream (it holds {kinds}); expected a clip with pictures.")
+            raise errors.InputError(
+                f"{path} has no video stream (it holds {kinds}); expected a clip with pictures that can be decoded."
+            )
         counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
         stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
         stream.codec_context.thread_count = 1
@@ -264,12 +265,20 @@ def _open(path: pathlib.Path) -> av.container.InputContainer:
     except IsADirectoryError:
         raise errors.InputError(f"{path} is a folder, not a video.") from None
     except OSError as error:
-        raise stamp.fault(path, error) from error
+        if error.errno != errno.EIO or not _is_damaged(path):
+            raise stamp.fault(path, error) from error
+        raise errors.InputError(f"{path} is damaged or ends early. Copy it again.") from error
     except Exception as error:  # FFmpeg and PyAV raise nearly anything
         raise errors.InputError(
             f"{path} is not a video that can be read, or its index at the end was cut off ({_words(error)}). "
             "Copy it again from the camera, or repair it first."
         ) from error
+
+
+@stamp.faults_named
+def _is_damaged(path: pathlib.Path) -> bool:
+    """Whether a file that the operating system reads to its end is damaged, which FFmpeg calls EIO as well."""
+    return containers.flaw(path) is not None
 
 
 def _counts(path: pathlib.Path, streams: list[av.VideoStream]) -> dict[int, int]:
@@ -315,7 +324,7 @@ def decoded(codec: av.VideoCodecContext, packet: Packet | None) -> list[av.Video
         packet = plain
     try:
         return codec.decode(packet)
-    except (av.error.FFmpegError, EOFError, ValueError, OverflowError):
+    except Exception:  # of damaged packets nearly anything is raised
         return []
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference_frames as reference
+import zarr
 from PIL import Image
 
 from blursynth import errors
@@ -205,7 +206,8 @@ def test_clips_as_users_meet_them(shared_data: pathlib.Path, tmp_path: pathlib.P
         assert "15 of their frames could not be decoded" in outcome.skipped[0].reason
     # Both were made from 24 frames per second, each fourth or fifth of which is repeated.
     repeated = {"decord/flipping_a_pancake.mkv": 26, "torchcodec/nasa_13013.mp4": 8}
-    assert (dataset.columns["reason"] == window_columns.Reason.REPEATED).sum() == repeated.get(name, 0)
+    reasons = zarr.open_array(str(tmp_path / "a.zarr"), path="reason", mode="r")[:]
+    assert (np.asarray(reasons) == window_columns.Reason.REPEATED).sum() == repeated.get(name, 0)
     # Against float64 from the decoded planes, and against FFmpeg's own conversion to RGB.
     clip = clips.scan([path]).clips[0]
     first = int(dataset.columns["first_frame"][items // 2])
@@ -270,7 +272,7 @@ def repeated(codes: Codes, times: int) -> Codes:
     return np.repeat(codes, times, axis=0)
 
 
-@pytest.mark.parametrize("crf", ["0", "12", "28"])
+@pytest.mark.parametrize("crf", ["0", "12", "23"])
 @pytest.mark.parametrize("times", [2, 3, 4])
 @pytest.mark.parametrize("motion", [True, False])
 def test_windows_of_repeated_frames_are_left_out(tmp_path: pathlib.Path, crf: str, times: int, motion: bool) -> None:
