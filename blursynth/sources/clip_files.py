@@ -193,6 +193,8 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     for path in listed:
         if path.suffix.lower() not in photos.ENDINGS or path.name.startswith("."):
             continue
+        if source_file.is_dangling(path):
+            raise errors.InputError(f"{path} is a link to {path.readlink()}, which is not there.")
         ending = re.search(r"(\d+)$", path.stem)
         if ending is None:
             raise errors.InputError(f"{path} has no number at the end of its name, so its place is not known.")
