@@ -105,12 +105,16 @@ def _usable(
     if not used:
         shown = "\n".join(f"  {left.name}: {left.reason}" for left in left_out[:SHOWN])
         raise errors.InputError(f"None of the {len(left_out)} clips can be used:\n{shown}")
-    cut_off = [
+    return used, left_out + losses(used)
+
+
+def losses(used: Sequence[clip_files.Clip]) -> list[source.Skipped]:
+    """What clips that can be used have lost, whatever is made of them."""
+    return [
         source.Skipped(clip.name, f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off")
         for clip in used
         if clip.missing
     ]
-    return used, left_out + cut_off
 
 
 def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allow_fps: bool) -> str | None:
