@@ -126,7 +126,12 @@ def _usable(
     if not used:
         shown = "\n".join(f"  {left.name}: {left.reason}" for left in left_out[:SHOWN])
         raise errors.InputError(f"None of the {len(left_out)} clips can be used:\n{shown}")
-    return used, left_out + [source.Skipped(clip.name, _loss(clip)) for clip in used if _loss(clip)]
+    return used, left_out + losses(used)
+
+
+def losses(used: Sequence[clip_files.Clip]) -> list[source.Skipped]:
+    """What clips that can be used have lost, whatever is made of them."""
+    return [source.Skipped(clip.name, _loss(clip)) for clip in used if _loss(clip)]
 
 
 def _loss(clip: clip_files.Clip) -> str:

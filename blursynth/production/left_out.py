@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.production import attempts, execute, registry, window_columns
+from blursynth.production import attempts, average_frames, execute, footage, registry, window_columns
 from blursynth.production import maker as makers
 from blursynth.storage import integrity, place, provenance, reader, writer
 from blursynth.storage import schema as schemas
@@ -96,7 +96,10 @@ class Revival:
         execute.run(task, sorted(wrong), workers=self._workers, finished=lambda _: None)
         invalid = writer.invalid_items(self.path)
         ours = [k for k in invalid.tolist() if self._names(np.array([k])) & names]
-        reasons = attempts.patiently(lambda: self._maker.skipped(ours)) if ours else ()
+        reasons = list(attempts.patiently(lambda: self._maker.skipped(ours))) if ours else []
+        if isinstance(self._maker, average_frames.AverageFramesMaker):
+            lost = footage.losses([clip for clip in self._maker.clips if clip.name in names])
+            reasons = [provenance.Skipped(each.name, each.reason) for each in lost] + reasons
         writer.finalise(self.path, self._maker.schema, reasons, len(invalid))
         key = functools.partial(self._stored.key, schemas.VALID)
         self.made = [
@@ -122,7 +125,7 @@ class Revival:
         def look(shard: int) -> None:
             try:
                 found = usable(self._maker, by_shard[shard])
-            except errors.SourceError as error:
+            except (errors.SourceError, errors.InputError) as error:
                 self.remarks.append(f"Whether items that were left out can be made now is not known: {error}")
                 return
             if found.size:

@@ -259,7 +259,7 @@ class _Checker:
         """Name items that are left out as damaged, though their sources can be used."""
         try:
             usable = left_out.usable(maker, left_out.suspects(columns) + self.items(shard).start)
-        except errors.SourceError as error:
+        except (errors.SourceError, errors.InputError) as error:
             found.findings.append(Finding("sources", str(error), damage=False))
             return
         if usable.size:

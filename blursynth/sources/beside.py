@@ -94,7 +94,8 @@ class DepthMaps:
             ) from error
         data = source_file.recorded(path, source_file.read(path), photo.beside)
         scale = self.scale or (0.001 if path.suffix == ".png" else 1.0)
-        depth = maps.read(path, data) * np.float32(scale)
+        depth = maps.read(path, data)
+        depth *= np.float32(scale)
         depth[~(depth > 0)] = np.nan
         if np.isnan(depth).all():
             raise errors.InputError(f"{path} has no depth above 0.")

@@ -64,6 +64,7 @@ class Masks:
         try:
             image = self._image(photo)
             data = image.content()
+            frame = self._frame(photo, image, data)
         except errors.InputError as error:  # they were there when they were recorded
             raise errors.SourceError(f"The masks of {photo.name} are not what they were: {error}.") from error
         if image.digest(data) != photo.beside:
@@ -71,7 +72,6 @@ class Masks:
                 f"The masks of {photo.name} in {image.file} have changed since they were recorded. Put them back as "
                 "they were, and run the same command again."
             )
-        frame = self._frame(photo, image, data)
         instances = self._within(frame, image, data)
         numbers = None
         if image.png is not None and data is not None:

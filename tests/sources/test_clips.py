@@ -84,9 +84,13 @@ def test_folders_that_cannot_be_used(tmp_path: pathlib.Path) -> None:
     twice = frame_folder(tmp_path / "twice")
     Image.new("RGB", (64, 48)).save(twice / "x7.png")
     published = frame_folder(tmp_path / "GOPR1_07_00" / "blur_gamma")
+    dangling = frame_folder(tmp_path / "dangling")
+    (dangling / "000009.png").unlink()
+    (dangling / "000009.png").symlink_to("nowhere.png")
     (tmp_path / "empty").mkdir()
     for path, words in (
         (gap, "number 9 is not there"),
+        (dangling, "is a link to nowhere.png"),
         (mixed, r"000010.png is 30x20 px and the frames before it are 64x48"),
         (unnumbered, "cover.png has no number"),
         (twice, "the same number"),

@@ -173,7 +173,7 @@ def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_words_that_are_not_understood(words: list[str], said: str) -> None:
-    with pytest.raises((errors.RecipeError, errors.InputError), match=said):
+    with pytest.raises((errors.RecipeError, errors.SourceError), match=said):
         convolve.maker("scenes:2", {"seed": 0, "size": 32, "length": 9, "realism": words})
 
 
