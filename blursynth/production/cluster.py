@@ -146,7 +146,7 @@ class Cluster:
         with self._sent(function, hands) as sent:
             looked = time.monotonic()
             while waiting or sent.pending:
-                while waiting and len(sent.pending) < max(1, AHEAD * hands.threads):
+                while waiting and hands.names and len(sent.pending) < max(1, AHEAD * hands.threads):
                     sent.send(waiting.popleft())
                 finished = sent.next()
                 if time.monotonic() - looked >= _TICK:
@@ -216,7 +216,7 @@ class _Sent(Generic[Task]):
         # As a task of its own: sent once, kept by the workers, and made again from its bytes when they are lost.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Dask finds a list of half a million photos large
-            key, first = f"blursynth-{self._run}-job", hands.fit_for(None) or None
+            key, first = f"blursynth-{self._run}-job", hands.names or None
             self._shared = client.submit(
                 _itself, function, key=key, pure=False, workers=first, allow_other_workers=first is not None
             )

@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 Check = Callable[[], str | None]
 
 PATIENCE = 60.0  # seconds that a worker may take to look: a failed mount may not answer at all
+PAUSE = 1.0  # seconds before a worker looks again that has missed something: it may have been for a moment
 
 
 class Crew:
@@ -30,6 +31,11 @@ class Crew:
         self._threads: dict[str, int] = {}
         self._refused: dict[str, str] = {}
         self._failed = failed
+
+    @property
+    def names(self) -> list[str]:
+        """The workers that may work."""
+        return list(self._threads)
 
     @property
     def threads(self) -> int:
@@ -75,7 +81,13 @@ class Crew:
         if self._check is None or not names:
             return dict.fromkeys(names)
         answers = self._client.run(_seen, self._check, workers=list(names), on_error="return")
-        return {name: answer for name, answer in answers.items() if not isinstance(answer, BaseException)}
+        reasons: dict[str, str | None] = {}
+        for name, answer in answers.items():
+            if isinstance(answer, OSError):  # as Dask's own errors of connections are
+                continue
+            failed = isinstance(answer, BaseException)
+            reasons[name] = f"it could not be asked ({type(answer).__name__}: {answer})" if failed else answer
+        return reasons
 
     def _refuse(self, name: str, reason: str) -> None:
         self._threads.pop(name, None)
@@ -114,6 +126,9 @@ async def _seen(check: Check) -> str | None:
     """What the worker that runs this does not see, with the name of its machine. Does not hold up its other work."""
     try:
         reason = await asyncio.wait_for(asyncio.to_thread(check), PATIENCE)
+        if reason is not None:
+            await asyncio.sleep(PAUSE)
+            reason = await asyncio.wait_for(asyncio.to_thread(check), PATIENCE)
     except TimeoutError:
         reason = f"looking for what this run reads and writes has taken more than {PATIENCE:.0f} s"
     return None if reason is None else f"on {socket.gethostname()}, {reason}"

@@ -215,6 +215,8 @@ def _digests(
     findings = []
     array = reader.open_array(path, schemas.DIGEST, document=schema.digest_document())
     there = [shard for shard in range(schema.shards) if schemas.digest_key(shard) in keys]
+    for shard in there:
+        place.require_plain(path, schemas.digest_key(shard))
     for shard, reading in [(shard, array[shard].read()) for shard in there]:
         try:
             rows[shard] = reading.result()

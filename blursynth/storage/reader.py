@@ -92,7 +92,9 @@ def open_array(
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
     }
-    if document is not None:
+    if document is None:
+        place.require_plain(path, f"{name}/zarr.json")
+    else:
         metadata = {key: value for key, value in document.items() if key != "attributes"}
         spec |= {"metadata": metadata, "assume_metadata": True}
     return ts.open(spec, read=True, context=context or place.context()).result()
@@ -113,6 +115,8 @@ def digests(
     with place.failures(path, "list the finished shards"):
         array = open_array(path, schemas.DIGEST, document=document)
     listed = [shard for shard in range(shards) if schemas.digest_key(shard) in keys]
+    for shard in listed:
+        place.require_plain(path, schemas.digest_key(shard))
     for shard, reading in [(shard, array[shard].read()) for shard in listed]:
         try:
             rows[shard] = reading.result()

@@ -228,6 +228,7 @@ def _begin(
     replaced, as an object in a store is, by bytes that were encoded before.
     """
     key, start = schema.chunk_key(array, shard), schema.items_of(shard).start
+    place.require_plain(path, key)
     if remote.is_remote(path) or os.path.lexists(f"{path}/{key}"):
         encoded = _encode(schema.document(array), values, start, key.partition("/")[2])
         stored = place.store(path).write(key, encoded)

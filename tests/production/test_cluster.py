@@ -293,6 +293,43 @@ def test_a_worker_that_does_not_see_the_output_is_named_and_gets_no_work(
     fake_maker.assert_holds(reader.open(hidden / "f.zarr"), FAKE)
 
 
+@pytest.mark.parametrize("answers", [2, 1])
+def test_a_worker_that_misses_something_for_a_moment_is_asked_again(
+    two_workers: cluster_processes.Cluster, tmp_path: pathlib.Path, answers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each worker finds something wrong the first time (or as often as that), and is only then refused."""
+    with cluster.connected(two_workers.address) as executor:
+        executor.admit(Momentary(str(tmp_path), answers))
+        if answers == 1:
+            executor.run(_nothing, range(4), lambda *_: None)
+            assert "gets no work" not in caplog.text
+        else:
+            with pytest.raises(errors.ClusterError):
+                executor.run(_nothing, range(4), lambda *_: None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Momentary:
+    folder: str
+    wrong: int
+
+    def __call__(self) -> str | None:
+        times = len(list(pathlib.Path(self.folder).glob(f"{os.getpid()}-*")))
+        pathlib.Path(self.folder, f"{os.getpid()}-{times}").touch()
+        return "something is missing" if times < self.wrong else None
+
+
+def test_a_check_that_fails_itself_refuses(two_workers: cluster_processes.Cluster) -> None:
+    with cluster.connected(two_workers.address) as executor:
+        executor.admit(_broken_check)
+        with pytest.raises(errors.ClusterError):
+            executor.run(_nothing, range(4), lambda *_: None)
+
+
+def _broken_check() -> str | None:
+    raise RuntimeError("a mistake of ours")
+
+
 def test_where_no_worker_sees_anything_nothing_is_begun(tmp_path: pathlib.Path) -> None:
     maker = kinds.make("photos", tmp_path / "sources")
     with cluster_processes.running(tmp_path) as running:
