@@ -87,7 +87,9 @@ def _place_codes(asked: argparse.Namespace) -> int:
 
 
 def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Labels]:
-    names = asked.names.read_text(encoding="utf-8").split("\n") if asked.names else []
+    text = asked.names.read_bytes() if asked.names else b""
+    with errors.boundary(asked.names, "names of classes, a line each in UTF-8"):
+        names = text.decode().split("\n")
     detector = detectors.make(
         asked.detector,
         size=asked.size,

@@ -83,7 +83,9 @@ class _Walk:
                     own |= found
                 continue
             if kind == _LONG_NAME:
-                own["path"] = self._text(start, size).rstrip(b"\0")
+                own["path"], end, rest = self._text(start, size).partition(b"\0")
+                if not own["path"] or not end or rest:
+                    raise self._damaged(start, "the long name there is empty, or goes on after its end")
                 continue
             if kind == _LONG_LINK:  # of a link, which is refused when it comes
                 continue
@@ -125,7 +127,7 @@ class _Walk:
     def _require_end(self, at: int) -> None:
         """Two blocks of zeros, and then nothing, or zeros that fill a record."""
         rest = self._size - at
-        if rest < 2 * BLOCK:
+        if rest < 2 * BLOCK or rest % BLOCK:
             raise self._damaged(at, "it ends within its end marker")
         position = at
         while piece := self._bytes(position, 2**20):
@@ -140,7 +142,9 @@ class _Walk:
                 )
             position += len(piece)
         if rest >= 2 * BLOCK + RECORD:
-            raise self._damaged(at, f"it ends in {rest} bytes of zeros, more than any padding: the last part is lost")
+            raise self._damaged(
+                at, f"it ends in {rest} bytes of zeros, more than usual padding, so that its last part may be lost"
+            )
 
     def _name(self, header: bytes, records: dict[str, bytes]) -> str:
         name = header[:100].partition(b"\0")[0]

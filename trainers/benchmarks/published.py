@@ -21,22 +21,23 @@ _GOPRO = {("blur", "sharp"), ("blur_gamma", "sharp")}
 def realblur(folder: Path, part: str) -> test_set.TestSet:
     """RealBlur (Rim et al. 2020): its test list beside the scenes, a line "sharp blurred" an image. `part`: J or R."""
     part = (part or "J").upper()
-    listing = folder / f"RealBlur_{part}_test_list.txt"
-    if part not in ("J", "R") or not listing.is_file():
+    list_file = folder / f"RealBlur_{part}_test_list.txt"
+    if part not in ("J", "R") or not list_file.is_file():
         raise errors.InputError(
-            f"{listing} is missing: RealBlur's test images are those of its published list. Put it there, or give "
+            f"{list_file} is missing: RealBlur's test images are those of its published list. Put it there, or give "
             "--part J or R."
         )
     files, groups, missing = {}, {}, []
-    for line in listing.read_text(encoding="utf-8").split("\n"):
-        if not line.strip():
-            continue
-        sharp, blurred = (folder / name for name in line.split()[:2])
+    text = list_file.read_bytes()
+    with errors.boundary(list_file, "a list of images"):
+        lines = [line.split()[:2] for line in text.decode().split("\n") if line.strip()]
+        named = [(sharp, blurred) for sharp, blurred in lines]
+    for sharp, blurred in ((folder / left, folder / right) for left, right in named):
         missing += [str(path.relative_to(folder)) for path in (sharp, blurred) if not path.is_file()]
         name = f"{blurred.parent.parent.name}/{blurred.stem}"
         files[name], groups[name] = (blurred, [sharp]), blurred.parent.parent.name
     if missing:
-        raise errors.InputError(f"{len(missing)} files of {listing} are missing: {test_set.listed(missing)}.")
+        raise errors.InputError(f"{len(missing)} files of {list_file} are missing: {test_set.listed(missing)}.")
     note = test_set.expect(len(files), REALBLUR_IMAGES, f"test images of RealBlur-{part}")
     about = f"RealBlur-{part} test list" + (f" ({note})" if note else "")
     return test_set.from_files(str(folder), files, about, groups=groups)
