@@ -199,14 +199,14 @@ def load_training_state(path: pathlib.Path, trained: method.Method) -> dict[str,
     strange = sorted(key for key in tensors if not key.startswith(starts))
     if strange:
         raise errors.InputError(f"{path} has tensors that no run saves, the first being {strange[0][:80]!r}.")
-    _require_finite(path, {key: value for key, value in tensors.items() if key.startswith(("optimiser/", "loop/"))})
     states = _optimiser_states(path, tensors, trained)
-    for name, optimiser in trained.optimisers.items():
-        optimiser.load_state_dict({"state": states[name], "param_groups": optimiser.state_dict()["param_groups"]})
     sums = _below(tensors, "loop/")
     for key, value in sums.items():
         if value.shape or value.dtype != torch.float64:
             raise errors.InputError(f"{path} is damaged: its loop/{key[:80]} is not one float64 number.")
+    _require_finite(path, {key: value for key, value in tensors.items() if key.startswith(("optimiser/", "loop/"))})
+    for name, optimiser in trained.optimisers.items():
+        optimiser.load_state_dict({"state": states[name], "param_groups": optimiser.state_dict()["param_groups"]})
     return sums
 
 

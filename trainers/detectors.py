@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import pathlib
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -108,7 +110,7 @@ class Yolo:
         self._path, self._size, self._head, self._names, self._threshold = path, size, head, names, threshold
         self._cv2 = opencv.load()
         self._lock = threading.Lock()
-        self._run = _onnxruntime(path) if runtime == "onnxruntime" else _opencv(self._cv2, path)
+        self._run = _onnxruntime(path) if runtime == "onnxruntime" else _opencv(self._cv2, path, size)
         self.find(np.full((size, size, 3), _GREY, np.uint8))  # a file that is no detector says so before anything else
 
     def find(self, image: Image) -> Found:
@@ -145,7 +147,23 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:120]
 
 
-def _opencv(cv2: Any, path: pathlib.Path) -> Any:
+_TRIAL = """\
+import sys, cv2, numpy
+side = int(sys.argv[2])
+network = cv2.dnn.readNetFromONNX(sys.argv[1])
+network.setInput(numpy.zeros((1, 3, side, side), numpy.float32))
+network.forward(network.getUnconnectedOutLayersNames())
+"""
+
+
+def _opencv(cv2: Any, path: pathlib.Path, size: int) -> Any:
+    # A damaged network can end the process that OpenCV runs it in: it is tried in another one first.
+    tried = subprocess.run([sys.executable, "-c", _TRIAL, str(path), str(size)], capture_output=True, check=False)
+    if tried.returncode < 0:
+        raise errors.InputError(
+            f"{path} is damaged: OpenCV crashes on it (signal {-tried.returncode}). Export the network again, or give "
+            "--runtime onnxruntime."
+        )
     try:
         network = cv2.dnn.readNetFromONNX(str(path))
     except cv2.error as error:

@@ -175,7 +175,7 @@ def _contents(job: Job, target: Any, seeds: Sequence[bytes]) -> Iterator[tuple[i
         for number, path in list(enumerate(paths))[job.first :]:
             yield number, path.name, path.read_bytes()
         return
-    for number in range(job.first, job.first + job.count):
+    for number in range(job.first, job.first + max(1, round(job.count * target.share))):
         yield number, str(number), targets.inputs(target, seeds, job.seed, number)
 
 

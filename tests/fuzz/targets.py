@@ -42,12 +42,13 @@ Mutate = Callable[[bytes, mutations.Random, Sequence[bytes]], bytes]
 @dataclasses.dataclass(frozen=True)
 class Target:
     """seeds: sound inputs. read: an input as the product reads it, in a folder that is empty. mutate: of what follows
-    the first line, where `named`."""
+    the first line, where `named`. share: of the usual number of inputs, for a slow reader."""
 
     seeds: Callable[[pathlib.Path], list[bytes]]
     read: Callable[[bytes, pathlib.Path], None]
     mutate: Mutate = mutations.mutate
     named: bool = False
+    share: float = 1.0
 
 
 def inputs(target: Target, seeds: Sequence[bytes], seed: int, k: int) -> bytes:
@@ -523,7 +524,7 @@ TARGETS: Mapping[str, Target] = {
     "checkpoint": Target(_checkpoint_seeds, _read_checkpoint, _mutate_checkpoint),
     "coco": Target(_coco_seeds, _read_coco, mutations.mutate_json),
     "dataset": Target(_dataset_seeds, _read_dataset, _mutate_dataset, named=True),
-    "detector": Target(_detector_seeds, _read_detector),
+    "detector": Target(_detector_seeds, _read_detector, share=0.04),
     "gyro": Target(_gyro_seeds, _read_gyro, mutations.mutate_text),
     "photo": Target(_photo_seeds, _read_photo),
     "png": Target(_png_seeds, _read_png, _mutate_png),

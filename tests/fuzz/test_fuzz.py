@@ -28,6 +28,11 @@ def _harness():  # type: ignore[no-untyped-def]
     return module
 
 
+def _said(failure) -> str:  # type: ignore[no-untyped-def]
+    """One line; `python tests/fuzz/run.py TARGET` prints tracebacks."""
+    return f"{failure.name}: {failure.kind}: {failure.text.strip().splitlines()[-1][:200]}"
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What fails of each target's corpus and of a few mutations: one process reads them all."""
@@ -36,13 +41,13 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     jobs += [harness.Job(name, seed=1, count=FEW) for name in NAMES]
     failures: dict[str, list[str]] = {name: [] for name in NAMES}
     for failure in harness.check(jobs, tmp_path_factory.mktemp("found")):
-        failures[failure.target].append(f"{failure.name}: {failure.kind}\n{failure.text}")
+        failures[failure.target].append(_said(failure))
     return failures
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_corpus_and_a_few_mutations(name: str, quick: dict[str, list[str]]) -> None:
-    assert not quick[name], "\n\n".join(quick[name])
+    assert not quick[name], "\n".join(quick[name])
 
 
 @pytest.mark.slow
@@ -50,7 +55,7 @@ def test_the_corpus_and_a_few_mutations(name: str, quick: dict[str, list[str]]) 
 def test_many_mutations(name: str, tmp_path: pathlib.Path) -> None:
     harness = _harness()
     failures = harness.check([harness.Job(name, seed=2, count=MANY)], tmp_path)
-    assert not failures, "\n\n".join(f"{each.name}: {each.kind}\n{each.text}" for each in failures)
+    assert not failures, "\n".join(map(_said, failures))
 
 
 def test_the_harness_sees_what_fails(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +67,7 @@ def test_the_harness_sees_what_fails(tmp_path: pathlib.Path, monkeypatch: pytest
         "from blursynth import errors\n"
         "@dataclasses.dataclass\n"
         "class Target:\n"
+        "    share = 1.0\n"
         "    def seeds(self, folder): return []\n"
         "    def read(self, content, folder):\n"
         "        number = int(content)\n"
