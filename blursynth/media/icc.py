@@ -20,7 +20,7 @@ from blursynth import errors
 Converter = Callable[[Image.Image], Image.Image]
 Point = tuple[float, float]  # CIE 1931 (x, y)
 
-_KEPT = 8  # transforms in memory: sources have few profiles, and one for inks is a megabyte
+_KEPT = 32  # profiles and transforms in memory: sources have few, and one for inks is a megabyte
 _STEPS = 9  # of the grid, along each channel
 _MOST = 1  # by which a value may differ from sRGB's, through rounding alone
 

@@ -12,6 +12,7 @@ from blursynth.media import completeness, headers
 _SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
 
 # TIFF's tags, and EXIF's.
+_COMPRESSION, _PHOTOMETRIC, _OLD_JPEG = 259, 262, 6
 _SUBFILE_TYPE, _WHITE_POINT, _INK_SET, _SAMPLE_FORMAT = 254, 318, 332, 339
 _COEFFICIENTS, _BLACK_WHITE = 529, 532
 _REDUCED, _MASK = 1, 4
@@ -67,6 +68,8 @@ def _tiff(image: Image.Image) -> str | None:
         return None
     if completeness.lacks_strips(image):
         return "has fewer rows of pixels than its header says: it is damaged or cut short."
+    if _PHOTOMETRIC not in tags and tags.get(_COMPRESSION) != _OLD_JPEG:
+        return "does not say whether zero is black or white (TIFF's PhotometricInterpretation); save it again."
     kind = tags.get(_SUBFILE_TYPE, 0)
     if isinstance(kind, int) and kind & (_REDUCED | _MASK):
         return "begins with a page that is a preview or a mask of another one; save the photo alone in its own file."

@@ -615,10 +615,18 @@ def _():
 def _():
     expected = shown(UNIT, files.power(563 / 256), files.ADOBE)
     r03 = files.exif({}, {0xA001: 65535}, "R03")
+    end = len(rgb_tiff(COLOURS, (0x8769, 4, (0,))))
+    tiff = rgb_tiff(COLOURS, (0x8769, 4, (end,)))
     return [
         Case(webp(r03), expected),
         Case(png(COLOURS, chunk(b"eXIf", r03.tobytes().removeprefix(b"Exif\0\0"))), expected),
         Case(webp(files.exif({}, {0xA001: 2})), expected),
+        Case(tiff + struct.pack("<HHHIII", 1, 0xA001, 3, 1, 2, 0), expected),
+        Case(
+            saved(SMOOTH, "JPEG", quality=100, subsampling=0, exif=r03),
+            shown(SMOOTH / 255, files.power(563 / 256), files.ADOBE),
+            6,
+        ),
     ]
 
 
@@ -763,6 +771,11 @@ def _():
 def _():
     inks = numpy.zeros((4, 4, 4), numpy.uint8)
     return refused(rgb_tiff(inks, (262, 3, (5,)), (332, 3, (2,))))
+
+
+@row("tiff-no-photometric")
+def _():
+    return refused(files.tiff(GREY.tobytes(), 256, 2, (258, 3, (8,)), (277, 3, (1,))))
 
 
 @row("tiff-preview")

@@ -203,6 +203,17 @@ def test_the_profile_of_cmyk_is_used(tmp_path):
     assert numpy.abs(pixels - [[[0, 0, 0], [255, 255, 255]]]).max() <= 3
 
 
+def test_a_linear_profile_with_srgb_in_its_name(shared_data):
+    """A photo as GIMP and Krita write it; littleCMS is asked without our flags."""
+    path = shared_data / "cases" / "05-linear-srgb-profile" / "photos" / "linear.png"
+    with Image.open(path) as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        expected = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    pixels = photos.read(path)
+    assert numpy.abs(pixels.astype(int) - numpy.asarray(expected)).max() <= 1
+    assert round(pixels.mean(), 1) == 125.6
+
+
 def test_a_profile_of_srgb_leaves_every_bit(tmp_path):
     path = save(tmp_path / "photo.png", Image.fromarray(PICTURE), icc_profile=TAKES_SRGB)
     assert numpy.array_equal(photos.read(path), PICTURE)
