@@ -6,6 +6,7 @@ declared is bounded, so that nothing larger than what is stored is ever allocate
 
 import hashlib
 import math
+import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -38,7 +39,7 @@ class Open(recipe_file.Model):
     model_config = pydantic.ConfigDict(extra="allow")
 
 
-class Skipped(Open):
+class Skipped(recipe_file.Model):
     name: str
     reason: str
 
@@ -87,6 +88,12 @@ class Attributes(Open):
     documents: Mapping[str, str] = {}
     seal: str = ""
     grown_from: tuple[Shorter, ...] = ()
+
+    @pydantic.field_validator("recipe")
+    @classmethod
+    def _toml(cls, recipe: str) -> str:
+        tomllib.loads(recipe)  # what it raises is a ValueError, which becomes a problem of this key
+        return recipe
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Self:

@@ -32,7 +32,7 @@ from blursynth.media import photos
 from blursynth.production import run
 from blursynth.sources import clip_files as clips
 from blursynth.sources import masks, source
-from blursynth.storage import reader, seal
+from blursynth.storage import integrity, reader, seal
 from blursynth.storage import schema as schemas
 from blursynth.synthesis import gyroscope
 
@@ -245,10 +245,19 @@ def _read_dataset(data: bytes, folder: pathlib.Path) -> None:  # noqa: ARG001
         (path / name).write_bytes(content)
         if state != "sealed":
             _reseal(path, name, begun=state == "begun")
-        _use_dataset(path)
+        refused = [_attempt(lambda: _use_dataset(path)), _attempt(lambda: _verify(path))]
     finally:
         for key in (name, schemas.GROUP):
             (path / key).write_bytes(_dataset(_root())[key])
+    for error in filter(None, refused):
+        raise error
+
+
+def _verify(path: pathlib.Path) -> None:
+    stored, _ = integrity.inspect(str(path))
+    if stored is not None:
+        for shard in range(min(stored.shards, 10)):
+            integrity.shard(stored, shard)
 
 
 def _use_dataset(path: pathlib.Path) -> None:

@@ -83,7 +83,7 @@ def test_what_cannot_be_replayed_is_a_sentence(pairs: pathlib.Path) -> None:
     with pytest.raises(errors.DatasetError, match=r"Could not read sharp of item 8 .*`blursynth repair "):
         replay.replay(pairs, 8)
     (pairs / "zarr.json").write_text((pairs / "zarr.json").read_text().replace('"seed": 4', '"seed": 5'))
-    with pytest.raises(errors.DatasetError, match=r"The record of .* is damaged"):
+    with pytest.raises(errors.DatasetError, match="is damaged"):
         replay.replay(pairs, 1)
     with pytest.raises(errors.DatasetError, match="There is no dataset at"):
         replay.replay(pairs / "nowhere", 1)

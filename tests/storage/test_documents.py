@@ -14,7 +14,7 @@ import pytest
 
 from blursynth import errors
 from blursynth.production import run
-from blursynth.storage import place, reader, seal, writer
+from blursynth.storage import integrity, place, reader, seal, writer
 from blursynth.storage import schema as schemas
 
 NOT_SEALED = (seal.SEAL, seal.DOCUMENTS, "fingerprint", "valid_items")
@@ -108,6 +108,8 @@ MALFORMED = {
     "a key twice": lambda content: content.replace(b'"seed": 0', b'"seed": 0, "seed": 0', 1),
     "no record": lambda content: content.replace(b'"blursynth": {\n', b'"other": {\n', 1),
     "no version": lambda content: content.replace(b'"format_version": 1,', b"", 1),
+    "a recipe that is no TOML": lambda content: content.replace(b"level = 1", b"level = ", 1),
+    "a deep recipe": lambda content: content.replace(b"level = 1", b"level = " + b"[" * 5000, 1),
     "no items": lambda content: content.replace(b'"items": 20,', b"", 1),
 }
 
@@ -121,6 +123,9 @@ def test_malformed_documents_of_the_group(name: str, made: pathlib.Path, edited:
     for read in (reader.open, lambda path: reader.stored_attributes(str(path))):
         with pytest.raises(errors.DatasetError, match=str(made)):
             read(made)
+    found, findings = integrity.inspect(str(made))
+    assert found is None
+    assert [finding.where for finding in findings] == ["zarr.json"]
 
 
 ARRAY = {
