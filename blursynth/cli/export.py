@@ -58,5 +58,5 @@ def command(dataset: str, out: str, to: str, **given: Any) -> None:
     there = f"; {kept} were there" if kept else ""
     if outcome.changed:
         shown = ", ".join(outcome.changed[:10]) + (" and more" if len(outcome.changed) > 10 else "")
-        click.echo(f"{len(outcome.changed)} files were damaged or changed, and are written again: {shown}")
+        click.echo(f"Damaged or changed files, written again ({len(outcome.changed)}): {shown}")
     click.echo(f"{out}: {outcome.written} pairs in {outcome.seconds:.1f} s ({rate:.0f}/s){there}. {counts}")

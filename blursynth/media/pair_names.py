@@ -66,8 +66,10 @@ def choices(names: Sequence[str], blurred: str | None = None, sharp: str | None 
     """The pairs of words that these names have: known ones, or those given, as far as files have them."""
     if blurred and sharp:
         return [(blurred, sharp)] if _side(names, blurred).folders and _side(names, sharp).folders else []
+    ways = {_folders(name) for name in names}
     for parts in (False, True):
-        found = {word: bool(_known(names, word, parts)) for pair in KNOWN for word in pair}
+        words = {word for pair in KNOWN for word in pair}
+        found = {word: any(_marked(way, word, True, parts) is not None for way in ways) for word in words}
         left = [word for word in dict.fromkeys(left for left, _ in KNOWN) if found[word]]
         right = [word for word in dict.fromkeys(right for _, right in KNOWN) if found[word]]
         if blurred and right:
@@ -96,17 +98,14 @@ def find(names: Sequence[str], blurred: str, sharp: str) -> Pairs:
             own[which][name] = sides[which].folders[name][0]
     keys = {name: folders for side in own for name, folders in side.items()}
     words = [_words_of(word, place) for place, word in enumerate((blurred, sharp))]
-    stripped = {name: _without(_stem(name), words[which]) for which, side in enumerate(own) for name in side}
 
     def by_name(name: str) -> str:
         return "/".join((*keys[name], _stem(name)))
 
-    def by_rest(name: str) -> str:
-        return "/".join((*keys[name], stripped[name]))
-
     pairs, left_out = matched(own[0], own[1], by_name)
     if not pairs:
-        fewer, others = matched(own[0], own[1], by_rest)
+        stripped = {name: _without(_stem(name), words[which]) for which, side in enumerate(own) for name in side}
+        fewer, others = matched(own[0], own[1], lambda name: "/".join((*keys[name], stripped[name])))
         pairs, left_out = (fewer, others) if fewer else (pairs, left_out)
     return Pairs((blurred, sharp), pairs, left_out, [name for name in names if name not in keys])
 
@@ -166,20 +165,21 @@ def sequence_below(name: str, word: str) -> str | None:
 
 def _side(names: Sequence[str], word: str) -> _Side:
     """The files that a word marks: as it stands, else in any case, else as a part of a folder's name."""
+    folders = {name: _folders(name) for name in names}
+    ways = set(folders.values())
     for fold, parts in ((False, False), (True, False), (True, True)):
-        found = {name: where for name in names if (where := _marked(name, word, fold, parts)) is not None}
-        if found:
-            return _Side(word, found)
+        marked = {way: where for way in ways if (where := _marked(way, word, fold, parts)) is not None}
+        if marked:
+            return _Side(word, {name: marked[way] for name, way in folders.items() if way in marked})
     return _Side(word, {})
 
 
-def _known(names: Sequence[str], word: str, parts: bool) -> bool:
-    return any(_marked(name, word, True, parts) is not None for name in names)
+def _folders(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/")[:-1])
 
 
-def _marked(name: str, word: str, fold: bool, parts: bool) -> tuple[tuple[str, ...], int] | None:
+def _marked(folders: tuple[str, ...], word: str, fold: bool, parts: bool) -> tuple[tuple[str, ...], int] | None:
     """The folders on the way to a file with the last occurrence of the word replaced, and its place; None if none."""
-    folders = pathlib.PurePosixPath(name).parts[:-1]
     compared = tuple(part.lower() for part in folders) if fold else folders
     wanted = tuple((word.lower() if fold else word).strip("/").split("/"))
     for first in range(len(folders) - len(wanted), -1, -1):
@@ -200,7 +200,8 @@ def _words_of(word: str, side: int) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    return pathlib.PurePosixPath(name).stem
+    file = name.rpartition("/")[2]
+    return file.rpartition(".")[0] or file
 
 
 def _without(stem: str, words: Sequence[str]) -> str:

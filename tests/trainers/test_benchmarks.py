@@ -185,6 +185,8 @@ def test_an_export_is_scored_in_every_layout_of_folders(
                     assert np.array_equal(next(item.truths()), dataset.read("sharp", [number])[0])
                 assert found.transfer_function == "gamma2.2"
                 assert "an export of a dataset" in found.about
+                groups = {item.group for item in found.items}
+                assert groups == ({"pairs_00000"} if to == "gopro" else {item.name for item in found.items})
         shutil.rmtree(tmp_path / to / "test")
         assert "split val" in benchmarks.find(str(tmp_path / to)).about
         with pytest.raises(errors.InputError, match="give --split one of train, val, all"):

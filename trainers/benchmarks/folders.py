@@ -36,6 +36,8 @@ def pairs(folder: pathlib.Path, part: str, split: str | None = None) -> test_set
         what = f"no images in a folder {part} beside sharp ones" if part else "no images in two folders of known names"
         raise errors.InputError(f"{folder} has {what} ({shown}).")
     ours = _manifest(folder)
+    if ours is not None and ours.get("layout") == "gopro":
+        return gopro(folder, part, split)
     found, chosen = _chosen(folder, names, words[0], split)
     about = "a folder of pairs, of unknown blur" if ours is None else f"an export of {_command(ours)}"
     light = str(ours["transfer_function"]) if ours else None
@@ -58,11 +60,13 @@ def gopro(folder: pathlib.Path, part: str, split: str | None = None) -> test_set
     found, chosen = _chosen(folder, names, (blurred, "sharp"), split)
     if ours is not None:
         about = f"split {chosen or ALL}, {blurred}, an export of {_command(ours)}"
-        return _test_set(folder, found, (blurred, "sharp"), about, str(ours["transfer_function"]))
+        return _test_set(
+            folder, found, (blurred, "sharp"), about, str(ours["transfer_function"]), folder.resolve().name
+        )
     about = f"GOPRO {chosen or 'test'} set, {blurred}"
     if chosen in ("", "test") and (note := test_set.expect(len(found), GOPRO_IMAGES, "test images of GOPRO")):
         about += f" ({note})"
-    return _test_set(folder, found, (blurred, "sharp"), about, _LIGHT[blurred])
+    return _test_set(folder, found, (blurred, "sharp"), about, _LIGHT[blurred], folder.resolve().name)
 
 
 def _images(folder: pathlib.Path) -> tuple[str, ...]:
@@ -108,16 +112,21 @@ def _chosen(
 
 
 def _test_set(
-    folder: pathlib.Path, pairs_: Sequence[tuple[str, str]], words: tuple[str, str], about: str, light: str | None
+    folder: pathlib.Path,
+    pairs_: Sequence[tuple[str, str]],
+    words: tuple[str, str],
+    about: str,
+    light: str | None,
+    group: str = "",
 ) -> test_set.TestSet:
-    """Items are named by their sequence and file; those of a sequence are a group, others are one each."""
+    """Items are named by their sequence and file; those of a sequence are a group, others `group`, or one each."""
     splits = {pair_names.split_of("", pair) for pair in pairs_}
     files, groups = {}, {}
     for blurred, sharp in pairs_:
         sequence = pair_names.sequence(blurred, words[0])
         split = pair_names.split_of("", (blurred, sharp)) if len(splits) > 1 else ""
         name = "/".join(each for each in (split, sequence, pathlib.PurePosixPath(sharp).stem) if each)
-        files[name], groups[name] = (folder / blurred, [folder / sharp]), sequence or name
+        files[name], groups[name] = (folder / blurred, [folder / sharp]), sequence or group or name
     if len(files) < len(pairs_):
         raise errors.InputError(f"{folder} has several pairs of one sequence and name; score its folders one by one.")
     return test_set.from_files(str(folder), files, about, transfer_function=light, groups=groups)
