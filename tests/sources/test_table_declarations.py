@@ -263,6 +263,11 @@ def test_a_panoptic_map_that_is_to_be_turned_is_refused(tmp_path: pathlib.Path) 
     (tmp_path / "m.json").write_text(json.dumps(content))
     found, _ = looked(tmp_path)
     assert ["EXIF orientation 8" in each.reason for each in found.skipped] == [True]
+    for name in (str(tmp_path / "photos" / "a.png"), "../photos/a.png", "..\\photos\\a.png", "a\0.png"):
+        annotation["file_name"] = name
+        (tmp_path / "m.json").write_text(json.dumps(content))
+        found, _ = looked(tmp_path)
+        assert ["leads out of its folder" in each.reason for each in found.skipped] == [True]
 
 
 @pytest.mark.parametrize(
