@@ -73,16 +73,18 @@ def unmade(
 
 def parse_splits(text: str) -> dict[str, float]:
     """`train=0.8,val=0.2` as a mapping; a split that is not named gets nothing. Raises RecipeError."""
-    shares: dict[str, float] = dict.fromkeys(SPLITS, 0.0)
+    shares: dict[str, float] = {}
     for part in text.split(","):
         name, _, share = part.partition("=")
         try:
+            if name.strip() in shares:
+                raise ValueError("given twice")
             shares[name.strip()] = float(share)
         except ValueError:
             raise errors.RecipeError(
-                f"--splits {text} is not understood: give shares such as train=0.8,val=0.1,test=0.1."
+                f"--splits {text[:80]} is not understood: give shares such as train=0.8,val=0.1,test=0.1, each once."
             ) from None
-    return shares
+    return dict.fromkeys(SPLITS, 0.0) | shares
 
 
 def check_one_size(things: str, sources: Sequence[Sized]) -> None:

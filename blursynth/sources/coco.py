@@ -42,9 +42,11 @@ class Image:
     def content(self) -> bytes | None:
         """Of the file that is about this photo alone, a panoptic map; None where there is none.
 
-        Raises InputError, as it stands after the photo's name, where it is missing; SourceError where it cannot be
-        read.
+        Raises InputError, as it stands after the photo's name, where it is missing, and for a fault; SourceError where
+        it cannot be read.
         """
+        if self.fault is not None:
+            raise errors.InputError(self.fault)
         if self.png is None:
             return None
         if not source_file.is_file(self.png):
@@ -152,7 +154,11 @@ def _image(
     if "segments_info" in annotations[0]:
         if len(annotations) > 1:
             fault = f"has {len(annotations)} panoptic annotations in {path.name}; expected one"
-        png = path.with_suffix("") / annotations[0]["file_name"]
+        inside = pathlib.PurePosixPath(annotations[0]["file_name"].replace("\\", "/"))
+        if inside.is_absolute() or ".." in inside.parts or "\0" in str(inside):
+            fault = f"has a panoptic map {ascii(str(inside))[:80]} in {path.name}, which leads out of its folder"
+            inside = pathlib.PurePosixPath("-")
+        png = path.with_suffix("") / inside
         segments = [dict(each) for each in annotations[0]["segments_info"]]
         # As older versions did: none is a thing where no category is listed as one.
         return Image(path.name, name, size, segments, png, things or None, categories, fault)

@@ -148,8 +148,6 @@ class Masks:
 
     def _frame(self, photo: source.Source, image: coco.Image, data: bytes | None) -> beside.Frame:
         """The picture that was annotated. Raises InputError where it is not the photo."""
-        if image.fault is not None:
-            raise errors.InputError(image.fault)
         drawn = None if image.png is None or data is None else maps.size(image.png, data)
         size = image.size or drawn
         frame = beside.frame(

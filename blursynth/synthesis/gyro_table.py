@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,7 @@ _FORM = "a recording is lines with a time and three rates"
 _SEPARATORS = "\t;,"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     number: int
     cells: list[str]
     text: str
@@ -65,15 +65,12 @@ def _parts(path: str, lines: list[str]) -> tuple[_Line | None, list[str], list[_
     filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     data = [(number, line) for number, line in filled if not line.startswith("#")]
     remarks = [(number, line) for number, line in filled if line.startswith("#")]
-    numeric = [line for _, line in data if _is_numbers(line)]
-    if len(numeric) < 2:
-        raise errors.InputError(f"{path} holds {len(numeric)} samples of a gyroscope; a path needs at least two.")
-    separator = next((sign for sign in _SEPARATORS if sign in numeric[0]), None)
-    headings = [_Line(number, _cells(line, separator), line) for number, line in data if not _is_numbers(line)]
-    first = next(number for number, line in data if _is_numbers(line))
-    late = [heading for heading in headings if heading.number > first]
-    if late:
-        raise errors.InputError(f"Line {late[0].number} of {path} is not numbers: {late[0].text[:60]}.")
+    place = next((k for k, (_, line) in enumerate(data) if _is_numbers(line)), len(data))
+    if len(data) - place < 2:
+        raise errors.InputError(f"{path} holds {len(data) - place} samples of a gyroscope; a path needs at least two.")
+    first, sample = data[place]
+    separator = next((sign for sign in _SEPARATORS if sign in sample), None)
+    headings = [_Line(number, _cells(line, separator), line) for number, line in data[:place]]
     if len(headings) > 1:
         raise errors.InputError(
             f"{path} has {len(headings)} lines of words before its numbers (lines {headings[0].number} and "
@@ -83,7 +80,7 @@ def _parts(path: str, lines: list[str]) -> tuple[_Line | None, list[str], list[_
     said = [each for each in said if gyro_columns.looks_like(each.cells)]
     heading = headings[0] if headings else said[-1] if said else None
     others = [line for number, line in remarks if heading is None or number != heading.number]
-    samples = [_Line(number, _cells(line, separator), line) for number, line in data if number >= first]
+    samples = [_Line(number, _cells(line, separator), line) for number, line in data[place:]]
     return heading, others, samples
 
 
@@ -91,8 +88,10 @@ def _cells(line: str, separator: str | None) -> list[str]:
     """The cells of a line; a unit in brackets belongs to the word before it. A last separator ends the line."""
     if separator is None:
         return line.replace(" (", "(").replace(" [", "[").split()
-    cells = [cell.strip().strip("\"'").strip() for cell in line.split(separator)]
-    if cells[-1] == "" and len(cells) > 1:
+    cells = line.split(separator)
+    if '"' in line or "'" in line:
+        cells = [cell.strip().strip("\"'") for cell in cells]
+    if not cells[-1].strip() and len(cells) > 1:
         cells.pop()
     # Behind ; and tabs a comma is a decimal one, as apps write it in many languages.
     return cells if separator == "," else [_point(cell) for cell in cells]

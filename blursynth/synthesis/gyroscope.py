@@ -19,7 +19,7 @@ WIDEST_GAP = 20
 """Times the median step: the longest step of a recording."""
 FASTEST = np.radians(2000.0) * 1.001
 """rad/s: the widest range of common gyroscopes, and a little for their calibration."""
-_MOST_BYTES = 2**30
+_MOST_BYTES = 2**26
 _UNITS = {"milliseconds (time_ms)": 1e-3, "microseconds (time_us)": 1e-6, "nanoseconds (time_ns)": 1e-9}
 
 

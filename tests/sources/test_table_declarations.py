@@ -251,6 +251,40 @@ def test_panoptic_segments(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_a_panoptic_map_that_is_to_be_turned_is_refused(tmp_path: pathlib.Path) -> None:
+    photo(tmp_path / "photos" / "a.png")
+    (tmp_path / "m").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.fromarray(np.ones((HEIGHT, WIDTH, 3), np.uint8)).save(tmp_path / "m" / "a.png", exif=exif)
+    segments = [{"id": 65793, "category_id": 7, "area": 960}]
+    annotation = {"image_id": 1, "file_name": "a.png", "segments_info": segments}
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [annotation]}
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    found, _ = looked(tmp_path)
+    assert ["EXIF orientation 8" in each.reason for each in found.skipped] == [True]
+    for name in (str(tmp_path / "photos" / "a.png"), "../photos/a.png", "..\\photos\\a.png", "a\0.png"):
+        annotation["file_name"] = name
+        (tmp_path / "m.json").write_text(json.dumps(content))
+        found, _ = looked(tmp_path)
+        assert ["leads out of its folder" in each.reason for each in found.skipped] == [True]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["0 0.5 0.5 0.2 0.2", "0 0 0 1.1 0 1 1", "0 0 0 1 0 1", "0 0 0 nan 0 1 1", f"{2**63} 0 0 1 0 1 1", "x 0 0 1 0 1 1"],
+)
+def test_lines_of_yolo_that_are_no_polygons(tmp_path: pathlib.Path, line: str) -> None:
+    photo(tmp_path / "photos" / "a.png")
+    photo(tmp_path / "photos" / "b.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text(f"0 0 0 1 0 1 1\n{line}\n")
+    (tmp_path / "labels" / "b.txt").write_text("0 0 0 1 0 1 1\n")
+    found = beside.attached(photos.scan(tmp_path / "photos"), masks.Masks(tmp_path / "labels"))
+    assert [each.name for each in found.sources] == ["b.png"]
+    assert ["line 2" in each.reason for each in found.skipped] == [True]
+
+
 def depth(tmp_path: pathlib.Path, **options: Any) -> tuple[photos.PhotoFolder, beside.DepthMaps]:
     found = beside.DepthMaps(tmp_path / "depth", photos=tmp_path / "photos", **options)
     return beside.attached(photos.scan(tmp_path / "photos"), found), found
