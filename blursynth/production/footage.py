@@ -126,20 +126,14 @@ def _usable(
     if not used:
         shown = "\n".join(f"  {left.name}: {left.reason}" for left in left_out[:SHOWN])
         raise errors.InputError(f"None of the {len(left_out)} clips can be used:\n{shown}")
-    return used, left_out + [source.Skipped(clip.name, _loss(clip)) for clip in used if _loss(clip)]
-
-
-def _loss(clip: clip_files.Clip) -> str:
-    """What is damaged or missing of a clip's file; "" for nothing."""
-    cut = f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off" if clip.missing else ""
-    return "; ".join(part for part in (cut, clip.damage) if part)
+    return used, left_out + [source.Skipped(clip.name, clip.loss) for clip in used if clip.loss]
 
 
 def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowed: _Allowed) -> str | None:
     """Why a clip cannot be used, if so."""
-    if _loss(clip) and not allowed.damaged:
+    if clip.loss and not allowed.damaged:
         return (
-            f"{clip.name} is damaged or ends early: {_loss(clip)}. Copy it again, or give --allow-damaged to take what "
+            f"{clip.name} is damaged or ends early: {clip.loss}. Copy it again, or give --allow-damaged to take what "
             "can be read of it."
         )
     least = min(windows.choices(recipe, clip.stem))

@@ -75,7 +75,7 @@ class Clips:
         if name not in self._open:
             try:
                 self._open[name] = clip_files.one(name, self._paths[name], hashed=False)
-            except (KeyError, errors.InputError):
+            except (KeyError, errors.InputError, errors.SourceError):
                 self._open[name] = None
         return self._open[name]
 

@@ -90,6 +90,12 @@ class Clip:
         """What a dataset lists of it."""
         return dataclasses.asdict(self.source) | self.about
 
+    @property
+    def loss(self) -> str:
+        """What is damaged or missing of its file; "" for nothing."""
+        cut = f"its last {self.missing} of {self.frames + self.missing} frames are cut off" if self.missing else ""
+        return "; ".join(part for part in (cut, self.damage) if part)
+
     def require_as_recorded(self, span: range, *, read: bool = False) -> None:
         """Raise SourceError where the files of these frames are not those that were recorded, or cannot be read.
 
