@@ -20,7 +20,7 @@ from av.video import reformatter
 from numpy import typing as npt
 
 from blursynth import errors
-from blursynth.media import declarations, decode, stamp, video
+from blursynth.media import declarations, decode, demux, stamp, video
 
 Restore = Callable[[torch.Tensor], torch.Tensor]
 """float32 (1, 3, H, W) in [0, 1] to the same."""
@@ -68,7 +68,7 @@ def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: 
     unfinished = target.with_name(f".{target.stem}.{uuid.uuid4().hex}.partial.mp4")
     try:
         with (
-            video.opened(source, index.stream) as (container, stream),
+            demux.opened(source, index.stream) as (container, stream),
             _naming(target),
             av.open(str(unfinished), "w", format="mp4", options={"movflags": "use_metadata_tags"}) as out,
         ):
@@ -78,7 +78,7 @@ def restore(source: pathlib.Path, target: pathlib.Path, network: Restore, done: 
             written = _Writer(out, stream, index)
             sounds = [each for each in container.streams.audio if each.codec_context.name in _SOUND_IN_MP4]
             silent = len(container.streams.audio) - len(sounds)
-            sound = _Sound(out, sounds, video.whole(container, *sounds) if sounds else iter(()))
+            sound = _Sound(out, sounds, demux.whole(container, *sounds) if sounds else iter(()))
             for number, stored_HWC in enumerate(reader.frames(0, index.frames)):
                 sound.until(float(index.stamps[number] * index.time_base))
                 if not isinstance(stored_HWC, decode.Loss):

@@ -11,9 +11,11 @@ import zlib
 from typing import BinaryIO
 
 import numpy
+import numpy.typing
 
 from blursynth.media import ebml, mp4_boxes
 
+_AT_ONCE = 8 * 2**20  # bytes read at a time
 _TS_SIZES = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and of what stands before its sync byte
 _TS_SYNC, _TS_NULL = 0x47, 0x1FFF
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -46,12 +48,12 @@ def flaw(path: pathlib.Path) -> str | None:
         if head[:16] == _ASF_HEADER:
             return _asf(file, size)
         if head[:4] == b"\0\0\1\xba":
-            return _program_stream(file.read())
+            return _program_stream(file, size)
         if head[:3] == b"\0\0\1" or head[:4] == b"\0\0\0\1":
-            return _annex_b(file.read())
+            return _annex_b(file)
         for length, before in _TS_SIZES:
             if head[before::length] and all(byte == _TS_SYNC for byte in head[before::length]) and size > 2 * length:
-                return _transport_stream(file.read(), length, before)
+                return _transport_stream(file, length, before)
     return None
 
 
@@ -167,58 +169,89 @@ def _asf(file: BinaryIO, size: int) -> str | None:
     return f"its last object ends {place - size} bytes behind the file's end" if place > size else None
 
 
-def _program_stream(data: bytes) -> str | None:
+def _program_stream(file: BinaryIO, size: int) -> str | None:
     """Packs and packets follow one another; zeros between them are allowed."""
     place = 0
-    while place < len(data):
-        if data[place : place + 3] != b"\0\0\1":
-            ends = len(data) - len(data[place:].lstrip(b"\0"))
-            if ends == len(data):
+    while place < size:
+        file.seek(place)
+        head = file.read(16)
+        code = head[3] if len(head) > 3 else 0
+        if head[:3] != b"\0\0\1":
+            zeros = _zeros(file, place)
+            if place + zeros == size:
                 return None
-            if ends - place < 2 or data[ends] != 1:
+            file.seek(place + zeros)
+            if zeros < 2 or file.read(1) != b"\1":
                 return f"there is no packet at byte {place}"
-            place = ends - 2
-            continue
-        code = data[place + 3] if place + 3 < len(data) else 0
-        if code == 0xB9:
+            place += zeros - 2
+        elif code == 0xB9:
             place += 4
         elif code == 0xBA:
-            newer = place + 4 < len(data) and data[place + 4] >> 6 == 1
-            place += 14 + (data[place + 13] & 7) if newer and place + 13 < len(data) else 12
+            place += 14 + (head[13] & 7) if len(head) > 13 and head[4] >> 6 == 1 else 12
         elif code >= 0xBB:
-            place += 6 + int.from_bytes(data[place + 4 : place + 6], "big")
+            place += 6 + int.from_bytes(head[4:6], "big")
         else:
             return f"there is no packet at byte {place}"
-    return "its last packet is cut off" if place > len(data) else None
+    return "its last packet is cut off" if place > size else None
 
 
-def _transport_stream(data: bytes, length: int, before: int) -> str | None:
+def _zeros(file: BinaryIO, place: int) -> int:
+    """How many zero bytes follow one another from a place."""
+    file.seek(place)
+    count = 0
+    while part := file.read(_AT_ONCE):
+        zeros = len(part) - len(part.lstrip(b"\0"))
+        count += zeros
+        if zeros < len(part):
+            break
+    return count
+
+
+def _transport_stream(file: BinaryIO, length: int, before: int) -> str | None:
     """Whole packets with their sync bytes, none marked as damaged, and counted without a gap in each stream."""
-    packets = numpy.frombuffer(data[: len(data) // length * length], numpy.uint8).reshape(-1, length)[:, before:]
-    wrong = numpy.flatnonzero(packets[:, 0] != _TS_SYNC)
-    if wrong.size:
-        return f"there is no packet at byte {int(wrong[0]) * length}"
-    if (packets[:, 1] & 0x80).any():
-        return "some of its packets are marked as damaged"
-    if len(data) % length:
-        return "its last packet is cut off"
-    streams = (packets[:, 1] & 0x1F).astype(numpy.int64) << 8 | packets[:, 2]
-    control = packets[:, 3] >> 4 & 3
-    restarts = (control >= 2) & (packets[:, 4] > 0) & (packets[:, 5] & 0x80 > 0)
-    for stream in numpy.unique(streams).tolist():
-        if stream == _TS_NULL:
-            continue
-        of = numpy.flatnonzero((streams == stream) & (control & 1 == 1))
-        step = numpy.diff(packets[of, 3] & 15) & 15
-        gap = numpy.flatnonzero((step > 1) & ~restarts[of[1:]])
-        if gap.size:
-            return f"packets are missing before byte {int(of[gap[0] + 1]) * length}"
+    counters: dict[int, int] = {}
+    place = 0
+    while data := file.read(length * (_AT_ONCE // length)):
+        packets = numpy.frombuffer(data[: len(data) // length * length], numpy.uint8).reshape(-1, length)[:, before:]
+        wrong = numpy.flatnonzero(packets[:, 0] != _TS_SYNC)
+        if wrong.size:
+            return f"there is no packet at byte {place + int(wrong[0]) * length}"
+        if (packets[:, 1] & 0x80).any():
+            return "some of its packets are marked as damaged"
+        gap = _gap(packets, counters)
+        if gap is not None:
+            return f"packets are missing before byte {place + gap * length}"
+        if len(data) % length:
+            return "its last packet is cut off"
+        place += len(data)
     return None
 
 
-def _annex_b(data: bytes) -> str | None:
+def _gap(packets: numpy.typing.NDArray[numpy.uint8], counters: dict[int, int]) -> int | None:
+    """The first packet that does not follow the one before of its stream. counters: of each stream's last packet."""
+    streams = (packets[:, 1] & 0x1F).astype(numpy.int32) << 8 | packets[:, 2]
+    control = packets[:, 3] >> 4 & 3
+    restarts = (control >= 2) & (packets[:, 4] > 0) & (packets[:, 5] & 0x80 > 0)
+    for stream in numpy.unique(streams).tolist():
+        of = numpy.flatnonzero((streams == stream) & (control & 1 == 1))
+        if stream == _TS_NULL or not of.size:
+            continue
+        counts = (packets[of, 3] & 15).astype(numpy.int32)
+        previous = numpy.concatenate([[counters.get(stream, counts[0])], counts[:-1]])
+        gap = numpy.flatnonzero(((counts - previous & 15) > 1) & ~restarts[of])
+        if gap.size:
+            return int(of[gap[0]])
+        counters[stream] = int(counts[-1])
+    return None
+
+
+def _annex_b(file: BinaryIO) -> str | None:
     """Within a unit of H.264 or HEVC, two zero bytes are followed by neither a zero nor a two (ITU-T H.264, 7.4.1)."""
-    found = re.search(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])", data)
-    if found is not None:
-        return f"the bytes at {found.start()} cannot stand in such a stream"
+    kept = b""
+    while part := file.read(_AT_ONCE):
+        data = kept + part
+        found = re.search(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])", data)
+        if found is not None:
+            return f"there are bytes near {file.tell() - len(data) + found.start()} that cannot stand in such a stream"
+        kept = bytes(min(3, len(data) - len(data.rstrip(b"\0"))))
     return None

@@ -21,7 +21,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import declarations, picture, stamp, video
+from blursynth.media import declarations, demux, picture, stamp, video
 
 Made = TypeVar("Made")
 
@@ -49,7 +49,7 @@ class Decoder(Generic[Made]):
         self._part = -1
         self._frames: Iterator[Made | Loss] = iter(())
         self._next = 0  # number, hidden ones counted, of the frame that _frames gives next
-        self._demuxed: Iterator[video.Packet] = iter(())
+        self._demuxed: Iterator[demux.Packet] = iter(())
         self._position = -1  # place in the order of decoding of the packet that comes next; -1: not known
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class Decoder(Generic[Made]):
         held: _Held[Made] = _Held(order)
         # Frames after the next key frame that are shown before it belong to this part, and need that key frame.
         for packet in self._packets(begin, end):
-            for frame in video.decoded(codec, packet):
+            for frame in demux.decoded(codec, packet):
                 number = self._number_of(frame, first + held.seen)
                 if first <= number < stop:
                     held.arrive(number - first, self._checked(frame))
@@ -119,7 +119,7 @@ class Decoder(Generic[Made]):
         held.end()
         yield from held.ready()
 
-    def _packets(self, begin: int, end: int) -> Iterator[video.Packet | None]:
+    def _packets(self, begin: int, end: int) -> Iterator[demux.Packet | None]:
         """Packets begin .. end - 1 in the order of decoding, then None, which empties the decoder."""
         for position in range(begin, end):
             packet = next(self._demuxed, None)
@@ -167,22 +167,22 @@ class Decoder(Generic[Made]):
         self._container = None
         if stamp.of(self.index.path).size != self.index.stamp.size:  # a copy elsewhere may have another time
             raise stamp.changed(self.index.path)
-        self._container, self._stream = self._file.enter_context(video.opened(self.index.path, self.index.stream))
+        self._container, self._stream = self._file.enter_context(demux.opened(self.index.path, self.index.stream))
         self._demuxed = self._demux()
         self._position = 0
 
-    def _demux(self) -> Iterator[video.Packet]:
+    def _demux(self) -> Iterator[demux.Packet]:
         """Packets up to where the file ends or breaks off."""
         assert self._container is not None
         try:
-            yield from video.whole(self._container, self._stream)
+            yield from demux.whole(self._container, self._stream)
         except errors.InputError:
             return
         except errors.SourceError:
             if not self.index.damage:  # some damage comes as an error of input and output, each time
                 raise
 
-    def _place_of(self, packet: video.Packet | None) -> int | None:
+    def _place_of(self, packet: demux.Packet | None) -> int | None:
         """Place of a packet in the order of decoding."""
         if packet is None or packet.pts is None:
             return None
@@ -274,7 +274,7 @@ class _Held(Generic[Made]):
             yield Loss.DAMAGED if damaged else found
 
 
-def _joined(first: video.Packet, rest: Iterator[video.Packet]) -> Iterator[video.Packet]:
+def _joined(first: demux.Packet, rest: Iterator[demux.Packet]) -> Iterator[demux.Packet]:
     yield first
     yield from rest
 

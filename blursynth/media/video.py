@@ -2,12 +2,10 @@
 
 import contextlib
 import dataclasses
-import errno
 import fractions
 import functools
 import pathlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import av
 import av.container
@@ -16,21 +14,9 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import containers, declarations, picture, stamp
-
-# What FFmpeg plays as well: letters on a terminal, a lone picture (besides its *_pipe formats), lists of other files.
-_PICTURE, _LIST = "a single picture", "a list of other files"
-_NOT_CLIPS = {"tty": "text", "image2": _PICTURE, "hls": _LIST, "concat": _LIST, "dash": _LIST, "sdp": _LIST}
-_NOT_MAIN = (
-    av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.still_image
-)
+from blursynth.media import containers, declarations, demux, picture, stamp
 
 MATRICES = declarations.MATRICES
-
-if TYPE_CHECKING:
-    Packet: TypeAlias = av.Packet[av.VideoStream]
-else:
-    Packet = av.Packet
 
 Stamps: TypeAlias = numpy.typing.NDArray[numpy.int64]
 
@@ -131,7 +117,7 @@ def index(
             continue
         except errors.SourceError as error:
             # FFmpeg says EIO of some damaged files, too, which the operating system reads to their end.
-            if attempt and isinstance(error, _StoppedError) and stamp.is_readable(path):
+            if attempt and isinstance(error, demux.StoppedError) and stamp.is_readable(path):
                 raise errors.InputError(f"{path} cannot be read to its end: it is damaged. Copy it again.") from None
             if attempt:
                 raise
@@ -152,7 +138,7 @@ def _require_same(path: pathlib.Path, before: stamp.Stamp) -> None:
 def _index(
     path: pathlib.Path, before: stamp.Stamp, matrix: str, primaries: str, fps: float | None, capture: bool
 ) -> Index:
-    with opened(path) as (container, stream):
+    with demux.opened(path) as (container, stream):
         said = declarations.of_container(stream.codec_context)
         rate = declarations.capture_rate(container, stream, path) if capture and fps is None else None
         first = _first_frame(container, stream, path)
@@ -212,120 +198,15 @@ def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bo
     """Of all packets, as decoded, time, whether a key and whether hidden; and what is wrong with the file."""
     every: list[tuple[int | None, bool, bool]] = []
     damaged, reason = 0, ""
-    with opened(path, number) as (container, stream):  # anew, because not every file can be rewound
+    with demux.opened(path, number) as (container, stream):  # anew, because not every file can be rewound
         try:
-            for packet in whole(container, stream):
+            for packet in demux.whole(container, stream):
                 every.append((packet.pts, packet.is_keyframe, packet.is_discard))
                 damaged += packet.is_corrupt
         except errors.InputError as error:
             reason = str(error)
     flaw = containers.flaw(path)
     return every, flaw or reason or (f"{damaged} of its packets are marked as damaged" if damaged else "")
-
-
-class _StoppedError(errors.SourceError):
-    """Reading packets ended with EIO: the disk's fault, or that of a damaged file."""
-
-
-@contextlib.contextmanager
-def opened(
-    path: pathlib.Path, number: int | None = None
-) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """The file and its main picture stream, set to decode on one thread: the caller owns the parallelism.
-
-    number: of the stream, where it is known; else that with the most frames, and of those the largest, and the first.
-    Raises InputError for what is no video, SourceError where the operating system does not let it be read.
-    """
-    container = _open(path)
-    with container:
-        if container.format.name in _NOT_CLIPS or container.format.name.endswith("_pipe"):
-            raise errors.InputError(
-                f"{path} is {_NOT_CLIPS.get(container.format.name, _PICTURE)}, not a video. Give a video file, "
-                "or a folder of numbered frames."
-            )
-        known = [each for each in container.streams.video if each.codec_context is not None]
-        streams = [each for each in known if not each.disposition & _NOT_MAIN]
-        if number is not None:
-            streams = [each for each in streams if each.index == number]
-        if not streams:
-            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise errors.InputError(
-                f"{path} has no video stream (it holds {kinds}); expected a clip with pictures that can be decoded."
-            )
-        counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
-        stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
-        stream.codec_context.thread_count = 1
-        yield container, stream
-
-
-def _open(path: pathlib.Path) -> av.container.InputContainer:
-    try:
-        # Not by its bare name, which could be read as that of a protocol, and with titles in whatever encoding.
-        return av.open(f"file:{path}", metadata_errors="replace")
-    except IsADirectoryError:
-        raise errors.InputError(f"{path} is a folder, not a video.") from None
-    except OSError as error:
-        if error.errno != errno.EIO or not _is_damaged(path):
-            raise stamp.fault(path, error) from error
-        raise errors.InputError(f"{path} is damaged or ends early. Copy it again.") from error
-    except Exception as error:  # FFmpeg and PyAV raise nearly anything
-        raise errors.InputError(
-            f"{path} is not a video that can be read, or its index at the end was cut off ({_words(error)}). "
-            "Copy it again from the camera, or repair it first."
-        ) from error
-
-
-@stamp.faults_named
-def _is_damaged(path: pathlib.Path) -> bool:
-    """Whether a file that the operating system reads to its end is damaged, which FFmpeg calls EIO as well."""
-    return containers.flaw(path) is not None
-
-
-def _counts(path: pathlib.Path, streams: list[av.VideoStream]) -> dict[int, int]:
-    """Frames of each of several streams: as listed, or counted."""
-    counts = {each.index: int(each.frames) for each in streams}
-    if all(counts.values()):
-        return counts
-    counts = dict.fromkeys(counts, 0)
-    with _open(path) as container, contextlib.suppress(errors.InputError):
-        for packet in whole(container, *(container.streams[number] for number in counts)):
-            counts[packet.stream_index] += 1
-    return counts
-
-
-def whole(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[Packet]:
-    """All packets that hold something, in the order of decoding.
-
-    Raises SourceError where the operating system fails, and InputError where the file breaks off.
-    """
-    demuxed: Iterator[Any] = container.demux(*streams)
-    while True:
-        try:
-            packet = next(demuxed)
-        except StopIteration:
-            return
-        except OSError as error:
-            fault = stamp.fault(pathlib.Path(container.name.removeprefix("file:")), error)
-            raise (_StoppedError(str(fault)) if error.errno == errno.EIO else fault) from error
-        except Exception as error:
-            raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error
-        if packet.size:
-            yield packet
-
-
-def decoded(codec: av.VideoCodecContext, packet: Packet | None) -> list[av.VideoFrame]:
-    """What the decoder gives for a packet, hidden or not: nothing for a damaged one. None empties the decoder."""
-    if packet is not None and packet.is_discard:  # the decoder would keep its frames
-        plain: Any = av.Packet(bytes(packet))
-        plain.pts, plain.dts, plain.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
-        plain.time_base = packet.time_base
-        for beside in packet.iter_sidedata():
-            plain.set_sidedata(beside)
-        packet = plain
-    try:
-        return codec.decode(packet)
-    except Exception:  # of damaged packets nearly anything is raised
-        return []
 
 
 def planar(frame: av.VideoFrame) -> av.VideoFrame:
@@ -353,21 +234,13 @@ def interval(seconds: numpy.typing.NDArray[numpy.float64]) -> float:
     return float(near.mean()) if near.size else middle
 
 
-def _words(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or type(error).__name__)
-
-
-def _area(stream: av.VideoStream) -> int:
-    return int(stream.codec_context.width) * int(stream.codec_context.height)
-
-
 def _first_frame(container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path) -> av.VideoFrame:
     """The first frame that can be decoded."""
     with contextlib.suppress(errors.InputError):
-        for packet in whole(container, stream):
-            for frame in decoded(stream.codec_context, packet):
+        for packet in demux.whole(container, stream):
+            for frame in demux.decoded(stream.codec_context, packet):
                 return frame
-    for frame in decoded(stream.codec_context, None):
+    for frame in demux.decoded(stream.codec_context, None):
         return frame
     raise errors.InputError(
         f"{path} has a video stream ({stream.codec_context.name}), but no frame of it can be decoded; the file is "

@@ -131,13 +131,7 @@ def _usable(
 
 def losses(used: Sequence[clip_files.Clip]) -> list[source.Skipped]:
     """What clips that can be used have lost, whatever is made of them."""
-    return [source.Skipped(clip.name, _loss(clip)) for clip in used if _loss(clip)]
-
-
-def _loss(clip: clip_files.Clip) -> str:
-    """What is damaged or missing of a clip's file; "" for nothing."""
-    cut = f"its last {clip.missing} of {clip.frames + clip.missing} frames are cut off" if clip.missing else ""
-    return "; ".join(part for part in (cut, clip.damage) if part)
+    return [source.Skipped(clip.name, clip.loss) for clip in used if clip.loss]
 
 
 def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowed: _Allowed) -> str | None:
@@ -145,9 +139,9 @@ def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowe
     named = windows.refusal(recipe, clip.stem)
     if named is not None:
         return named
-    if _loss(clip) and not allowed.damaged:
+    if clip.loss and not allowed.damaged:
         return (
-            f"{clip.name} is damaged or ends early: {_loss(clip)}. Copy it again, or give --allow-damaged to take what "
+            f"{clip.name} is damaged or ends early: {clip.loss}. Copy it again, or give --allow-damaged to take what "
             "can be read of it."
         )
     least = min(windows.choices(recipe, clip.stem))

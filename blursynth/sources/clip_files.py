@@ -98,6 +98,12 @@ class Clip:
         """What it is read from. Raises InputError or SourceError where a folder of frames is not as it was."""
         return _files(self.path) if self.state is None else [self.path]
 
+    @property
+    def loss(self) -> str:
+        """What is damaged or missing of its file; "" for nothing."""
+        cut = f"its last {self.missing} of {self.frames + self.missing} frames are cut off" if self.missing else ""
+        return "; ".join(part for part in (cut, self.damage) if part)
+
     def require_as_recorded(self, *, read: bool = False) -> None:
         """Raise SourceError where a video is not the file that was recorded, or cannot be read.
 

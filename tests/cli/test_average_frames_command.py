@@ -2,6 +2,7 @@
 
 import pathlib
 
+import av
 import clip_files
 import numpy as np
 import pytest
@@ -124,3 +125,34 @@ def test_the_same_command_goes_on(run: Run, clip: pathlib.Path) -> None:
     assert run("average-frames", clip).code == 0
     assert "complete already" in run("average-frames", clip).out
     assert_sentence(run("average-frames", clip, "--frames", 5), "frames")
+
+
+def test_an_assumed_rate_is_printed(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for k, frame in enumerate(clip_files.moving(9)):
+        Image.fromarray(frame).save(tmp_path / "frames" / f"{k}.png")
+    asked = ("average-frames", "frames", "--frames", "3", "--no-motion")
+    assumed = run(*asked, "--out", "a.zarr")
+    assert (assumed.code, "240" in assumed.err, "--fps" in assumed.err) == (0, True, True), assumed
+    stated = run(*asked, "--out", "b.zarr", "--fps", "300")
+    assert (stated.code, "--fps" in stated.err) == (0, False), stated
+    assert reader.open("b.zarr").columns["time_s"].tolist() == pytest.approx([1 / 300, 4 / 300, 7 / 300])
+
+
+def test_a_damaged_clip_is_refused_or_its_loss_is_listed(run: Run, clip: pathlib.Path) -> None:
+    with av.open(str(clip)) as source, av.open("a.mkv", "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    cut = pathlib.Path("a.mkv")
+    cut.write_bytes(cut.read_bytes()[:-500])
+    asked = ("average-frames", "a.mkv", "--frames", "5", "--no-motion", "--out", "a.zarr")
+    assert_sentence(run(*asked), "--allow-damaged")
+    assert run(*asked, "--allow-damaged").code == 0
+    assert "a.mkv" in run("info", "a.zarr").out
+    folder = run("average-frames", ".", "--frames", "5", "--no-motion", "--out", "b.zarr")
+    assert folder.code == 0, folder
+    assert [each["name"] for each in reader.open("b.zarr").sources] == ["walk.mp4"]
+    assert "a.mkv" in run("info", "b.zarr").out

@@ -119,3 +119,22 @@ def test_what_cameras_append_is_no_damage(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(made(path) + b"\x00\x00\x00\x00no box, but whatever a camera writes behind its recording")
     assert containers.flaw(path) is None
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.m2ts", "a.mpg", "a.h264"])
+def test_files_are_checked_alike_in_small_parts(
+    tmp_path: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    whole = made(path)
+    variants = [whole, whole[: len(whole) // 2 - 3], whole[:5000] + whole[5000 + 188 * 3 :]]
+    variants += [whole[:at] + bytes(300) + whole[at + 300 :] for at in (2900, 6000, 9001)]
+    found = []
+    for at_once in (containers._AT_ONCE, 1000):
+        monkeypatch.setattr(containers, "_AT_ONCE", at_once)
+        for content in variants:
+            path.write_bytes(content)
+            found.append(containers.flaw(path))
+    assert found[: len(variants)] == found[len(variants) :]
+    assert found[0] is None
+    assert any(found)

@@ -363,3 +363,34 @@ def test_chapters_share_a_split(tmp_path: pathlib.Path) -> None:
     for recording in range(1, 5):
         assert split[f"GX01{recording:04d}.MP4"] == split[f"GX02{recording:04d}.MP4"]
     assert sorted(maker.split) == [0, 0, 0, 0, 1, 1, 2, 2]
+
+
+CASES = [
+    ("03-trimmed-without-recoding", "trimmed.mp4", {"frames": 7, "gamma": 1}, 14),
+    (
+        "03-trimmed-without-recoding",
+        "sample_edit_list_only_preroll_sync_sample.mp4",
+        {"frames": 5, "allow_fps": True},
+        3,
+    ),
+    ("21-capture-rate-of-phones", "sample_sef_slow_motion.mp4", {"frames": 5}, 12),
+    ("24-colour-matrix-in-the-container", "colr_bt709.mp4", {"frames": 7, "gamma": 1}, 2),
+    ("26-title-in-latin1", "clip.mp4", {"frames": 7, "allow_fps": True}, 5),
+]
+
+
+@pytest.mark.parametrize(("case", "name", "options", "items"), CASES)
+def test_cases_from_public_reports(
+    shared_data: pathlib.Path, tmp_path: pathlib.Path, case: str, name: str, options: dict[str, Any], items: int
+) -> None:
+    folder = shared_data / "cases" / case
+    dataset, outcome = made([str(folder / name)], tmp_path / "a.zarr", motion=False, **options)
+    assert dataset.items == items
+    assert not outcome.skipped
+    if case.startswith("21"):
+        assert dataset.columns["time_s"][:3] == pytest.approx([2 / 240, 7 / 240, 12 / 240])
+        assert dataset.sources[0]["rate"] == 240
+    if case.startswith("24"):
+        assert dataset.sources[0]["matrix"] == "bt709"
+        expected = photos.read(folder / "frame3.png").astype(float)
+        assert np.abs((dataset.read("sharp", [0])[0] - expected).mean(axis=(0, 1))).max() < 0.2

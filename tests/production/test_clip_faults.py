@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.media import video
+from blursynth.media import demux
 from blursynth.production import footage, window_columns
 
 NUMBERS = [errno.ENOENT, errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT]
@@ -55,7 +55,7 @@ def test_a_clip_that_cannot_be_read_while_a_shard_is_made(
         if what == "open":
             monkeypatch.setattr(av, "open", Failing(av.open, number, times))
         else:
-            monkeypatch.setattr(video, "_open", _opener(number, times))
+            monkeypatch.setattr(demux, "_open", _opener(number, times))
         with pytest.raises(errors.SourceError):
             maker.make(range(8))
         if times == 1:
@@ -66,7 +66,7 @@ def test_a_clip_that_cannot_be_read_while_a_shard_is_made(
 def _opener(number: int, times: float) -> Callable[[pathlib.Path], Any]:
     """Opens files that fail in the middle of being read, `times` times."""
     left = [times]
-    whole = video._open
+    whole = demux._open
 
     class Container:
         def __init__(self, path: pathlib.Path) -> None:
@@ -109,7 +109,7 @@ def test_a_short_read_is_no_damage(clip: pathlib.Path, monkeypatch: pytest.Monke
     expected = footage.maker([str(clip)], OPTIONS).make(range(8))
     maker = footage.maker([str(clip)], OPTIONS)
     left = [1]
-    plain = video.whole
+    plain = demux.whole
 
     def short(*streams: Any) -> Any:
         for count, packet in enumerate(plain(*streams)):
@@ -118,7 +118,7 @@ def test_a_short_read_is_no_damage(clip: pathlib.Path, monkeypatch: pytest.Monke
                 return
             yield packet
 
-    monkeypatch.setattr(video, "whole", short)
+    monkeypatch.setattr(demux, "whole", short)
     made = maker.make(range(8))
     assert not left[0]
     assert same(made, expected)
