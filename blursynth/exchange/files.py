@@ -50,7 +50,7 @@ class Files:
             return listing.files(pathlib.Path(self.root))
         keys = place.names(self.root)
         if keys is None:
-            raise errors.InputError(f"There is nothing below {self.root}.")
+            raise errors.InputError(f"There is no folder {self.root}.")
         return listing.Listing(tuple(sorted(key for key in keys if not listing.is_hidden(key))))
 
     @property
