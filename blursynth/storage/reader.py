@@ -36,7 +36,8 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
     if attributes is None:
         raise errors.DatasetError(f"There is no dataset at {path}.")
     require_known_version(place_, attributes)
-    if not seal.is_whole(attributes) and (seal.SEAL in attributes or seal.DOCUMENTS in attributes):
+    sealed = seal.SEAL in attributes or seal.DOCUMENTS in attributes
+    if attributes["complete"] and sealed and not seal.is_whole(attributes):
         raise errors.DatasetError(
             f"{path} is damaged or was edited: the record in its {schemas.GROUP} is not what was written. "
             f"{documents.ADVICE}"
