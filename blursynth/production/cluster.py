@@ -131,9 +131,9 @@ class Cluster:
                 f"{lines}\nInstall the same versions there, or close these workers."
             )
 
-    def admit(self, check: crew.Check) -> None:
+    def admit(self, make_check: Callable[[], crew.Check]) -> None:
         """See `execute.Executor`. A worker that joins later is asked before it gets its first task."""
-        self._check, self._failed = check, {}
+        self._check, self._failed = make_check(), {}
 
     def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: execute.Ended[Task]) -> None:
         """See `execute.Executor`. Raises ClusterError when the scheduler is lost, or no worker may work.

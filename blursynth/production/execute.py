@@ -33,10 +33,11 @@ class Executor(Protocol):
         """Each process that works, by its name: how many tasks run in it at a time, and bytes that it may use."""
         ...
 
-    def admit(self, check: Callable[[], str | None]) -> None:
-        """Give work to those machines alone on which `check` finds nothing wrong (None, else what); name the others.
+    def admit(self, make_check: Callable[[], Callable[[], str | None]]) -> None:
+        """Give work to those machines alone on which the check finds nothing wrong (None, else what); name the others.
 
-        Raises nothing: the next `run` raises ClusterError where none is left.
+        `make_check` gives the check, and is called only where there are other machines. Where none is left, the next
+        `run` raises ClusterError.
         """
         ...
 
@@ -77,7 +78,7 @@ class Threads:
     def memory(self) -> dict[str, tuple[int, int]]:
         return {"this machine": (self.workers, machine.memory_bytes())}
 
-    def admit(self, check: Callable[[], str | None]) -> None:
+    def admit(self, make_check: Callable[[], Callable[[], str | None]]) -> None:
         """See `Executor`. There is one machine, which has just looked at the sources."""
 
     def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: Ended[Task]) -> None:

@@ -117,7 +117,7 @@ def _make_missing(
     if progress is not None:
         progress(done, schema.items)
     task_of = functools.partial(make_shard, job.maker, job.path, strict, job.identity)
-    executor.admit(sight.of(job.maker, job.path, job.identity, token).problem)
+    executor.admit(lambda: sight.of(job.maker, job.path, job.identity, token).problem)
     attempts.complete(executor, task_of, tasks, finished=finished, stops=stops)
     return resumed
 

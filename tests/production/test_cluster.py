@@ -299,7 +299,7 @@ def test_a_worker_that_misses_something_for_a_moment_is_asked_again(
 ) -> None:
     """Each worker finds something wrong the first time (or as often as that), and is only then refused."""
     with cluster.connected(two_workers.address) as executor:
-        executor.admit(Momentary(str(tmp_path), answers))
+        executor.admit(lambda: Momentary(str(tmp_path), answers))
         if answers == 1:
             executor.run(_nothing, range(4), lambda *_: None)
             assert "gets no work" not in caplog.text
@@ -321,7 +321,7 @@ class Momentary:
 
 def test_a_check_that_fails_itself_refuses(two_workers: cluster_processes.Cluster) -> None:
     with cluster.connected(two_workers.address) as executor:
-        executor.admit(_broken_check)
+        executor.admit(lambda: _broken_check)
         with pytest.raises(errors.ClusterError):
             executor.run(_nothing, range(4), lambda *_: None)
 

@@ -452,14 +452,14 @@ def test_looking_at_a_dataset_makes_no_wrong_statement(fault: str, faults: Fault
 def test_a_folder_that_cannot_be_listed_stops_the_scan(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pathlib.Path(photos(tmp_path / "photos"))
     (folder / "more").mkdir()
-    honest = os.scandir
+    honest = pathlib.Path.iterdir
 
-    def scandir(path: Any) -> Any:
-        if str(path).endswith("more"):
+    def iterdir(path: pathlib.Path) -> Any:
+        if path.name == "more":
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
         return honest(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(pathlib.Path, "iterdir", iterdir)
     with pytest.raises(errors.SourceError, match="more"):
         convolve.maker(str(folder), SMALL | BLUR)
 
