@@ -11,7 +11,7 @@ import av.container
 import av.stream
 
 from blursynth import errors
-from blursynth.media import containers, stamp
+from blursynth.media import containers, source_file, stamp
 
 # What FFmpeg plays as well: letters on a terminal, a lone picture (besides its *_pipe formats), lists of other files.
 _PICTURE, _LIST = "a single picture", "a list of other files"
@@ -69,7 +69,7 @@ def _open(path: pathlib.Path) -> av.container.InputContainer:
         raise errors.InputError(f"{path} is a folder, not a video.") from None
     except OSError as error:
         if error.errno != errno.EIO or not _is_damaged(path):
-            raise stamp.fault(path, error) from error
+            raise source_file.failure(path, error) from error
         raise errors.InputError(f"{path} is damaged or ends early. Copy it again.") from error
     except Exception as error:  # FFmpeg and PyAV raise nearly anything
         raise errors.InputError(
@@ -108,7 +108,7 @@ def whole(container: av.container.InputContainer, *streams: av.stream.Stream) ->
         except StopIteration:
             return
         except OSError as error:
-            fault = stamp.fault(pathlib.Path(container.name.removeprefix("file:")), error)
+            fault = source_file.failure(pathlib.Path(container.name.removeprefix("file:")), error)
             raise (StoppedError(str(fault)) if error.errno == errno.EIO else fault) from error
         except Exception as error:
             raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error

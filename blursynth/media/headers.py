@@ -144,14 +144,14 @@ def _jpeg2000(file: IO[bytes], known: dict[str, Any]) -> None:
     if file.read(4) == b"\xff\x4f\xff\x51":
         return  # a bare codestream, which has no place for a declaration
     end = file.seek(0, 2)
-    header = next((box for box in isobmff.boxes(file, 0, end) if box.name == b"jp2h"), None)
-    inner = isobmff.boxes(file, header.start, header.end) if header is not None else ()
+    header = next((box for box in isobmff.whole(file, 0, end) if box.name == b"jp2h"), None)
+    inner = isobmff.whole(file, header.begin, header.end) if header is not None else ()
     colour = next((box for box in inner if box.name == b"colr"), None)  # others are for readers that know JPX
     known["enumerated"] = -1
     if colour is None:
         return
-    file.seek(colour.start)
-    content = file.read(colour.end - colour.start)
+    file.seek(colour.begin)
+    content = file.read(colour.end - colour.begin)
     method = content[0] if content else 0
     if method in (2, 3):
         known["icc_profile"] = content[3:]

@@ -1,11 +1,12 @@
 """Boxes of MP4 and QuickTime files (ISO/IEC 14496-12): what FFmpeg does not pass on, and whether a file is whole."""
 
-import dataclasses
 import itertools
 import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from blursynth.media import isobmff
 
 _LARGEST = 64 * 2**20  # bytes of a box that is read into memory
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex", b"moof", b"traf"})
@@ -15,62 +16,24 @@ _TOP = frozenset(
     | {b"ssix", b"mfra", b"emsg", b"prft", b"udta", b"pdin", b"bloc", b"imda", b"meco", b"PICT"}
 )
 _VISUAL = 78  # bytes of a visual sample entry before its own boxes
-_NAME = re.compile(rb"[\x20-\x7e\xa9]{4}")
 
 # Samsung's recording modes of constant rate (androidx.media3, SmtaAtomUtil).
 _SAMSUNG = {12: 240.0, 13: 120.0}
 _SONY = re.compile(rb'captureFps="([^"]{1,20})"')
 
 
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """A box: its name, where its content begins, and where it ends (as it says, beyond the file's end or not)."""
-
-    name: bytes
-    begin: int
-    end: int
-
-
-class BrokenError(ValueError):
-    """Bytes that are no sequence of boxes; the message says where."""
-
-
-def walk(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
-    """The boxes between two places, one after the other. Raises BrokenError where there is none."""
-    place = begin
-    while place < end:
-        file.seek(place)
-        head = file.read(16)
-        if end - place < 8 or len(head) < 8:
-            if any(head[: end - place]):
-                raise BrokenError(f"{end - place} bytes at {place} are no box")
-            return  # QuickTime ends lists with four zero bytes
-        size, name = struct.unpack(">I4s", head[:8])
-        content = place + 8
-        if size == 1:
-            if len(head) < 16:
-                raise BrokenError(f"the box at {place} is cut off")
-            size, content = struct.unpack(">Q", head[8:])[0], place + 16
-        elif size == 0:
-            size = end - place
-        if not _NAME.fullmatch(name) or size < content - place:
-            raise BrokenError(f"there is no box at byte {place}")
-        yield Box(name, content, place + size)
-        place += size
-
-
 def flaw(file: BinaryIO, size: int) -> str | None:
     """What shows that an MP4 or QuickTime file is damaged or ends early; None where nothing does."""
     names: list[bytes] = []
     try:
-        for box in walk(file, 0, size):
+        for box in isobmff.walk(file, 0, size):
             if box.end > size:
                 return f"its box {box.name.decode('latin-1')} ends {box.end - size} bytes behind the file's end"
             names.append(box.name)
             if box.name in _CONTAINERS:
                 _require_tiled(file, box)
         _require_equal_tables(file, size)
-    except BrokenError as error:
+    except isobmff.BrokenError as error:
         if b"moov" not in names or b"mdat" not in names or b"moof" in names:
             return str(error)
         # What cameras append to a complete file is not ours to judge.
@@ -79,42 +42,42 @@ def flaw(file: BinaryIO, size: int) -> str | None:
     return _fragments(file, size) if b"moof" in names else None
 
 
-def _require_tiled(file: BinaryIO, box: Box, depth: int = 0) -> None:
-    """Boxes within boxes fill them. Raises BrokenError."""
-    for inner in walk(file, box.begin, box.end):
+def _require_tiled(file: BinaryIO, box: isobmff.Box, depth: int = 0) -> None:
+    """Boxes within boxes fill them. Raises isobmff.BrokenError."""
+    for inner in isobmff.walk(file, box.begin, box.end):
         if inner.end > box.end:
             name = inner.name.decode("latin-1")
-            raise BrokenError(f"the box {name} at byte {inner.begin - 8} is larger than what it is in")
+            raise isobmff.BrokenError(f"the box {name} at byte {inner.begin - 8} is larger than what it is in")
         if inner.name in _CONTAINERS and depth < 8:
             _require_tiled(file, inner, depth + 1)
 
 
 def _require_equal_tables(file: BinaryIO, size: int) -> None:
-    """A picture track has as many times as sizes of frames. Raises BrokenError."""
-    for table in _inside(file, Box(b"", 0, size), (b"moov", b"trak", b"mdia", b"minf")):
-        if not any(box.name == b"vmhd" for box in walk(file, table.begin, table.end)):
+    """A picture track has as many times as sizes of frames. Raises isobmff.BrokenError."""
+    for table in _inside(file, isobmff.Box(b"", 0, size), (b"moov", b"trak", b"mdia", b"minf")):
+        if not any(box.name == b"vmhd" for box in isobmff.walk(file, table.begin, table.end)):
             continue
         for inside in _inside(file, table, (b"stbl",)):
-            tables = {box.name: _content(file, box) for box in walk(file, inside.begin, inside.end)}
+            tables = {box.name: _content(file, box) for box in isobmff.walk(file, inside.begin, inside.end)}
             if b"stsz" not in tables or b"stts" not in tables:
                 continue
             sizes = struct.unpack(">I", tables[b"stsz"][8:12])[0]
             runs = tables[b"stts"][8:]
             times = sum(run for run, _ in struct.iter_unpack(">II", runs[: len(runs) // 8 * 8]))
             if sizes != times:
-                raise BrokenError(f"its tables list {sizes} sizes and {times} times of frames")
+                raise isobmff.BrokenError(f"its tables list {sizes} sizes and {times} times of frames")
 
 
 def _fragments(file: BinaryIO, size: int) -> str | None:
     """Each `moof` is followed by its `mdat`, and their numbers by one another."""
     numbers: list[int] = []
     waiting = False
-    for box in walk(file, 0, size):
+    for box in isobmff.walk(file, 0, size):
         if box.name == b"moof":
             if waiting:
                 return f"the data of fragment {numbers[-1]} are missing"
             waiting = True
-            heads = [_content(file, inner) for inner in walk(file, box.begin, box.end) if inner.name == b"mfhd"]
+            heads = [_content(file, inner) for inner in isobmff.walk(file, box.begin, box.end) if inner.name == b"mfhd"]
             numbers += [struct.unpack(">I", head[4:8])[0] for head in heads]
         elif box.name == b"mdat":
             if not waiting and numbers:
@@ -134,11 +97,11 @@ def capture_rate(file: BinaryIO, size: int) -> tuple[str, str] | None:
     Samsung's `smta` box, and Sony's XML (`captureFps="239.76p"`) in a `meta` box at the top.
     """
     try:
-        for box in walk(file, 0, size):
+        for box in isobmff.walk(file, 0, size):
             if box.name == b"moov":
-                for inner in walk(file, box.begin, box.end):
+                for inner in isobmff.walk(file, box.begin, box.end):
                     if inner.name == b"udta":
-                        for part in walk(file, inner.begin, inner.end):
+                        for part in isobmff.walk(file, inner.begin, inner.end):
                             rate = _samsung(_content(file, part)) if part.name == b"smta" else None
                             if rate is not None:
                                 return str(rate), "smta"
@@ -146,7 +109,7 @@ def capture_rate(file: BinaryIO, size: int) -> tuple[str, str] | None:
                 stated = _SONY.search(_content(file, box))
                 if stated:
                     return stated[1].decode("latin-1").rstrip("pi"), "captureFps"
-    except (BrokenError, struct.error):
+    except (isobmff.BrokenError, struct.error):
         return None
     return None
 
@@ -178,31 +141,31 @@ def crops(file: BinaryIO, size: int) -> list[tuple[int, int, int, int]]:
                 a, b, c, d = struct.unpack(">4I", entry[at + 4 : at + 20])
                 if b and d:
                     cropped.append((width, height, round(a / b), round(c / d)))
-    except (BrokenError, struct.error):
+    except (isobmff.BrokenError, struct.error):
         return []
     return cropped
 
 
 def _visual_entries(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Contents of the sample entries of picture tracks."""
-    for path in _inside(file, Box(b"", 0, size), (b"moov", b"trak", b"mdia", b"minf")):
-        names = {box.name: box for box in walk(file, path.begin, path.end)}
+    for path in _inside(file, isobmff.Box(b"", 0, size), (b"moov", b"trak", b"mdia", b"minf")):
+        names = {box.name: box for box in isobmff.walk(file, path.begin, path.end)}
         if b"vmhd" not in names:
             continue
         for table in _inside(file, path, (b"stbl", b"stsd")):
-            for entry in walk(file, table.begin + 8, table.end):
+            for entry in isobmff.walk(file, table.begin + 8, table.end):
                 yield _content(file, entry)
 
 
-def _inside(file: BinaryIO, box: Box, names: tuple[bytes, ...]) -> Iterator[Box]:
+def _inside(file: BinaryIO, box: isobmff.Box, names: tuple[bytes, ...]) -> Iterator[isobmff.Box]:
     if not names:
         yield box
         return
-    for inner in walk(file, box.begin, box.end):
+    for inner in isobmff.walk(file, box.begin, box.end):
         if inner.name == names[0]:
             yield from _inside(file, inner, names[1:])
 
 
-def _content(file: BinaryIO, box: Box) -> bytes:
+def _content(file: BinaryIO, box: isobmff.Box) -> bytes:
     file.seek(box.begin)
     return file.read(max(0, min(box.end - box.begin, _LARGEST)))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from blursynth import errors
+from blursynth.media import source_file
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -22,19 +23,8 @@ class Stamp:
 
 def of(path: pathlib.Path) -> Stamp:
     """A file's. Raises SourceError where the operating system does not tell."""
-    try:
-        about = path.stat()
-    except OSError as error:
-        raise fault(path, error) from error
+    about = source_file.status(path)
     return Stamp(about.st_size, about.st_mtime_ns)
-
-
-def fault(path: pathlib.Path, error: OSError) -> errors.SourceError:
-    """An error of the operating system as one that says nothing of what the file contains."""
-    return errors.SourceError(
-        f"{path} cannot be read at this moment: {error.strerror or type(error).__name__}. Check the disk or the "
-        "network that it is on, and run the same command again."
-    )
 
 
 def changed(path: pathlib.Path) -> errors.SourceError:
@@ -67,6 +57,6 @@ def faults_named(
         try:
             return read(path, *arguments, **options)
         except OSError as error:
-            raise fault(path, error) from error
+            raise source_file.failure(path, error) from error
 
     return named
