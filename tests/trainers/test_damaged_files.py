@@ -328,11 +328,16 @@ def test_a_log(line: bytes, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{}", b'{"row": 1}', b"{", b"\xff", b"[" * 100_000])
-def test_an_evaluations_lines(line: bytes, tmp_path: pathlib.Path) -> None:
+def test_an_evaluations_lines(line: bytes, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be read is named and dropped: its image is scored again."""
     entries = object.__new__(evaluation.Journal)
     entries._path, entries._keys, entries.entries = tmp_path / evaluation.PER_IMAGE, {}, {}
     entries._path.write_bytes(line + b"\n")
-    refused(entries._load, entries._path)
+    entries._load()
+    entries.close()
+    assert str(entries._path) in caplog.text
+    assert entries.entries == {}
+    assert entries._path.read_bytes() == b""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import tomli_w
 import torch
 
 from blursynth import errors, recipe_file
-from trainers import checkpoint, dry_run, loop, older_recipes, recipe, restoring, run_folder, session
+from trainers import checkpoint, dry_run, loop, older_recipes, recipe, restoring, run_folder, safe_file, session
 
 CPU = torch.device("cpu")
 OLD_MEANING = {
@@ -170,6 +170,6 @@ def test_a_run_of_before_goes_on_as_it_began_or_is_refused(start: Callable[..., 
     again = recipe.load(folder / run_folder.RECIPE, out=str(folder))
     run_folder.check(folder, again)
     assert loop.train(session.start(again, CPU), folder).finished
-    ours, theirs = (checkpoint._read(each / checkpoint.LAST) for each in (folder, whole.recipe.folder))
+    ours, theirs = (safe_file.read(each / checkpoint.LAST) for each in (folder, whole.recipe.folder))
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
     assert restoring.load(folder / checkpoint.LAST, CPU).restore(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
