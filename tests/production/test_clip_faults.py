@@ -10,7 +10,6 @@ import av
 import clip_files
 import numpy as np
 import pytest
-from PIL import Image
 
 from blursynth import errors
 from blursynth.media import demux
@@ -162,22 +161,3 @@ def test_damage_is_still_damage(clip: pathlib.Path) -> None:
     reasons = maker.make(range(8))["reason"].tolist()
     assert window_columns.Reason.DAMAGED in reasons
     assert reasons[0] == window_columns.Reason.NONE
-
-
-@pytest.mark.parametrize("number", NUMBERS)
-def test_frames_of_a_folder_that_cannot_be_read(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    for k, codes in enumerate(clip_files.moving(10)):
-        Image.fromarray(codes).save(tmp_path / f"{k:03d}.png")
-    expected = footage.maker([str(tmp_path)], OPTIONS).make(range(2))
-    maker = footage.maker([str(tmp_path)], OPTIONS)
-    read = Failing(pathlib.Path.read_bytes, number, 1, 3)
-    monkeypatch.setattr(pathlib.Path, "read_bytes", lambda path: read(path))
-    with pytest.raises(errors.SourceError):
-        maker.make(range(2))
-    monkeypatch.undo()
-    assert same(maker.make(range(2)), expected)
-    (tmp_path / "004.png").write_bytes((tmp_path / "004.png").read_bytes()[:-30])
-    with pytest.raises(errors.SourceError):
-        maker.make(range(2))
