@@ -12,7 +12,7 @@ from PIL import Image
 
 from blursynth import recipe_file
 from blursynth.production import camera_psfs, convolve, importing, maker, objects, psfs, run, shake, trajectories
-from blursynth.storage import integrity, place, reader, seal, writer
+from blursynth.storage import place, reader, seal, writer
 from blursynth.storage import schema as schemas
 from blursynth.synthesis import recipe
 
@@ -162,7 +162,7 @@ def damage_as_recorded(path: pathlib.Path, array: str, shard: int, damage: Calla
     file.write_bytes(damage(file.read_bytes()))
     _, rows = reader.digests(str(path), attributes)
     rows[shard, attributes["arrays"].index(array)] = np.frombuffer(hashlib.sha256(file.read_bytes()).digest(), np.uint8)
-    writer.write_digests(str(path), integrity.digest_schema(attributes), shard, rows[shard])
+    writer.write_digests(str(path), schemas.digest_schema(attributes), shard, rows[shard])
     attributes["fingerprint"] = hashlib.sha256(rows.tobytes()).hexdigest()
     place.write_json(str(path), schemas.GROUP, schemas.group_document(seal.sealed(str(path), attributes)))
 
