@@ -33,11 +33,11 @@ check: $(INSTALLED)
 	$(RUN)/lint-imports
 
 test: check
-	$(RUN)/python -m pytest -m "not slow"
+	$(RUN)/python -m pytest -n logical -m "not slow"
 
 # Everything: also fault injection, whole training runs, the built wheel.
 test-all: check
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n logical
 
 benchmarks: $(INSTALLED)
 	for script in tests/benchmarks/bench_*.py; do $(RUN)/python $$script || exit 1; done

@@ -100,7 +100,16 @@ class _CacheImplementation(caching.CompileResultCacheImpl):
 
 
 class _CheckedFile(caching.IndexDataCacheFile):
-    """Numba's files of one kernel, each with the SHA-256 of its content at its end, which unpickling passes over."""
+    """Numba's files of one kernel, each with the SHA-256 of its content at its end, which unpickling passes over.
+
+    Compiled code is named by its signature, not numbered: two processes that save at once cannot take each other's.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        signature = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        name = self._data_name_pattern.replace("{number:d}", signature)
+        self._save_data(name, data)  # type: ignore[no-untyped-call]
+        self._save_index(self._load_index() | {key: name})  # type: ignore[no-untyped-call]
 
     def _load_index(self) -> Any:
         path = pathlib.Path(self._index_path)

@@ -167,6 +167,17 @@ def test_a_damaged_cache_is_rebuilt_and_said_once(name, whole_cache, tmp_path):
     assert encoded(cache) == (["[255]", "1"], [])
 
 
+def test_two_processes_that_save_at_once_do_not_take_each_others_code(tmp_path):
+    first, second = (jit._CheckedFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    index_before = second._load_index()
+    first.save("float32", "code of float32")
+    second._load_index = lambda: index_before  # it looked before the first one saved
+    second.save("float64", "code of float64")
+    reader = jit._CheckedFile(str(tmp_path), "kernel", "stamp")
+    assert reader.load("float64") == "code of float64"
+    assert reader.load("float32") in (None, "code of float32")
+
+
 def test_cache_folder(monkeypatch, tmp_path):
     name = f"blursynth-kernels-{jit.source_digest()[:16]}"
     monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
