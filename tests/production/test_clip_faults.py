@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.media import demux
+from blursynth.media import demux, source_file
 from blursynth.production import footage, window_columns
 
 NUMBERS = [errno.ENOENT, errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT]
@@ -172,8 +172,7 @@ def test_frames_of_a_folder_that_cannot_be_read(
         Image.fromarray(codes).save(tmp_path / f"{k:03d}.png")
     expected = footage.maker([str(tmp_path)], OPTIONS).make(range(2))
     maker = footage.maker([str(tmp_path)], OPTIONS)
-    read = Failing(pathlib.Path.read_bytes, number, 1, 3)
-    monkeypatch.setattr(pathlib.Path, "read_bytes", lambda path: read(path))
+    monkeypatch.setattr(source_file, "raw", Failing(source_file.raw, number, 1, 3))
     with pytest.raises(errors.SourceError):
         maker.make(range(2))
     monkeypatch.undo()
