@@ -5,7 +5,8 @@ import re
 import struct
 from typing import BinaryIO
 
-_ZEROS = 64  # bytes of zeros in a row that JPEG's coded data hold nowhere but in a hole
+_ZEROS = 100  # zero bytes in a row, fewer than a JPEG header has, that coded data hold in a hole or a flat area alone
+_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of which a picture has one
 _UNKNOWN = 0xFFFFFFFF
 _PLANES = {"420": (2, 2), "411": (4, 1), "410": (4, 4), "422": (2, 1), "440": (1, 2), "444": (1, 1), "mono": (0, 0)}
 _COLOURS = re.compile(r"(420|411|410|422|440|444|mono)(alpha|jpeg|mpeg2|paldv)?(?:p?(\d{1,2}))?")
@@ -83,6 +84,7 @@ def mjpeg(file: BinaryIO, size: int) -> str | None:
 
 def _picture(file: BinaryIO, place: int) -> int | str:
     """Where a JPEG picture ends, its first marker read; or what is wrong with it."""
+    sized = False
     while True:
         file.seek(place)
         head = file.read(4)
@@ -93,6 +95,9 @@ def _picture(file: BinaryIO, place: int) -> int | str:
             continue
         if len(head) < 4 or head[0] != 0xFF or head[1] < 0xC0 or 0xD0 <= head[1] <= 0xD8:
             return f"there is no marker at byte {place}" if len(head) == 4 else "its last picture is cut off"
+        if sized and head[1] in _SIZES:
+            return f"a picture ends within another before byte {place}"
+        sized = sized or head[1] in _SIZES
         place += 2 + int.from_bytes(head[2:4], "big")
         if head[1] == 0xDA:
             found = _coded(file, place)

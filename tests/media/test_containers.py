@@ -252,3 +252,14 @@ def test_packets_that_are_missing_or_doubled_in_wmv(tmp_path: pathlib.Path) -> N
             file.seek(whole.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 40)
             file.write(struct.pack("<Q", path.stat().st_size))
         assert containers.flaw(path) is not None, len(kept)
+
+
+@pytest.mark.parametrize("hole", [2, 4, 40, 700])
+def test_holes_between_pictures_of_mjpeg(tmp_path: pathlib.Path, hole: int) -> None:
+    """Two pictures would become one."""
+    path = tmp_path / "a.mjpeg"
+    whole = made(path)
+    at = whole.index(b"\xff\xd9\xff\xd8", len(whole) // 2)
+    for content in (whole[:at] + bytes(hole) + whole[at + hole :], whole[:at] + whole[at + min(hole, 40) :]):
+        path.write_bytes(content)
+        assert containers.flaw(path) is not None
