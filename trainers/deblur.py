@@ -111,7 +111,7 @@ def _restore(
     if outcome.lost:
         incomplete.append(f"{job.source}: {outcome.lost} frames could not be decoded and are missing.")
     if outcome.damage:
-        incomplete.append(f"{job.source} is damaged or ends early: {outcome.damage}.")
+        incomplete.append(f"{job.source} is not known to be whole: {outcome.damage}.")
     return incomplete
 
 

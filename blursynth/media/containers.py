@@ -1,25 +1,39 @@
 """Whether a video file is whole, as far as its container can tell; FFmpeg's readers skip what is damaged in silence.
 
-Each check reads the structure of the whole file. What a container does not state cannot be checked: a raw stream
-(H.264, HEVC, MJPEG) or a transport stream that was cut between two packets looks like one that ends there.
+Each check reads the structure of the whole file. What a container does not state cannot be checked: a stream (H.264,
+HEVC, MJPEG, Y4M, MPEG transport) that was cut between two frames or packets looks like one that ends there. Containers
+that are not known here are named as such, because damage of theirs would lose frames in silence.
 """
 
 import pathlib
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy
 import numpy.typing
 
-from blursynth.media import ebml, mp4_boxes
+from blursynth.media import asf, ebml, mp4_boxes, simple_streams
 
 _AT_ONCE = 8 * 2**20  # bytes read at a time
 _TS_SIZES = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and of what stands before its sync byte
+_ZEROS = 64  # zero bytes in a row that stand nowhere between the units of a raw stream but in a hole
 _TS_SYNC, _TS_NULL = 0x47, 0x1FFF
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_BOXES = frozenset(
+    {b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip", b"pnot", b"moof", b"sidx", b"udta", b"uuid"}
+    | {b"jP  ", b"junk", b"PICT"}
+)
+# A first unit of H.264 (information, parameters, delimiter), HEVC (parameters, delimiter, information) or VVC. MPEG-1,
+# -2 and -4 and VC-1 begin with other codes, and have no rule of bytes that cannot stand in them.
+_UNIT = re.compile(
+    rb"\x00{2,3}\x01(?:[\x06\x26\x46\x66\x07\x27\x47\x67\x09\x29\x40\x42\x44\x4e]|\x00[\x61\x69\x71\x79\xa1])"
+)
+UNKNOWN = (
+    "FFmpeg reads it, but its container is of a kind that cannot be checked for damage here, and frames that it lost "
+    "would go unseen. Remux it to MP4 or Matroska (ffmpeg -i IN -c copy OUT.mkv) if you know it to be whole"
+)
 _AVI_CHUNK = re.compile(rb"[\x20-\x7e]{4}")
 _MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -27,34 +41,44 @@ _MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 def flaw(path: pathlib.Path) -> str | None:
     """What shows that a video file is damaged or ends early, as it stands after its name; None where nothing does.
 
-    Knows MP4, QuickTime, fragmented MP4, Matroska, WebM, AVI, FLV, MPEG transport and program streams, Ogg, ASF (WMV)
-    and raw H.264 and HEVC. Raises the operating system's errors (OSError).
+    Knows MP4, QuickTime, fragmented MP4, Matroska, WebM, AVI, FLV, MPEG transport and program streams, Ogg, ASF (WMV),
+    MXF, IVF, Y4M, and raw MJPEG, H.264, HEVC and VVC; UNKNOWN for any other. Raises the operating system's errors
+    (OSError).
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         head = file.read(1024)
         file.seek(0)
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip", b"pnot", b"moof", b"sidx"):
-            return mp4_boxes.flaw(file, size)
-        if head[:4] == b"\x1a\x45\xdf\xa3":
-            return ebml.flaw(file, size)
-        if head[:4] == b"RIFF" and head[8:11] == b"AVI":
-            return _avi(file, size)
-        if head[:3] == b"FLV":
-            return _flv(file, size)
-        if head[:4] == b"OggS":
-            return _ogg(file, size)
-        if head[:16] == _ASF_HEADER:
-            return _asf(file, size)
-        if head[:4] == b"\0\0\1\xba":
-            return _program_stream(file, size)
-        if head[:3] == b"\0\0\1" or head[:4] == b"\0\0\0\1":
+        check = _check(head)
+        if check is not None:
+            return check(file, size)
+        if _UNIT.match(head):
             return _annex_b(file)
         for length, before in _TS_SIZES:
             if head[before::length] and all(byte == _TS_SYNC for byte in head[before::length]) and size > 2 * length:
                 return _transport_stream(file, length, before)
-    return None
+    return UNKNOWN
+
+
+def _check(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
+    """What checks a file that begins so, where its size is all that the check needs to be told."""
+    if head[4:8] in _BOXES:
+        return mp4_boxes.flaw
+    if head[:4] == b"RIFF" and head[8:11] == b"AVI":
+        return _avi
+    begins = {
+        b"\x1a\x45\xdf\xa3": ebml.flaw,
+        b"FLV": _flv,
+        b"OggS": _ogg,
+        asf.HEADER: asf.flaw,
+        b"\0\0\1\xba": _program_stream,
+        b"DKIF": simple_streams.ivf,
+        b"YUV4MPEG2 ": simple_streams.y4m,
+        b"\xff\xd8\xff": simple_streams.mjpeg,
+        b"\x06\x0e\x2b\x34": simple_streams.mxf,
+    }
+    return next((check for begin, check in begins.items() if head.startswith(begin)), None)
 
 
 def _avi(file: BinaryIO, size: int) -> str | None:
@@ -151,24 +175,6 @@ def _ogg_checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _asf(file: BinaryIO, size: int) -> str | None:
-    """Objects follow one another, and the file has the length that it states."""
-    place = 0
-    head = file.read(64 * 1024)
-    at = head.find(_ASF_FILE)
-    if at >= 0 and len(head) >= at + 96:
-        stated, flags = struct.unpack("<Q", head[at + 40 : at + 48])[0], head[at + 88]
-        if stated > size and not flags & 1:
-            return f"it says that it has {stated} bytes, and {size} are there"
-    while place < size:
-        file.seek(place)
-        length = file.read(24)[16:]
-        if len(length) < 8 or struct.unpack("<Q", length)[0] < 24:
-            return f"there is no object at byte {place}"
-        place += struct.unpack("<Q", length)[0]
-    return f"its last object ends {place - size} bytes behind the file's end" if place > size else None
-
-
 def _program_stream(file: BinaryIO, size: int) -> str | None:
     """Packs and packets follow one another; zeros between them are allowed."""
     place = 0
@@ -246,12 +252,18 @@ def _gap(packets: numpy.typing.NDArray[numpy.uint8], counters: dict[int, int]) -
 
 
 def _annex_b(file: BinaryIO) -> str | None:
-    """Within a unit of H.264 or HEVC, two zero bytes are followed by neither a zero nor a two (ITU-T H.264, 7.4.1)."""
+    """Within a unit of H.264 or HEVC, two zero bytes are followed by neither a zero nor a two (ITU-T H.264, 7.4.1).
+
+    Zeros between units are allowed, but nothing writes many.
+    """
     kept = b""
     while part := file.read(_AT_ONCE):
         data = kept + part
         found = re.search(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])", data)
         if found is not None:
             return f"there are bytes near {file.tell() - len(data) + found.start()} that cannot stand in such a stream"
-        kept = bytes(min(3, len(data) - len(data.rstrip(b"\0"))))
+        hole = data.find(bytes(_ZEROS))
+        if hole >= 0:
+            return f"there are nothing but zeros near byte {file.tell() - len(data) + hole}"
+        kept = bytes(min(_ZEROS - 1, len(data) - len(data.rstrip(b"\0"))))
     return None

@@ -19,6 +19,14 @@ _NOT_CLIPS = {"tty": "text", "image2": _PICTURE, "hls": _LIST, "concat": _LIST, 
 _NOT_MAIN = (
     av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.still_image
 )
+# FFmpeg's readers give numbers of the operating system for damaged files as well. A file on a disk never says "try
+# again"; of others, such as EIO, either may be meant; and some are always the system's.
+_OF_FFMPEG = frozenset({errno.EAGAIN})
+_OF_THE_SYSTEM = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE}
+    | {errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET}
+    | {errno.ECONNABORTED, errno.ECONNREFUSED, errno.EINTR}
+)
 
 if TYPE_CHECKING:
     Packet: TypeAlias = av.Packet[av.VideoStream]
@@ -27,7 +35,7 @@ else:
 
 
 class StoppedError(errors.SourceError):
-    """Reading packets ended with EIO: the disk's fault, or that of a damaged file."""
+    """Reading packets ended with EIO or the like: the disk's fault, or that of a damaged file."""
 
 
 @contextlib.contextmanager
@@ -68,7 +76,7 @@ def _open(path: pathlib.Path) -> av.container.InputContainer:
     except IsADirectoryError:
         raise errors.InputError(f"{path} is a folder, not a video.") from None
     except OSError as error:
-        if error.errno != errno.EIO or not _is_damaged(path):
+        if not _is_damage(path, error.errno):
             raise source_file.failure(path, error) from error
         raise errors.InputError(f"{path} is damaged or ends early. Copy it again.") from error
     except Exception as error:  # FFmpeg and PyAV raise nearly anything
@@ -79,9 +87,12 @@ def _open(path: pathlib.Path) -> av.container.InputContainer:
 
 
 @stamp.faults_named
-def _is_damaged(path: pathlib.Path) -> bool:
-    """Whether a file that the operating system reads to its end is damaged, which FFmpeg calls EIO as well."""
-    return containers.flaw(path) is not None
+def _is_damage(path: pathlib.Path, number: int | None) -> bool:
+    """Whether what FFmpeg gives an operating system's number is damage of a file that the system reads to its end."""
+    if number in _OF_THE_SYSTEM:
+        return False
+    # The system says EIO, too, and whatever else may come is taken as its word where nothing shows damage.
+    return stamp.is_readable(path) and (number in _OF_FFMPEG or containers.flaw(path) is not None)
 
 
 def _counts(path: pathlib.Path, streams: list[av.VideoStream]) -> dict[int, int]:
@@ -108,8 +119,10 @@ def whole(container: av.container.InputContainer, *streams: av.stream.Stream) ->
         except StopIteration:
             return
         except OSError as error:
+            if error.errno in _OF_FFMPEG:
+                raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error
             fault = source_file.failure(pathlib.Path(container.name.removeprefix("file:")), error)
-            raise (StoppedError(str(fault)) if error.errno == errno.EIO else fault) from error
+            raise (fault if error.errno in _OF_THE_SYSTEM else StoppedError(str(fault))) from error
         except Exception as error:
             raise errors.InputError(f"reading it ends with an error ({_words(error)})") from error
         if packet.size:

@@ -141,7 +141,7 @@ def _unusable(clip: clip_files.Clip, recipe: frames_recipe.AverageFrames, allowe
         return named
     if clip.loss and not allowed.damaged:
         return (
-            f"{clip.name} is damaged or ends early: {clip.loss}. Copy it again, or give --allow-damaged to take what "
+            f"{clip.name} is not known to be whole: {clip.loss}. Copy it again, or give --allow-damaged to take what "
             "can be read of it."
         )
     least = min(windows.choices(recipe, clip.stem))

@@ -30,7 +30,7 @@ def compare(paths: Sequence[str], published: str, recipe: frames_recipe.AverageF
         raise errors.InputError(f"{len(found)} sequences were given; a report compares one with a published folder.")
     clip = found[0]
     if clip.loss:
-        raise errors.InputError(f"{clip.name} is damaged or ends early: {clip.loss}. Copy it again.")
+        raise errors.InputError(f"{clip.name} is not known to be whole: {clip.loss}. Copy it again.")
     folders = [name for name in FOLDERS if (pathlib.Path(published) / name).is_dir()]
     if not folders:
         raise errors.InputError(
