@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     device = terminal.device(asked.device)
     file = checkpoint.find(asked.checkpoint)
-    by = functools.partial(_made_by, asked, results.sha256(file))
+    sha256 = results.sha256(file)
+    by = functools.partial(_made_by, asked, device, sha256)
     plan = restoring.plan(asked.photos, asked.out, by, overwrite=asked.overwrite, resume=asked.resume)
     jobs, refused = plan.jobs, plan.left_out
     for sentence in plan.again:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not jobs:
         print(f"Nothing to do: all results are in {asked.out}.")
         return _say_left_out(refused)
-    network = restoring.load(file, device, dropout=not asked.no_dropout, averaged=not asked.no_average)
+    network = restoring.load(file, device, dropout=not asked.no_dropout, averaged=not asked.no_average, sha256=sha256)
     memory = None if asked.memory is None else int(asked.memory * 2**30)
     restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
     _require_writable(asked.out)
@@ -78,8 +79,10 @@ def _say_left_out(refused: Sequence[str]) -> int:
     return 2 if refused else 0
 
 
-def _made_by(asked: argparse.Namespace, checkpoint_sha256: str, job: restoring.Job) -> dict[str, Any]:
-    """What decides the pixels of a result. Memory, tiles and the device change them by less than their rounding."""
+def _made_by(
+    asked: argparse.Namespace, device: torch.device, checkpoint_sha256: str, job: restoring.Job
+) -> dict[str, Any]:
+    """What decides the pixels of a result. Tiles do, where dropout is on or they are too small to overlap enough."""
     return {
         "checkpoint": checkpoint_sha256,
         "averaged": not asked.no_average,
@@ -87,6 +90,9 @@ def _made_by(asked: argparse.Namespace, checkpoint_sha256: str, job: restoring.J
         "seed": asked.seed,
         "self_ensemble": asked.self_ensemble,
         "bits": None if job.is_clip else asked.bits,
+        "tile": asked.tile,
+        "memory": asked.memory,
+        "device": device.type,
     }
 
 

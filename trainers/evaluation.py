@@ -275,7 +275,7 @@ def load(row: Network, wanted: Wanted) -> method.Method | None:
     """The network of a row, after one image that nobody times; None for the input."""
     if row.path is None:
         return None
-    network = restoring.load(row.path, wanted.device, dropout=wanted.dropout)
+    network = restoring.load(row.path, wanted.device, dropout=wanted.dropout, sha256=row.sha256)
     # The first image pays for what a device sets up once; nobody waits for that twice.
     restore(network, wanted.tests.items[0], wanted)
     return network

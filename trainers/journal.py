@@ -76,10 +76,12 @@ def _cut_back(log: pathlib.Path, images: int) -> None:
         name = f"line {number} of {log}"
         try:
             entry = records.check(records.parse(line, name, finite=False), _Entry, name)
-        except errors.InputError:
+        except errors.InputError as error:
             if number == len(lines):
                 break
-            raise
+            raise errors.InputError(
+                f"{error} Move {log} away to go on without it: it holds curves alone, and the checkpoint is kept."
+            ) from None
         if entry.images > images:
             break
         kept.append(line + b"\n")

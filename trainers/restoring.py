@@ -108,11 +108,19 @@ def _apart(jobs: list[Job]) -> list[Job]:
     ]
 
 
-def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, averaged: bool = True) -> method.Method:
+def load(
+    path: pathlib.Path,
+    device: torch.device,
+    *,
+    dropout: bool = True,
+    averaged: bool = True,
+    sha256: str | None = None,
+) -> method.Method:
     """The method of a checkpoint (file or run folder) with its restoring network filled in, for `restore` alone.
 
     `dropout` = False turns off what a method keeps of it at test time. `averaged` takes the running mean of the weights
-    where the checkpoint has one and validated with it. InputError where the file cannot be used.
+    where the checkpoint has one and validated with it. InputError where the file cannot be used, or no longer has the
+    digest `sha256`, under which its results are recorded.
     """
     file = checkpoint.find(path)
     about = checkpoint.about(file)
@@ -127,6 +135,11 @@ def load(path: pathlib.Path, device: torch.device, *, dropout: bool = True, aver
     checkpoint.load_weights(
         file, {"generator": network.networks["generator"]}, averaged=averaged and trained_by.validation.averaged
     )
+    if sha256 is not None and results.sha256(file) != sha256:
+        raise errors.InputError(
+            f"{file} was replaced while this command was starting, as a training run does. Run the same command again, "
+            "or name a copy of the file."
+        )
     return network
 
 

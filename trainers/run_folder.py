@@ -41,8 +41,8 @@ def check(folder: pathlib.Path, wanted: recipe.Recipe, *, overwrite: bool = Fals
         listed = "\n".join(f"  {line}" for line in lines)
         raise errors.RecipeError(
             f"{folder} is a run of another recipe; it differs in (there -> asked for):\n{listed}\n"
-            f"Go on with it by `python -m trainers.run {stored} --out {folder}`, choose another --out, or start anew "
-            "with --overwrite."
+            f"Go on with it by `python -m trainers.run {stored} --out {folder}` (and --data PATH, if its datasets were "
+            "moved), choose another --out, or start anew with --overwrite."
         )
 
 

@@ -14,6 +14,7 @@ from blursynth import errors
 from trainers import ranks
 
 _log = logging.getLogger("trainers")
+_MOST = 1e12
 
 
 def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
@@ -69,13 +70,13 @@ def positive(text: str) -> int:
 
 
 def above_zero(text: str) -> float:
-    """An argparse type: a number above 0."""
+    """An argparse type: a number above 0, and not beyond all machines."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    if not 0 < number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0 and up to {_MOST:g}")
     return number
 
 
