@@ -730,13 +730,44 @@ def _():
     return [Case(rgb_tiff(numpy.dstack([COLOURS, ALPHA]), (338, 3, (0,))), COLOURS, 0)]
 
 
+def planar_tiff(pixels, photometric, *tags, big=False, compress=bytes):
+    """Each channel in a strip of its own."""
+    height, width, channels = pixels.shape
+    stored = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<"))
+    planes = [compress(stored[:, :, k].tobytes()) for k in range(channels)]
+    offsets = tuple(8 + sum(map(len, planes[:k])) for k in range(channels))
+    usual = [(258, 3, (8 * pixels.itemsize,) * channels), (262, 3, (photometric,)), (277, 3, (channels,))]
+    usual += [(284, 3, (2,)), (273, 4, offsets), (279, 4, tuple(map(len, planes)))]
+    return files.tiff(b"".join(planes), width, height, *usual, *tags, big=big)
+
+
 @row("tiff-planar")
 def _():
-    height, width, _ = COLOURS.shape
-    planes = COLOURS.transpose(2, 0, 1).tobytes()
-    offsets = tuple(8 + k * height * width for k in range(3))
-    tags = [(258, 3, (8,) * 3), (262, 3, (2,)), (277, 3, (3,)), (284, 3, (2,))]
-    return same(files.tiff(planes, width, height, *tags, (273, 4, offsets), (279, 4, (height * width,) * 3)))
+    inks = numpy.dstack([COLOURS, ALPHA])
+    flat = rgb_tiff(inks, (262, 3, (5,)))
+    with Image.open(io.BytesIO(flat)) as image:
+        cyan, magenta, yellow, black = (255.0 - numpy.asarray(band) for band in image.split())
+    return [
+        *same(planar_tiff(COLOURS, 2), planar_tiff(COLOURS, 2, (259, 3, (8,)), compress=zlib.compress)),
+        Case(planar_tiff(inks, 5), numpy.dstack([each * black / 255 for each in (cyan, magenta, yellow)]), 1),
+    ]
+
+
+@row("tiff-planar-other")
+def _():
+    deep_alpha = numpy.dstack([DEEP, DEEP[:, :, :1]])
+    lab = lab_pixels()
+    return refused(
+        *(planar_tiff(DEEP, 2, big=big) for big in (False, True)),
+        planar_tiff(DEEP, 2, (259, 3, (8,)), compress=zlib.compress),
+        planar_tiff(deep_alpha, 2, (338, 3, (2,))),
+        planar_tiff(deep_alpha, 5),
+        planar_tiff(COLOURS, 2, (266, 3, (2,))),
+        planar_tiff(GREY[:, :, None], 0),
+        planar_tiff(DEEP[:, :, :1], 1),
+        planar_tiff(lab, 8),
+        planar_tiff(lab, 8, (259, 3, (8,)), compress=zlib.compress),
+    )
 
 
 @row("tiff-fill-order")
