@@ -10,6 +10,7 @@ from blursynth import errors
 from blursynth.media import completeness, headers
 
 _SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
+_LAST_INTENT = 3  # PNG (Third Edition), 11.3.2.5
 
 # TIFF's tags, and EXIF's.
 _COMPRESSION, _PHOTOMETRIC, _OLD_JPEG = 259, 262, 6
@@ -43,6 +44,11 @@ def _chunks(image: Image.Image) -> str | None:
         return (
             f"has its PNG chunk {known['misplaced']} twice or behind the pixels, where it does not count, or of a "
             "wrong length; save it again, or remove the chunk."
+        )
+    if known.get("srgb", 0) > _LAST_INTENT:
+        return (
+            f"has the rendering intent {known['srgb']} in its PNG chunk sRGB, which is not defined (0 to 3 are): it is "
+            "damaged; save it again."
         )
     return "holds two pictures side by side (PNG's sTER chunk); cut it in two." if "stereo" in known else None
 

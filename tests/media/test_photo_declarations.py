@@ -259,6 +259,11 @@ def _():
     return same(png(COLOURS, srgb), png(COLOURS, gama(1), files.chrm(files.ADOBE), srgb))
 
 
+@row("png-srgb-intent")
+def _():
+    return refused(png(COLOURS, chunk(b"sRGB", b"\x04")), png(COLOURS, chunk(b"sRGB", b"\x09"), gama(1)))
+
+
 @row("png-gama-srgb")
 def _():
     return same(
@@ -381,6 +386,41 @@ def _():
 @row("png-cicp-unspecified")
 def _():
     return same(png(COLOURS, cicp(2, 2, 0, 1)))
+
+
+@row("png-cicp-unspecified-others")
+def _():
+    linear = shown(UNIT, files.power(1))
+    others = [(gama(1),), (iccp(files.rgb_profile(files.gamma_tag(1))),)]
+    return [
+        *(Case(png(COLOURS, cicp(2, 2, 0, 1), *chunks), linear) for chunks in others),
+        Case(png(COLOURS, cicp(2, 2, 0, 1), files.chrm(files.P3)), shown(UNIT, primaries=files.P3)),
+        *same(png(COLOURS, gama(1), chunk(b"sRGB", b"\0"), cicp(2, 2, 0, 1))),
+    ]
+
+
+@row("png-cicp-half")
+def _():
+    alone = [png(COLOURS, cicp(*numbers, 0, 1)) for numbers in ((1, 2), (2, 13))]
+    return same(
+        *alone, png(COLOURS, cicp(1, 2, 0, 1), chunk(b"sRGB", b"\0")), png(COLOURS, cicp(2, 13, 0, 1), gama(0.45455))
+    )
+
+
+@row("png-cicp-half-primaries")
+def _():
+    return [Case(png(COLOURS, cicp(12, 2, 0, 1)), shown(UNIT, primaries=files.P3))]
+
+
+@row("png-cicp-half-others")
+def _():
+    linear = files.rgb_profile(files.gamma_tag(1))
+    return refused(
+        *(png(COLOURS, cicp(*numbers, 0, 1), gama(1)) for numbers in ((1, 2), (2, 13), (12, 2), (2, 8))),
+        png(COLOURS, cicp(1, 2, 0, 1), iccp(linear)),
+        png(COLOURS, cicp(12, 2, 0, 1), chunk(b"sRGB", b"\0")),
+        png(COLOURS, cicp(2, 13, 0, 1), files.chrm(files.P3)),
+    )
 
 
 @row("png-cicp-pq")
