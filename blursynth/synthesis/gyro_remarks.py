@@ -29,7 +29,7 @@ _SCALE = re.compile(
     r"(?<!small[- ])(?<!large[- ])(?<!gr[ae]y[- ])(?<![a-z])[a-z]?(?:scale[sd]?|scaling)(?![a-z])"
     r"|(?<![a-z])(?:gain|factor|sensitivity|multiplier)\W*[\d.]"
     r"|(?<![a-z])(?:lsbs?|adc|multipl(?:y|ied)|divided?)(?![a-z])"
-    r"|\braw\s+(?:counts?|units?|values|integers?|readings)\b|\bin\s+counts\b|[\u00d7*]\s*\d|(?<![\w/.])[x/]\d"
+    r"|\braw\s+(?:counts?|units?|values|integers?|readings)\b|\bin\s+counts\b|[\u00d7*]\s*\d|(?<![\w/.])(?!x(?:86|64)\b|x86_)[x/]\d"
     r"|(?:\brad/s|values?|rates?)\s*[x/]\s*\d",
     re.IGNORECASE,
 )
@@ -37,7 +37,8 @@ _PARTS = re.compile(r"\b(?:in|units?)\b\W*(?:of\s+)?(?:1\s*/\s*)?\d[\d.e+-]*\s*$
 _DIRECTION = r"(?:up|down|left|right|forwards?|backwards?|out|into|north|east|south|west)(?:wards?)?\b"
 _ORIENTATION = re.compile(
     r"(?<![a-z])(?:orient(?:ation|ations|ed)|mount(?:ed|ing)|swapped|flipped|inverted|mirrored|negated|reversed"
-    r"|negative|left[- ]handed|(?:anti-?|counter-?)?clockwise|upside)(?![a-z])|\bsigns?\s+(?:of|is|are|conv\w*)\b"
+    r"|negative|left[- ]handed|(?:anti-?|counter-?)?clockwise|upside)(?![a-z])"
+    r"|\b(?-i:NED|ENU|FRD|FLU|RDF|RUB)\b|\bsigns?\s+(?:of|is|are|conv\w*)\b"
     rf"|\b(?:right[- ]hand(?:ed)?|left[- ]hand)\s+(?:rule|frame|system|coord\w*|axes)|\b[xyz](?:[- ]?axis)?\W*"
     rf"(?:is|points?|pointing|towards?)?\W*(?:the\s+)?{_DIRECTION}",
     re.IGNORECASE,
