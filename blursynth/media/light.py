@@ -19,6 +19,7 @@ _ADVICE = "save the photo again as sRGB"
 
 # ITU-T H.273, table 2: the number of primaries -> their (x, y) and white's, as PNG's cICP uses them.
 _UNSPECIFIED = 2
+_OTHER_CHUNKS = ("icc_name", "srgb", "gamma", "chromaticity")  # of PNG, as `headers.notes` has them
 _C = (0.310, 0.316)
 _BT601_525 = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _PRIMARIES = {
@@ -69,7 +70,23 @@ def declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | Non
 def _declared(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | None:
     known, grey = headers.notes(image), pixels == "L"
     if "cicp" in known:
-        return _profile(_coded(known["cicp"], path), path, grey)
+        light = _profile(_coded(known["cicp"], path), path, grey)
+        unspecified = known["cicp"][:2].count(_UNSPECIFIED)
+        if unspecified == 1 and any(key in known for key in _OTHER_CHUNKS):
+            srgb = _profile(icc.Light(), path, grey)
+            if not {light, _below_cicp(image, path, pixels)} <= {srgb, None}:
+                raise errors.InputError(
+                    f"{path} says by its cICP chunk {tuple(known['cicp'])} half of its light, and by other chunks what "
+                    f"may be the other half; {_ADVICE}."
+                )
+        if unspecified < 2:
+            return light
+    return _below_cicp(image, path, pixels)
+
+
+def _below_cicp(image: Image.Image, path: pathlib.Path, pixels: str) -> bytes | None:
+    """What is declared beside cICP, which counts where that specifies neither primaries nor transfer function."""
+    known, grey = headers.notes(image), pixels == "L"
     if known.get("icc_name") == "ITUR_2100_PQ_FULL":  # W3C, "Using the ITU BT.2100 PQ EOTF with the PNG Format"
         raise errors.InputError(f"{path} {icc.hdr_sentence('PQ', 'its ICC profile')}")
     if "icc_profile" in known:

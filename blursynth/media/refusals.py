@@ -10,9 +10,12 @@ from blursynth import errors
 from blursynth.media import completeness, headers
 
 _SQUARE = 0.03  # what the sides of a pixel may differ by; densities in files are rounded
+_LAST_INTENT = 3  # PNG (Third Edition), 11.3.2.5
 
 # TIFF's tags, and EXIF's.
 _COMPRESSION, _PHOTOMETRIC, _OLD_JPEG = 259, 262, 6
+_BITS, _FILL_ORDER, _PLANAR = 258, 266, 284
+_UNCOMPRESSED, _WHITE_IS_ZERO = 1, 0
 _SUBFILE_TYPE, _WHITE_POINT, _INK_SET, _SAMPLE_FORMAT = 254, 318, 332, 339
 _COEFFICIENTS, _BLACK_WHITE = 529, 532
 _REDUCED, _MASK = 1, 4
@@ -41,6 +44,11 @@ def _chunks(image: Image.Image) -> str | None:
         return (
             f"has its PNG chunk {known['misplaced']} twice or behind the pixels, where it does not count, or of a "
             "wrong length; save it again, or remove the chunk."
+        )
+    if known.get("srgb", 0) > _LAST_INTENT:
+        return (
+            f"has the rendering intent {known['srgb']} in its PNG chunk sRGB, which is not defined (0 to 3 are): it is "
+            "damaged; save it again."
         )
     return "holds two pictures side by side (PNG's sTER chunk); cut it in two." if "stereo" in known else None
 
@@ -77,6 +85,11 @@ def _tiff(image: Image.Image) -> str | None:
         return "has signed values, whose black and white are not known; save it with 8 or 16 unsigned bits."
     if image.mode == "CMYK" and tags.get(_INK_SET, _CMYK_INKS) != _CMYK_INKS:
         return "is made for other inks than cyan, magenta, yellow and black; save it as RGB."
+    if tags.get(_PLANAR, 1) == 2 and _planes_go_wrong(image, tags):
+        return (
+            "has each colour in a plane of its own (TIFF's PlanarConfiguration 2), which is decoded to wrong pixels of "
+            "this kind; save it with interleaved colours (PlanarConfiguration 1)."
+        )
     white = tags.get(_WHITE_POINT)
     if (
         image.mode == "LAB"
@@ -86,6 +99,16 @@ def _tiff(image: Image.Image) -> str | None:
     ):
         return f"has L*a*b* values for the white {white}, not D50; save it as RGB."
     return None
+
+
+def _planes_go_wrong(image: Image.Image, tags: Any) -> bool:
+    """Pillow reads uncompressed planes as bytes that mean what they say, decodes only the upper byte of 16 bits in any
+    planes, and those of L*a*b* as if all were unsigned."""
+    bits = set(tags.get(_BITS, (1,)))
+    if image.mode == "LAB" or (len(image.getbands()) > 1 and bits != {8}):
+        return True
+    plain = tags.get(_FILL_ORDER, 1) == 1 and tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO and bits == {8}
+    return tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED and not plain
 
 
 def _luma(image: Image.Image) -> str | None:

@@ -77,7 +77,7 @@ class Image:
         assert self.png is not None
         found, lost = self._segments
         there = _numbers(self.png, hashlib.sha256(data).digest(), data)
-        named = {each.get("id") for each in self.annotations}
+        named = {each.get("id") for each in self.annotations if isinstance(each.get("id"), int | float)}
         gone = tuple((each.id, NO_PIXEL) for each in found if each.id not in there)
         unlisted = tuple((number, NO_SEGMENT) for number in sorted(there - named - {0}))
         return tuple(each for each in found if each.id in there), (*lost, *gone, *unlisted)

@@ -19,7 +19,7 @@ _FARTHEST = 2**16  # px that a polygon may reach beyond a photo
 # Why an annotation is not used, as it stands after "annotations that are not used: ".
 CROWD = "a crowd (iscrowd is 1), which is no single object"
 NO_OUTLINE = "no segmentation"
-NO_AREA = "no area inside of the photo"
+NO_AREA = "no pixel inside of the photo"
 NO_NUMBER = "an id, category_id, iscrowd or area that is not the number it has to be"
 NO_POINTS = "a polygon that is not lists of three or more x and y"
 FAR = f"a polygon that reaches more than {_FARTHEST} px beyond the photo or is too long"
@@ -89,7 +89,9 @@ def of_text(path: pathlib.Path, data: bytes, height: int, width: int) -> tuple[I
                 "points from 0 to 1"
             )
         polygon = values.reshape(-1, 2) * (width, height)
-        found.append(Instance(number, category, area_of(polygon), (polygon,)))
+        if rasters.length(polygon) > rasters.MOST_POINTS:
+            raise errors.InputError(f"has masks in {path} that are not understood: line {number + 1} is too long")
+        found.append(Instance(number, category, float(rasters.area([polygon], height, width)), (polygon,)))
     return tuple(found)
 
 
@@ -138,8 +140,8 @@ def _of_polygons(listed: Any, height: int, width: int) -> _Shape | str:
     if beyond > _FARTHEST or sum(map(rasters.length, parts)) > rasters.MOST_POINTS:
         return FAR
     seen = tuple(each for each in parts if (each.max(axis=0) > 0).all() and (each.min(axis=0) < (width, height)).all())
-    area = sum(area_of(each) for each in seen)
-    return (area, seen, None) if area > 0 else NO_AREA
+    area = rasters.area(seen, height, width)  # a polygon that crosses itself may have a signed area of 0
+    return (float(area), seen, None) if area else NO_AREA
 
 
 def _of_runs(outline: Mapping[str, Any], height: int, width: int) -> _Shape | str:
@@ -157,8 +159,3 @@ def _of_runs(outline: Mapping[str, Any], height: int, width: int) -> _Shape | st
         return RLE_DAMAGED
     area = sum(listed[1::2])
     return (float(area), (), np.array(listed, np.int64)) if area else NO_AREA
-
-
-def area_of(polygon: npt.NDArray[np.float64]) -> float:
-    x, y = polygon.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

@@ -29,16 +29,18 @@ def polygons(parts: Sequence[npt.NDArray[np.float64]], height: int, width: int) 
     return mask
 
 
+def area(parts: Sequence[npt.NDArray[np.float64]], height: int, width: int) -> int:
+    """How many pixels `polygons` fills."""
+    if len(parts) != 1:
+        return int(np.count_nonzero(polygons(parts, height, width)))
+    columns, rows = _changes(parts[0], height, width)
+    ends = np.sort(columns * height + rows)  # each column has an even number of them
+    return int((ends[1::2] - ends[::2]).sum())
+
+
 def _fill(mask: Mask, points_P2: npt.NDArray[np.float64]) -> None:
-    """Fill one polygon as `rleFrPoly` does: a column changes where the outline crosses its middle."""
     height, width = mask.shape
-    u, v = _outline((_FINE * points_P2 + 0.5).astype(np.int64))
-    at = np.flatnonzero(np.diff(u))
-    crossed = np.minimum(u[at], u[at + 1])
-    middle = (crossed % _FINE == _FINE // 2) & (crossed >= 0) & (crossed < _FINE * width)
-    columns = crossed[middle] // _FINE
-    rows = (np.minimum(v[at], v[at + 1])[middle] + 0.5) / _FINE - 0.5
-    rows = np.ceil(np.clip(rows, 0, height)).astype(np.int64)
+    columns, rows = _changes(points_P2, height, width)
     if not len(columns):
         return
     first, last = int(columns.min()), int(columns.max()) + 1
@@ -46,6 +48,19 @@ def _fill(mask: Mask, points_P2: npt.NDArray[np.float64]) -> None:
     np.bitwise_xor.at(changes, (columns - first) * height + rows, 1)
     inside = np.bitwise_xor.accumulate(changes[:-1]).astype(bool)
     mask[:, first:last] |= inside.reshape(last - first, height).T
+
+
+def _changes(
+    points_P2: npt.NDArray[np.float64], height: int, width: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Columns and rows (0 to `height`) at which one polygon begins or ends as `rleFrPoly` fills it: a column changes
+    where the outline crosses its middle."""
+    u, v = _outline((_FINE * points_P2 + 0.5).astype(np.int64))
+    at = np.flatnonzero(np.diff(u))
+    crossed = np.minimum(u[at], u[at + 1])
+    middle = (crossed % _FINE == _FINE // 2) & (crossed >= 0) & (crossed < _FINE * width)
+    rows = (np.minimum(v[at], v[at + 1])[middle] + 0.5) / _FINE - 0.5
+    return crossed[middle] // _FINE, np.ceil(np.clip(rows, 0, height)).astype(np.int64)
 
 
 def _outline(corners_P2: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -32,26 +32,20 @@ _RATES = {
 }
 _TIME = {"time", "timestamp", "timestamps", "t", "ts", "epoch", "epoc", "elapsed", "unix", "stamp"}
 _ABOUT_TIME = {"since", "start", "boot", "sensor", "system", "event", "relative", "in", "of", "the", "logging", "gyro"}
-_GYRO = {
-    "g",
-    "w",
-    "gyr",
-    "gyro",
-    "gyros",
-    "gyroscope",
-    "omega",
-    "ω",
-    "rotation",
-    "rate",
-    "rates",
-    "rot",
-    "rotationrate",
-}
-_GYRO |= {"angular", "velocity", "angularvelocity", "speed", "angvel", "turn", "turning", "axis", "about", "rs", "imu"}
-_STUCK = re.compile(r"(g|w|gyr|gyro|gyroscope|omega|ω|rot|rotationrate|angularvelocity)[_ ]?([xyz])")
+# Names that are about turning and rates, and those that may be about something else where no unit says it:
+# `velocity_x`, `rotation_x` (an angle), `g_x` (an acceleration).
+_CLEAR = {"w", "gyr", "gyro", "gyros", "gyroscope", "omega", "ω", "rate", "rates", "rotationrate", "angularvelocity"}
+_CLEAR |= {"angvel"}
+_TURNING, _SPEED = {"angular", "rotation", "rot", "turn", "turning"}, {"velocity", "speed"}
+_AXIS = {"axis", "about"}
+_GYRO = _CLEAR | _TURNING | _SPEED | _AXIS | {"g", "rs", "imu"}
+_STUCK = re.compile(r"(?:(?:w|gyr|gyro|gyroscope|omega|ω|rotationrate|angularvelocity)[_ ]?|g)([xyz])")
 _OTHER = {"accuracy", "temperature", "temp", "magnitude", "abs", "absolute", "norm", "acc", "accel", "accelerometer"}
 _OTHER |= {"acceleration", "mag", "magnetometer", "magnetic", "index", "frame", "sample", "counter", "seq", "sequence"}
 _STUCK_OTHER = re.compile(r"(a|acc|accel|m|mag)[xyz]")
+# A hyphen is a sign unless it stands within a name or has spaces around it; other signs are not known.
+_JOINED = re.compile(r"\w+(?:[\s\-.:/°]+\w+)*:?")
+_SIGN = re.compile(r"(?:^|\s)-\w")
 _BARE = re.compile(r"([xyz]|axis[_ ]?[xyz]|[xyz][-_ ]?axis)")
 
 
@@ -128,10 +122,9 @@ def looks_like(names: Sequence[str]) -> bool:
     return "time" in kinds and {"x", "y", "z"} <= set(kinds)
 
 
-def states_unit(remark: str) -> str | None:
-    """A unit other than seconds and rad/s that a remark speaks of, which a file without a heading may be in."""
-    words = re.findall(r"[^\s,;()\[\]:=]+", remark.lower())
-    return next((word for word in words if _SECONDS.get(word, _RATES.get(word, 1.0)) != 1.0), None)
+def kind(name: str) -> str:
+    """What a name is of: "time", "x", "y", "z", or something else."""
+    return _column(name).kind
 
 
 def _only(lead: str, columns: Sequence[_Column], kind: str) -> int:
@@ -149,16 +142,18 @@ def _only(lead: str, columns: Sequence[_Column], kind: str) -> int:
 
 
 def _column(name: str) -> _Column:
-    text = name.strip().strip("\"'").strip().lstrip("#").strip()
+    text = name.strip().strip("\"'").strip().lstrip("#%").strip()
     if text == "-":
         return _Column("other")
     bracketed = re.search(r"[(\[{]([^)\]}]*)[)\]}]", text)
     unit = "".join(bracketed.group(1).lower().split()) if bracketed else None
     if bracketed:
-        text = f"{text[: bracketed.start()]} {text[bracketed.end() :]}"
-    stuck = _STUCK.fullmatch(text.strip().lower())
+        text = f"{text[: bracketed.start()]} {text[bracketed.end() :]}".strip()
+    stuck = _STUCK.fullmatch(text.lower())
     if stuck:
-        return _rate(stuck.group(2), unit)
+        return _rate(stuck.group(1), unit)
+    if _SIGN.search(text) or not _JOINED.fullmatch(text):  # `-x`, `|x|`, `x'`: something else than x
+        return _Column("unknown")
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     words = [word for word in re.split(r"[\W_]+", spaced.lower()) if word]
     if not words:
@@ -185,10 +180,11 @@ def _named_rate(words: list[str], unit: str | None) -> _Column:
         rest -= {"rad", "deg", "s"}
     last = _STUCK.fullmatch(words[-1])
     if last and not axes:
-        axes, rest = [last.group(2)], rest - {words[-1]}
-    if len(axes) != 1 or not rest <= _GYRO:
-        return _Column("unknown")
+        axes, rest = [last.group(1)], rest - {words[-1]} | {"gyro"}
     stated = {*own, *([unit] if unit is not None else [])}
+    clear = bool(stated or rest <= _AXIS or rest & _CLEAR or (rest & _TURNING and rest & _SPEED))
+    if len(axes) != 1 or not rest <= _GYRO or not clear:
+        return _Column("unknown")
     return _rate(axes[0], stated.pop() if len(stated) == 1 else " and ".join(sorted(stated)) or None)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.synthesis import gyro_columns
+from blursynth.synthesis import gyro_columns, gyro_remarks
 
 Floats64 = npt.NDArray[np.float64]
 
@@ -28,15 +28,15 @@ def table(path: str, content: bytes, words: str | None) -> tuple[Floats64, Float
 
     Raises InputError for what is not understood.
     """
-    heading, remarks, lines = _parts(path, _text(path, content))
+    heading, remarks, lines = _parts(path, _text(path, content), words is not None)
     if words is not None:
         layout = gyro_columns.understood(words.replace(";", ",").split(","), "--gyro-columns")
     elif heading is not None:
         layout = gyro_columns.understood(heading.cells, f"Line {heading.number} of {path}")
     else:
         layout = gyro_columns.PLAIN
-    if not all(layout.stated):
-        _refuse_units_in_remarks(path, remarks, words)
+    if words is None:
+        gyro_remarks.refuse(path, remarks, layout)
     numbers = _numbers(path, lines, layout)
     # Large whole times, nanoseconds since 1970, keep their differences only where they are subtracted as whole numbers.
     times = _times([line.cells[layout.positions[0]] for line in lines], numbers[:, layout.positions[0]])
@@ -60,8 +60,9 @@ def _text(path: str, content: bytes) -> list[str]:
     return text.splitlines()
 
 
-def _parts(path: str, lines: list[str]) -> tuple[_Line | None, list[str], list[_Line]]:
-    """The heading, if there is one (perhaps behind #), remarks, and the lines of numbers."""
+def _parts(path: str, lines: list[str], named: bool) -> tuple[_Line | None, list[str], list[_Line]]:
+    """The heading, if there is one (perhaps behind #), remarks, and the lines of numbers. named: an option says what
+    the columns are, so that it does not matter which line of words is the heading."""
     filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     data = [(number, line) for number, line in filled if not line.startswith("#")]
     remarks = [(number, line) for number, line in filled if line.startswith("#")]
@@ -71,10 +72,10 @@ def _parts(path: str, lines: list[str]) -> tuple[_Line | None, list[str], list[_
     first, sample = data[place]
     separator = next((sign for sign in _SEPARATORS if sign in sample), None)
     headings = [_Line(number, _cells(line, separator), line) for number, line in data[:place]]
-    if len(headings) > 1:
+    if len(headings) > 1 and not named:
         raise errors.InputError(
             f"{path} has {len(headings)} lines of words before its numbers (lines {headings[0].number} and "
-            f"{headings[1].number}); expected one heading. Put # before the others."
+            f"{headings[1].number}); expected one heading. {gyro_columns.HOW}. {gyro_remarks.CONVERT}"
         )
     said = [_Line(number, _cells(line.lstrip("# "), separator), line) for number, line in remarks if number < first]
     said = [each for each in said if gyro_columns.looks_like(each.cells)]
@@ -147,13 +148,3 @@ def _refuse_not_finite(path: str, lines: list[_Line], values: Floats64) -> None:
     if wrong.size:
         line = lines[int(wrong[0])]
         raise errors.InputError(f"Line {line.number} of {path} is {line.text[:60]!r}; expected finite numbers.")
-
-
-def _refuse_units_in_remarks(path: str, remarks: list[str], words: str | None) -> None:
-    """A remark may be the only place that says that rates are deg/s."""
-    units = [unit for unit in map(gyro_columns.states_unit, remarks) if unit is not None]
-    if units and words is None:
-        raise errors.InputError(
-            f"A remark in {path} speaks of {units[0]!r}, and its columns do not all state their units, so that they "
-            f"are not known. {gyro_columns.HOW}."
-        )

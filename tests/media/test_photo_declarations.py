@@ -259,6 +259,11 @@ def _():
     return same(png(COLOURS, srgb), png(COLOURS, gama(1), files.chrm(files.ADOBE), srgb))
 
 
+@row("png-srgb-intent")
+def _():
+    return refused(png(COLOURS, chunk(b"sRGB", b"\x04")), png(COLOURS, chunk(b"sRGB", b"\x09"), gama(1)))
+
+
 @row("png-gama-srgb")
 def _():
     return same(
@@ -381,6 +386,41 @@ def _():
 @row("png-cicp-unspecified")
 def _():
     return same(png(COLOURS, cicp(2, 2, 0, 1)))
+
+
+@row("png-cicp-unspecified-others")
+def _():
+    linear = shown(UNIT, files.power(1))
+    others = [(gama(1),), (iccp(files.rgb_profile(files.gamma_tag(1))),)]
+    return [
+        *(Case(png(COLOURS, cicp(2, 2, 0, 1), *chunks), linear) for chunks in others),
+        Case(png(COLOURS, cicp(2, 2, 0, 1), files.chrm(files.P3)), shown(UNIT, primaries=files.P3)),
+        *same(png(COLOURS, gama(1), chunk(b"sRGB", b"\0"), cicp(2, 2, 0, 1))),
+    ]
+
+
+@row("png-cicp-half")
+def _():
+    alone = [png(COLOURS, cicp(*numbers, 0, 1)) for numbers in ((1, 2), (2, 13))]
+    return same(
+        *alone, png(COLOURS, cicp(1, 2, 0, 1), chunk(b"sRGB", b"\0")), png(COLOURS, cicp(2, 13, 0, 1), gama(0.45455))
+    )
+
+
+@row("png-cicp-half-primaries")
+def _():
+    return [Case(png(COLOURS, cicp(12, 2, 0, 1)), shown(UNIT, primaries=files.P3))]
+
+
+@row("png-cicp-half-others")
+def _():
+    linear = files.rgb_profile(files.gamma_tag(1))
+    return refused(
+        *(png(COLOURS, cicp(*numbers, 0, 1), gama(1)) for numbers in ((1, 2), (2, 13), (12, 2), (2, 8))),
+        png(COLOURS, cicp(1, 2, 0, 1), iccp(linear)),
+        png(COLOURS, cicp(12, 2, 0, 1), chunk(b"sRGB", b"\0")),
+        png(COLOURS, cicp(2, 13, 0, 1), files.chrm(files.P3)),
+    )
 
 
 @row("png-cicp-pq")
@@ -730,13 +770,44 @@ def _():
     return [Case(rgb_tiff(numpy.dstack([COLOURS, ALPHA]), (338, 3, (0,))), COLOURS, 0)]
 
 
+def planar_tiff(pixels, photometric, *tags, big=False, compress=bytes):
+    """Each channel in a strip of its own."""
+    height, width, channels = pixels.shape
+    stored = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<"))
+    planes = [compress(stored[:, :, k].tobytes()) for k in range(channels)]
+    offsets = tuple(8 + sum(map(len, planes[:k])) for k in range(channels))
+    usual = [(258, 3, (8 * pixels.itemsize,) * channels), (262, 3, (photometric,)), (277, 3, (channels,))]
+    usual += [(284, 3, (2,)), (273, 4, offsets), (279, 4, tuple(map(len, planes)))]
+    return files.tiff(b"".join(planes), width, height, *usual, *tags, big=big)
+
+
 @row("tiff-planar")
 def _():
-    height, width, _ = COLOURS.shape
-    planes = COLOURS.transpose(2, 0, 1).tobytes()
-    offsets = tuple(8 + k * height * width for k in range(3))
-    tags = [(258, 3, (8,) * 3), (262, 3, (2,)), (277, 3, (3,)), (284, 3, (2,))]
-    return same(files.tiff(planes, width, height, *tags, (273, 4, offsets), (279, 4, (height * width,) * 3)))
+    inks = numpy.dstack([COLOURS, ALPHA])
+    flat = rgb_tiff(inks, (262, 3, (5,)))
+    with Image.open(io.BytesIO(flat)) as image:
+        cyan, magenta, yellow, black = (255.0 - numpy.asarray(band) for band in image.split())
+    return [
+        *same(planar_tiff(COLOURS, 2), planar_tiff(COLOURS, 2, (259, 3, (8,)), compress=zlib.compress)),
+        Case(planar_tiff(inks, 5), numpy.dstack([each * black / 255 for each in (cyan, magenta, yellow)]), 1),
+    ]
+
+
+@row("tiff-planar-other")
+def _():
+    deep_alpha = numpy.dstack([DEEP, DEEP[:, :, :1]])
+    lab = lab_pixels()
+    return refused(
+        *(planar_tiff(DEEP, 2, big=big) for big in (False, True)),
+        planar_tiff(DEEP, 2, (259, 3, (8,)), compress=zlib.compress),
+        planar_tiff(deep_alpha, 2, (338, 3, (2,))),
+        planar_tiff(deep_alpha, 5),
+        planar_tiff(COLOURS, 2, (266, 3, (2,))),
+        planar_tiff(GREY[:, :, None], 0),
+        planar_tiff(DEEP[:, :, :1], 1),
+        planar_tiff(lab, 8),
+        planar_tiff(lab, 8, (259, 3, (8,)), compress=zlib.compress),
+    )
 
 
 @row("tiff-fill-order")

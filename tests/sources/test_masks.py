@@ -119,6 +119,8 @@ SQUARE = [10, 10, 40, 10, 40, 40, 10, 40]
         ({"segmentation": [[500, 500, 540, 500, 540, 540]]}, outlines.NO_AREA),
         ({"segmentation": [[-9, -9, -5, -9, -5, -5]]}, outlines.NO_AREA),
         ({"segmentation": [[5, 5, 9, 9, 5, 5]]}, outlines.NO_AREA),
+        ({"segmentation": [SQUARE + SQUARE]}, outlines.NO_AREA),  # each pixel is within it twice
+        ({"segmentation": [[5.1, 5.1, 5.4, 5.1, 5.4, 5.4]]}, outlines.NO_AREA),
         ({"segmentation": {"counts": [64 * 70], "size": [70, 64]}}, outlines.NO_AREA),
         ({"segmentation": {"counts": [9, 64 * 70 - 9], "size": [64, 70]}}, outlines.RLE_SIZE),
         ({"segmentation": {"counts": [9, 64 * 70], "size": [70, 64]}}, outlines.RLE_DAMAGED),
@@ -265,6 +267,31 @@ def test_real_panoptic_masks(shared_data: pathlib.Path) -> None:
     listed = source.Source("x/000000000450.jpg", "", 1, 1, 0)
     with pytest.raises(errors.InputError, match=r"is 1x1 px, but its masks in panoptic_train2017\.json"):
         masks.Masks(coco / "panoptic_segmentation" / "annotations").digest(listed)
+
+
+BOW_TIE = [10, 10, 70, 70, 70, 10, 10, 70]
+
+
+@pytest.mark.parametrize(
+    ("polygons", "area"),
+    [
+        ([BOW_TIE], 1800),  # by pycocotools 2.0; its signed area is 0
+        ([[10, 10, 40, 10, 40, 40, 10, 40], [20, 20, 50, 20, 50, 50, 20, 50]], 1400),
+        ([[-10, 0, 10, 0, 10, 10, -10, 10]], 100),
+    ],
+)
+def test_areas_are_those_of_the_masks(polygons: list[list[float]], area: int) -> None:
+    annotation = {"id": 1, "category_id": 7, "segmentation": polygons}
+    made_ = outlines.of_annotation(annotation, 80, 90)
+    assert isinstance(made_, outlines.Instance)
+    assert made_.area == area == np.count_nonzero(outlines.Outlines((made_,), 80, 90).mask(0, 80, 90))
+    stated = outlines.of_annotation(annotation | {"area": 12.5}, 80, 90)
+    assert isinstance(stated, outlines.Instance)
+    assert stated.area == 12.5
+    if len(polygons) == 1:
+        inside = (np.array(polygons[0]).clip(0, None).reshape(-1, 2) / (90, 80)).reshape(-1)
+        (read,) = outlines.of_text(pathlib.Path("a.txt"), f"3 {' '.join(map(repr, inside.tolist()))}".encode(), 80, 90)
+        assert read.area == area
 
 
 def test_text_files_of_polygons(tmp_path: pathlib.Path) -> None:

@@ -61,10 +61,14 @@ def test_polygons_are_filled_by_pycocotools_rule() -> None:
     for points, height, width in shapes(120):
         expected = slow_polygon([(x, y) for x, y in points.tolist()], height, width)
         assert np.array_equal(rasters.polygons([points], height, width), expected)
+        assert rasters.area([points], height, width) == expected.sum()
     square = np.array([[1, 1], [4, 1], [4, 3], [1, 3]], float)
     assert np.argwhere(rasters.polygons([square], 5, 6)).tolist() == [[y, x] for y in (1, 2) for x in (1, 2, 3)]
     both = rasters.polygons([square, square + 2], 8, 8)
     assert np.array_equal(both, rasters.polygons([square], 8, 8) | rasters.polygons([square + 2], 8, 8))
+    assert rasters.area([square, square + 2], 8, 8) == both.sum() == 12
+    assert rasters.area([square, square + 1], 8, 8) == 10
+    assert rasters.area([square, square], 8, 8) == rasters.area([square], 8, 8) == 6
 
 
 def test_runs_go_down_the_columns() -> None:

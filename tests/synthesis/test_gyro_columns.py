@@ -74,6 +74,10 @@ def read(tmp_path: pathlib.Path, text: str | bytes, columns: str | None = None) 
             "#timestamp [ns],w_RS_S_x [rad s^-1],w_RS_S_y [rad s^-1],w_RS_S_z [rad s^-1],a_RS_S_x [m s^-2]",
             "epoch x y z other",
         ),
+        ("time,velocity_x (rad/s),velocity_y (rad/s),velocity_z (rad/s)", "s x y z"),
+        ("time,rotation_x_dps,rotation_y_dps,rotation_z_dps", "s dx dy dz"),
+        ("time,angular_velocity.x,angular_velocity.y,angular_velocity.z", "s x y z"),
+        ("time,Gyro - X,Gyro - Y,Gyro-Z", "s x y z"),
         ("# made by hand\n# index, time, wz, wy, wx", "other s z y x"),
     ],
 )
@@ -134,6 +138,21 @@ def test_a_separator_may_end_each_line(tmp_path: pathlib.Path, trailing: str) ->
         ("time,x,y,z,", "s x y z other"),
         ("# rates in deg/s\ntime,x,y,z", "s x y z"),
         ("# time in ms", "s x y z"),
+        ("time,-gx,gy,gz", "s x y z"),
+        ("time,x,y,-z", "s x y z"),
+        ("time,gyro -x,gyro y,gyro z", "s x y z"),
+        ("time,−x,y,z", "s x y z"),  # noqa: RUF001
+        ("time,|x|,y,z", "s x y z"),
+        ("time,x*,y*,z*", "s x y z"),
+        # Not about turning, if no unit says it.
+        ("time,velocity_x,velocity_y,velocity_z", "s x y z"),
+        ("time,speed x,speed y,speed z", "s x y z"),
+        ("time,rotation_x,rotation_y,rotation_z", "s x y z"),
+        ("time,rotx,roty,rotz", "s x y z"),
+        ("time,g_x,g_y,g_z", "s x y z"),
+        ("time,imu_x,imu_y,imu_z", "s x y z"),
+        ("time,velocity_x (m/s),velocity_y (m/s),velocity_z (m/s)", "s x y z"),
+        ("version,1.3\ntscale,0.001\ntime,x,y,z", "s x y z"),
         # What is not stated and would have to be guessed.
         ("time,x,y,z", "epoch x y z"),
         ("time,x,y,z", "ms x y z"),
@@ -150,6 +169,92 @@ def test_what_is_not_understood_is_refused(tmp_path: pathlib.Path, heading: str,
 
 
 @pytest.mark.parametrize(
+    "remark",
+    [
+        "rates in degrees per second",
+        "gyro in deg/s.",
+        "units: degrees",
+        "units: °/s",
+        "mdps",
+        "rad",
+        "millirad/s",
+        "rad/s^2",
+        "rates in 0.001 rad/s",
+        "time in microseconds",
+        "t: us",
+        "tscale,0.001",
+        "gscale,0.00122173",
+        "Scale: 0.5",
+        "values / 131",
+        "131 LSB each",
+        "raw counts",
+        "rad/s x 1000",
+        "orientation,YxZ",
+        "mounted upside down",
+        "y inverted",
+        "frame: NED",
+        "x10",
+        "x points left",
+        "the axes are -x, y, z",
+        "minus z",
+        "columns: time,z,y,x",
+        "z, y, x",
+        "time;z;y;x",
+        "columns time\tz y x",
+        "gz gy gx",
+        "format: zyx",
+        "x and z are exchanged",
+        "roll, pitch, yaw",
+        "columns: time, gyro_x, gyro_z, gyro_y",
+        "x, y, z, then time",
+    ],
+)
+@pytest.mark.parametrize("separator", [",", " ", "\t"])
+def test_remarks_about_the_numbers_are_refused(tmp_path: pathlib.Path, remark: str, separator: str) -> None:
+    text = f"# {remark}\n" + written("s x y z", separator)
+    with pytest.raises(errors.InputError, match="--gyro-columns") as refused:
+        read(tmp_path, text)
+    assert remark in str(refused.value) or repr(remark)[1:-1] in str(refused.value) or "Line 1" in str(refused.value)
+    assert np.allclose(read(tmp_path, text, "time,x,y,z").rates, RATES, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "recorded by hand on 2024-11-03, 12:30:05, with a Galaxy Z Flip 5",
+        "200 Hz, 57.2 s, 11440 samples",
+        "sent to us by e-mail; thanks",
+        "time in seconds, rates in rad/s.",
+        "rates about x, y and z in radians per second",
+        "columns: time (s), x (rad/s), y (rad/s), z (rad/s)",
+        "time x y z",
+        "t;gx;gy;gz",
+        "rad s^-1",
+        "the camera turns about z alone",
+        "Sony a7 IV, f/2.8, 1/125 s, ISO 100 x-series",
+        "iPhone 12 Pro; app 1.2 on x86_64, had the flu",
+        "small-scale motion, raw recording, 25 °C",
+        "the bias of 0.01 rad/s is removed; signal and radius are prose",
+        "https://example.org/data/2024/gyro_x.csv?id=5",
+    ],
+)
+def test_remarks_that_are_prose_are_read(tmp_path: pathlib.Path, remark: str) -> None:
+    for heading in ("", "time,x,y,z\n"):
+        text = f"# {remark}\n{heading}{written('s x y z')}# {remark}\n"
+        assert np.allclose(read(tmp_path, text).rates, RATES, atol=1e-9)
+
+
+def test_remarks_beside_a_heading(tmp_path: pathlib.Path) -> None:
+    """Units in a heading count before a remark's; a scale or another order of axes is refused there, too."""
+    heading = "time (s),z (rad/s),y (rad/s),x (rad/s)\n"
+    for remark in ("# 30 degrees\n", "# time, z, y, x\n", "# ms\n"):
+        assert np.allclose(read(tmp_path, remark + heading + written("s z y x")).rates, RATES, atol=1e-9)
+    for remark in ("# gscale,0.001\n", "# time, x, y, z\n", "# orientation: xYZ\n"):
+        with pytest.raises(errors.InputError, match="--gyro-columns"):
+            read(tmp_path, remark + heading + written("s z y x"))
+
+
+@pytest.mark.parametrize(
     ("words", "columns"),
     [
         ("x,y,z,time_ns", "x y z ns"),
@@ -157,7 +262,7 @@ def test_what_is_not_understood_is_refused(tmp_path: pathlib.Path, heading: str,
         ("time_ns,x,y,z", "epoch x y z"),
     ],
 )
-@pytest.mark.parametrize("heading", ["", "some,words,of,no,meaning\n", "# in deg/s and ms\n"])
+@pytest.mark.parametrize("heading", ["", "some,words,of,no,meaning\n", "a,b\nc,d\n", "# in deg/s and ms\n"])
 def test_columns_by_an_option(tmp_path: pathlib.Path, words: str, columns: str, heading: str) -> None:
     log = read(tmp_path, heading + written(columns), words)
     assert np.allclose(log.seconds - log.seconds[0], SECONDS, atol=1e-9)
