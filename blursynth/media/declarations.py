@@ -18,7 +18,7 @@ import numpy
 from av.sidedata import sidedata
 
 from blursynth import errors
-from blursynth.media import ebml, mp4_boxes, picture
+from blursynth.media import container_says, mp4_boxes, picture
 
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 
@@ -177,7 +177,7 @@ def _require_known_curve(own: Tags, container: Tags, path: pathlib.Path) -> None
             )
 
 
-def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> None:
+def require_plain(frame: av.VideoFrame, container: Tags, codec: str, path: pathlib.Path) -> None:
     """Raise InputError for interlaced, stereoscopic, transparent and cropped pictures, which nothing here treats."""
     if frame.interlaced_frame or container.interlaced:
         raise errors.InputError(
@@ -190,19 +190,7 @@ def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> 
         raise errors.InputError(
             f"{path} is transparent in places, and what lies behind is not known. Lay it over a background first."
         )
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(12)
-        matroska = head[:4] == b"\x1a\x45\xdf\xa3"
-        crops = ebml.crops(file, size) if matroska else []
-        if head[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
-            crops = [crop for crop in mp4_boxes.crops(file, size) if crop[:2] != crop[2:]]
-    if crops:
-        raise errors.InputError(
-            f"{path} asks for a part of its pictures alone to be shown (a clean aperture or crop). Crop it first: "
-            "ffmpeg -i clip -vf crop=WIDTH:HEIGHT:X:Y cropped.mp4."
-        )
+    container_says.require_plain(path, codec)
 
 
 def opaque(frame: av.VideoFrame) -> bool:
