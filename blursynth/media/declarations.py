@@ -26,7 +26,7 @@ MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 PLANAR = re.compile(r"yuvj?(?P<layout>420|422|444)p(?P<bits>10|12|14|16)?(le)?$")
 _HALVED = {"420": (True, True), "422": (False, True), "444": (False, False)}
 
-_MATRIX = {0: "", 1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+_MATRIX = {1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 # Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
 _UNTAGGED = "bt601"
 _UNSPECIFIED = 2
@@ -141,7 +141,7 @@ def colour(
     noted |= {"primaries": _WIDE[named]} if named in _WIDE else {}
     if frame.format.is_rgb or "pal" in frame.format.name:
         return Colour(None, noted)
-    said = own.matrix if own.matrix not in (0, _UNSPECIFIED) else container.matrix
+    said = own.matrix if own.matrix != _UNSPECIFIED else container.matrix  # 0, RGB, cannot be of such planes
     if said not in _MATRIX and matrix == "auto":
         raise errors.InputError(
             f"{path} says that its colour matrix is number {said} of ITU-T H.273, which is not known here. "

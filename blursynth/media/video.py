@@ -157,8 +157,8 @@ def _index(
     if not timed:
         if any(hidden for _, _, hidden in every):  # packets are in the order of decoding, frames in that of showing
             raise errors.InputError(
-                f"{path} has an edit list that hides frames, and frames without times of their own, so which are hidden "
-                "is not known. Re-encode it: ffmpeg -i clip -c:v libx264 -crf 12 plain.mp4."
+                f"{path} has an edit list that hides frames, and frames without times of their own, so which are "
+                "hidden is not known. Re-encode it: ffmpeg -i clip -c:v libx264 -crf 12 plain.mp4."
             )
         times = [round(k / guessed / float(time_base)) for k in range(len(every))]
         every = [(time, k == 0, hidden) for k, (time, (_, _, hidden)) in enumerate(zip(times, every, strict=True))]
