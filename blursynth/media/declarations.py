@@ -18,7 +18,7 @@ import numpy
 from av.sidedata import sidedata
 
 from blursynth import errors
-from blursynth.media import ebml, mp4_boxes, picture
+from blursynth.media import container_says, mp4_boxes, picture
 
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 
@@ -26,7 +26,7 @@ MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 PLANAR = re.compile(r"yuvj?(?P<layout>420|422|444)p(?P<bits>10|12|14|16)?(le)?$")
 _HALVED = {"420": (True, True), "422": (False, True), "444": (False, False)}
 
-_MATRIX = {0: "", 1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+_MATRIX = {1: "bt709", 2: "", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 # Untagged files come from FFmpeg and OpenCV, which code with BT.601 at any size; cameras tag theirs.
 _UNTAGGED = "bt601"
 _UNSPECIFIED = 2
@@ -141,7 +141,7 @@ def colour(
     noted |= {"primaries": _WIDE[named]} if named in _WIDE else {}
     if frame.format.is_rgb or "pal" in frame.format.name:
         return Colour(None, noted)
-    said = own.matrix if own.matrix not in (0, _UNSPECIFIED) else container.matrix
+    said = own.matrix if own.matrix != _UNSPECIFIED else container.matrix  # 0, RGB, cannot be of such planes
     if said not in _MATRIX and matrix == "auto":
         raise errors.InputError(
             f"{path} says that its colour matrix is number {said} of ITU-T H.273, which is not known here. "
@@ -177,7 +177,7 @@ def _require_known_curve(own: Tags, container: Tags, path: pathlib.Path) -> None
             )
 
 
-def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> None:
+def require_plain(frame: av.VideoFrame, container: Tags, codec: str, path: pathlib.Path) -> None:
     """Raise InputError for interlaced, stereoscopic, transparent and cropped pictures, which nothing here treats."""
     if frame.interlaced_frame or container.interlaced:
         raise errors.InputError(
@@ -190,19 +190,7 @@ def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> 
         raise errors.InputError(
             f"{path} is transparent in places, and what lies behind is not known. Lay it over a background first."
         )
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(12)
-        matroska = head[:4] == b"\x1a\x45\xdf\xa3"
-        crops = ebml.crops(file, size) if matroska else []
-        if head[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
-            crops = [crop for crop in mp4_boxes.crops(file, size) if crop[:2] != crop[2:]]
-    if crops:
-        raise errors.InputError(
-            f"{path} asks for a part of its pictures alone to be shown (a clean aperture or crop). Crop it first: "
-            "ffmpeg -i clip -vf crop=WIDTH:HEIGHT:X:Y cropped.mp4."
-        )
+    container_says.require_plain(path, codec)
 
 
 def opaque(frame: av.VideoFrame) -> bool:

@@ -146,6 +146,27 @@ def crops(file: BinaryIO, size: int) -> list[tuple[int, int, int, int]]:
     return cropped
 
 
+def edits(file: BinaryIO, size: int) -> list[list[tuple[int, int]]]:
+    """For each picture track with an edit list: where in the media each edit begins, and its rate in 1 / 65536.
+
+    Empty edits, which only delay a track, are left out. ISO/IEC 14496-12, 8.6.6.
+    """
+    found = []
+    try:
+        for track in _inside(file, isobmff.Box(b"", 0, size), (b"moov", b"trak")):
+            if not any(True for media in _inside(file, track, (b"mdia", b"minf", b"vmhd"))):
+                continue
+            for box in _inside(file, track, (b"edts", b"elst")):
+                content = _content(file, box)
+                entry = struct.Struct(">QqI" if content[0] else ">IiI")
+                count = min(struct.unpack(">I", content[4:8])[0], (len(content) - 8) // entry.size)
+                listed = [entry.unpack_from(content, 8 + k * entry.size) for k in range(count)]
+                found.append([(begin, rate) for _, begin, rate in listed if begin != -1])
+    except (isobmff.BrokenError, struct.error, IndexError):
+        return []
+    return found
+
+
 def _visual_entries(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Contents of the sample entries of picture tracks."""
     for path in _inside(file, isobmff.Box(b"", 0, size), (b"moov", b"trak", b"mdia", b"minf")):

@@ -142,7 +142,7 @@ def _index(
         said = declarations.of_container(stream.codec_context)
         rate = declarations.capture_rate(container, stream, path) if capture and fps is None else None
         first = _first_frame(container, stream, path)
-        declarations.require_plain(first, said, path)
+        declarations.require_plain(first, said, stream.codec_context.name, path)
         colour = declarations.colour(first, said, stream.codec_context.name, matrix, primaries, path)
         tags = declarations.tags(first)
         orientation = declarations.orientation(tags.orientation, path)
@@ -155,6 +155,11 @@ def _index(
     times = [time for time, _, _ in every]
     timed = None not in times and len(set(times)) == len(times)
     if not timed:
+        if any(hidden for _, _, hidden in every):  # packets are in the order of decoding, frames in that of showing
+            raise errors.InputError(
+                f"{path} has an edit list that hides frames, and frames without times of their own, so which are "
+                "hidden is not known. Re-encode it: ffmpeg -i clip -c:v libx264 -crf 12 plain.mp4."
+            )
         times = [round(k / guessed / float(time_base)) for k in range(len(every))]
         every = [(time, k == 0, hidden) for k, (time, (_, _, hidden)) in enumerate(zip(times, every, strict=True))]
     stamps = numpy.array(times, numpy.int64)

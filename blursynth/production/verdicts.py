@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -68,7 +69,7 @@ def judge(
     found = frames.Window(pictures, light, recipe.target_of(len(span)), clip.orientation, recipe.interpolate)
     if flow.has_cut(shrunk):
         return found, [Verdict(window_columns.Reason.CUT)] * len(boxes)
-    if flow.repeats(shrunk):
+    if _repeats(recipe, lender, clip, span, shrunk):
         return found, [Verdict(window_columns.Reason.REPEATED)] * len(boxes)
     steps = flow.measure(shrunk) if recipe.motion else None
     return found, [_verdict(recipe, found, steps, box) for box in boxes]
@@ -91,6 +92,37 @@ def _decoded(
 
     with lender.lent(clip, span.start) as reader:
         return pictures, flow.shrink(whole(reader), opencv=recipe.motion), lost
+
+
+def _repeats(
+    recipe: frames_recipe.AverageFrames, lender: readers.Readers, clip: clip_files.Clip, span: range, own: flow.Shrunk
+) -> bool:
+    """Whether a frame is repeated in a window. Frames around it are decoded only where it may be."""
+    if not flow.may_repeat(own):
+        return False
+
+    def pictures(around: range) -> list[flow.Grey | None]:
+        if not around:
+            return []
+        with lender.lent(clip, around.start) as reader:
+            return [
+                flow.shrink([each], opencv=recipe.motion).greys[0] if isinstance(each, picture.Picture) else None
+                for each in reader.frames(around.start, around.stop)
+            ]
+
+    first = max(0, min(span.start - flow.AROUND // 2, clip.frames - len(span) - flow.AROUND))
+    last = min(clip.frames, first + len(span) + flow.AROUND)
+    behind = list(itertools.takewhile(_is_there, pictures(range(span.stop, last))))
+    before = pictures(range(first, span.start))
+    before = list(itertools.takewhile(_is_there, before[::-1]))[::-1]
+    every = [grey for grey in (*before, *own.greys, *behind) if grey is not None]
+    whole = dataclasses.replace(own, greys=tuple(every))
+    return flow.repeats(whole, len(before), len(before) + len(own.greys))
+
+
+def _is_there(grey: flow.Grey | None) -> bool:
+    """Whether a frame could be decoded: beyond one that could not, nothing follows on a window."""
+    return grey is not None
 
 
 def _verdict(

@@ -23,7 +23,11 @@ _FEWEST = 16  # textured pixels without which nothing is seen to move
 _SMALLEST = 12  # px: OpenCV's DIS takes nothing smaller
 _THUMBNAIL = (18, 32)
 _MOVING = 0.25  # grey levels that two frames differ by on average: below, a scene counts as still
-_HELD = 0.15  # share of the largest difference in a window below which a frame repeats the one before
+_HELD = 0.2  # share of the largest difference about a window below which a frame repeats the one before
+_STILL = 1.0  # grey levels that two frames differ by at most where one may repeat the other, both coded with noise
+_ABRUPT, _NEXT = 0.8, 4  # share of the largest of these next differences that is too much for what slows down
+_LONGEST = 8  # intervals from a step to the next where 240 frames per second hold 30; key frames are further apart
+AROUND = 2 * _LONGEST  # frames about a window that tell whether one is repeated in it
 _SAME = 10  # grey levels that a frame may be off the next, motion undone
 
 
@@ -124,32 +128,62 @@ def measure(shrunk: Shrunk) -> Steps:
 
 
 def has_cut(shrunk: Shrunk) -> bool:
-    """Whether the scene changes between two of the frames.
+    """Whether the scene changes between two of the frames."""
+    return bool(_cuts(shrunk).any())
+
+
+def _cuts(shrunk: Shrunk) -> npt.NDArray[np.bool_]:
+    """Between which frames and the next the scene changes: bool (M - 1,).
 
     Thumbnails of successive frames at 200 per second or more are nearly equal whatever moves. A cut makes them
     uncorrelated, or, where both scenes are bright on the same side, at least very different. Where they are, the frames
     are compared again with the motion undone (by OpenCV), which can be fast for the size of a small frame.
     """
-    thumbnails = np.stack([_thumbnail(grey) for grey in shrunk.greys])
-    return any(
-        not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2]))
-        for k in np.flatnonzero(_differ(thumbnails)).tolist()
-    )
+    cuts = _differ(np.stack([_thumbnail(grey) for grey in shrunk.greys]))
+    for k in np.flatnonzero(cuts).tolist():
+        cuts[k] = not (shrunk.by_opencv and _moved(*shrunk.greys[k : k + 2]))
+    return cuts
 
 
-def repeats(shrunk: Shrunk) -> bool:
-    """Whether frames are repeated: nothing moves from one to the next, again and again, while the scene does move.
+def may_repeat(shrunk: Shrunk) -> bool:
+    """Whether some frame is so near to the next that `repeats` should be asked, with the frames around the window."""
+    apart = _intervals(shrunk)
+    return bool(apart.size) and bool(apart.min() < max(_STILL, _HELD * apart.max()))
 
-    So it is where 240 frames per second hold 120 different ones. What moves neither stops nor starts from one frame to
-    the next, and not twice in a window; where little changes at all, nothing can be told. Windows of four frames or
-    fewer may have too few intervals to see it.
+
+def repeats(shrunk: Shrunk, begin: int, stop: int) -> bool:
+    """Whether frames begin to stop - 1, given with AROUND frames about them, hold a repeated frame.
+
+    So it is where 240 frames per second hold 120 different ones. There, nothing moves from one frame to the next, and
+    in the interval before or behind that everything moves as fast as it does at all; what comes to rest or turns is slow
+    next to it. A single step may be a key frame of a still scene, which is coded anew. Where little changes at
+    all, nothing can be told. A scene beyond a cut does not count.
     """
-    apart = np.array([_apart(a, b, shrunk.by_opencv) for a, b in itertools.pairwise(shrunk.greys)])
+    cuts = np.flatnonzero(_cuts(shrunk))
+    first = max([0, *(cuts[cuts < begin] + 1).tolist()])
+    last = min([len(shrunk.greys) - 1, *cuts[cuts >= stop - 1].tolist()])
+    apart = _intervals(shrunk)[first:last]
+    inside = range(begin - first, stop - 1 - first)
     if not apart.size or apart.max() < _MOVING:
         return False
     held = apart < _HELD * apart.max()
-    runs = int(held[0]) + int((held[1:] & ~held[:-1]).sum())
-    return runs >= 2
+    for k in np.flatnonzero(held[:-1] != held[1:]).tolist():
+        step, still, side = (k + 1, k, apart[k + 1 :]) if held[k] else (k, k + 1, apart[: k + 1][::-1])
+        abrupt = side[0] >= _ABRUPT * side[:_NEXT].max()
+        again = (~held[max(0, step - _LONGEST) : step + _LONGEST + 1]).sum() > 1
+        if abrupt and again and _run(held, still) & set(inside):
+            return True
+    return False
+
+
+def _run(held: npt.NDArray[np.bool_], place: int) -> set[int]:
+    """The intervals about one, without a gap, in which nothing moves."""
+    moving = np.flatnonzero(~held)
+    return set(range(max([-1, *moving[moving < place]]) + 1, min([len(held), *moving[moving > place]])))
+
+
+def _intervals(shrunk: Shrunk) -> npt.NDArray[np.float64]:
+    return np.array([_apart(a, b, shrunk.by_opencv) for a, b in itertools.pairwise(shrunk.greys)])
 
 
 def _apart(a: Grey, b: Grey, by_opencv: bool) -> float:

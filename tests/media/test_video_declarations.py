@@ -116,6 +116,56 @@ def test_what_an_edit_list_hides_is_decoded_and_not_shown(tmp_path: pathlib.Path
             assert all(np.array_equal(a, b) for a, b in zip(frame.planes, expected.planes, strict=True))
 
 
+def with_edits(path: pathlib.Path, edits: list[tuple[int, int, float]]) -> pathlib.Path:
+    """An MP4 file of 24 frames with other edits: first frame (-1: none), number of frames, media rate."""
+    clip_files.write(path, clip_files.moving(24))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mvhd") + 16
+    data[at : at + 8] = struct.pack(">II", 15360, 24 * 64)  # as the track, so that no time is rounded
+    at = data.index(b"edts") - 4
+    length, begin = struct.unpack(">I", data[at : at + 4])[0], struct.unpack(">i", data[at + 28 : at + 32])[0]
+    entries = b"".join(
+        struct.pack(">IiI", 64 * count, -1 if first < 0 else begin + 64 * first, round(rate * ONE) & 0xFFFFFFFF)
+        for first, count, rate in edits
+    )
+    box = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    data[at : at + length] = struct.pack(">I4s", 8 + len(box), b"edts") + box
+    for name in (b"moov", b"trak"):
+        place = data.index(name) - 4
+        size = struct.unpack(">I", data[place : place + 4])[0] + 8 + len(box) - length
+        data[place : place + 4] = struct.pack(">I", size)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [(0, 15, 1), (15, 9, 1)],
+        [(0, 8, 1), (12, 8, 1)],
+        [(14, 6, 1), (2, 8, 1)],
+        [(0, 12, 1), (-1, 3, 1), (12, 12, 1)],
+        [(0, 24, 0.5)],
+        [(0, 12, 2)],
+        [(0, 12, 0)],
+        [(0, 24, -1)],
+    ],
+)
+def test_edit_lists_of_several_parts_or_other_speeds_are_refused(
+    tmp_path: pathlib.Path, edits: list[tuple[int, int, float]]
+) -> None:
+    path = with_edits(tmp_path / "a.mp4", edits)
+    with pytest.raises(errors.InputError):
+        video.index(path)
+
+
+@pytest.mark.parametrize(("edits", "frames_"), [([(0, 24, 1)], 24), ([(-1, 5, 1), (6, 18, 1)], 18), ([], 24)])
+def test_edit_lists_of_one_part_are_followed(
+    tmp_path: pathlib.Path, edits: list[tuple[int, int, float]], frames_: int
+) -> None:
+    assert video.index(with_edits(tmp_path / "a.mp4", edits)).frames == frames_
+
+
 def with_colr(path: pathlib.Path, primaries: int, transfer: int, matrix: int, full: bool) -> pathlib.Path:
     """An MP4 file whose HEVC stream says nothing of colour, and whose `colr` box does."""
     clip_files.write(path, clip_files.moving(3), codec="libx265", options=HEVC, pixels="yuv444p")

@@ -285,6 +285,35 @@ def test_windows_of_repeated_frames_are_left_out(tmp_path: pathlib.Path, crf: st
     assert reasons.tolist() == [window_columns.Reason.REPEATED] * 3
 
 
+@pytest.mark.parametrize("times", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("frames", [3, 5, 7])
+def test_no_window_of_repeated_frames_is_kept_however_short(tmp_path: pathlib.Path, times: int, frames: int) -> None:
+    codes = clip_files.moving(48 // times, 120, 160, speed=2)
+    clip = clip_files.write(tmp_path / "a.mp4", repeated(codes, times))
+    maker = footage.maker([str(clip)], {"seed": 0, "frames": frames, "motion": False, "stride": 3})
+    assert set(maker.make(range(maker.schema.items))["reason"].tolist()) == {window_columns.Reason.REPEATED}
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_windows_with_one_doubled_frame_are_left_out(tmp_path: pathlib.Path, frames: int) -> None:
+    numbers = [k for k in range(30) for _ in range(2 if k % 4 == 3 else 1)]
+    clip = clip_files.write(tmp_path / "a.mp4", clip_files.moving(30, 120, 160)[numbers])
+    maker = footage.maker([str(clip)], {"seed": 0, "frames": frames, "stride": 1})
+    reasons = maker.make(range(maker.schema.items))["reason"].tolist()
+    for first, reason in enumerate(reasons):
+        held = len(set(numbers[first : first + frames])) < frames
+        assert reason == (window_columns.Reason.REPEATED if held else window_columns.Reason.NONE), first
+
+
+@pytest.mark.parametrize("frames", [3, 11])
+def test_key_frames_of_a_still_scene_are_no_steps(tmp_path: pathlib.Path, frames: int) -> None:
+    noise = np.random.default_rng(0).integers(-2, 3, (36, 120, 160, 3))
+    codes = np.clip(clip_files.moving(1, 120, 160) + noise, 0, 255).astype(np.uint8)
+    clip = clip_files.write(tmp_path / "a.mp4", codes, options={"crf": "23", "preset": "veryfast", "g": "12"})
+    maker = footage.maker([str(clip)], {"seed": 0, "frames": frames, "motion": False})
+    assert set(maker.make(range(maker.schema.items))["reason"].tolist()) == {window_columns.Reason.NONE}
+
+
 @pytest.mark.parametrize("crf", ["0", "18", "35"])
 def test_still_scenes_and_steady_motion_are_no_repetition(tmp_path: pathlib.Path, crf: str) -> None:
     draws = np.random.default_rng(0)
