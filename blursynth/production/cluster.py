@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import distributed
-from distributed import comm
+from distributed.comm import core
 
 from blursynth import errors
 from blursynth.production import crew, execute, lanes, machine
@@ -106,8 +106,9 @@ def _require_answer(address: str) -> None:
     """
 
     async def connect() -> None:
+        begin: Any = core.connect  # has no types
         options = distributed.Security().get_connection_args("client")
-        answered = await comm.connect(address, timeout=CONNECT_SECONDS, **options)
+        answered = await begin(address, timeout=CONNECT_SECONDS, **options)
         await answered.close()
 
     asyncio.run(connect())
