@@ -3,7 +3,9 @@
 One word marks the blurred images and one the sharp ones. A word names a folder anywhere on the way to a file (REDS:
 train/train_blur/000/00000000.png), or several below one another (`Blur/RGB`), or else is a part of a folder's name
 (`blur` of `train_blur`). What is left of both paths, without the words, is the same for the images of a pair. Where no
-file names are the same, the words are taken out of them too (RealBlur: gt/gt_1.png and blur/blur_1.png).
+file names are the same, the words are taken out of them too (RealBlur: gt/gt_1.png and blur/blur_1.png; RSBlur:
+gt/gt_sharp.png and real_blur/real_blur.png). Where one side is a single folder and only the other one has folders
+below, the file's name alone counts (HIDE: test/test-close-ups/1.png and GT/1.png).
 """
 
 import collections
@@ -102,12 +104,25 @@ def find(names: Sequence[str], blurred: str, sharp: str) -> Pairs:
     def by_name(name: str) -> str:
         return "/".join((*keys[name], _stem(name)))
 
-    pairs, left_out = matched(own[0], own[1], by_name)
-    if not pairs:
-        stripped = {name: _without(_stem(name), words[which]) for which, side in enumerate(own) for name in side}
-        fewer, others = matched(own[0], own[1], lambda name: "/".join((*keys[name], stripped[name])))
-        pairs, left_out = (fewer, others) if fewer else (pairs, left_out)
+    stripped = {name: _without(_stem(name), words[which]) for which, side in enumerate(own) for name in side}
+    ways: list[Callable[[str], str]] = [by_name, lambda name: "/".join((*keys[name], stripped[name]))]
+    if _is_flat_beside(own[0], own[1]) or _is_flat_beside(own[1], own[0]):
+        ways.append(_stem)
+    pairs, left_out = matched(own[0], own[1], ways[0])
+    for way in ways[1:]:
+        if not pairs:
+            fewer, others = matched(own[0], own[1], way)
+            pairs, left_out = (fewer, others) if fewer else (pairs, left_out)
     return Pairs((blurred, sharp), pairs, left_out, [name for name in names if name not in keys])
+
+
+def _is_flat_beside(flat: Mapping[str, tuple[str, ...]], other: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether one folder has all files of a side, and the folders of the other side go on below its own counterpart."""
+    alone = set(flat.values())
+    if len(alone) != 1:
+        return False
+    (above,) = alone
+    return all(folders[: len(above)] == above for folders in other.values())
 
 
 def matched(
@@ -195,7 +210,7 @@ def _marked(folders: tuple[str, ...], word: str, fold: bool, parts: bool) -> tup
 
 def _words_of(word: str, side: int) -> list[str]:
     """What may stand in the file names of a side, the longest first: its word and all that are known of it."""
-    words = {pair[side] for pair in KNOWN} | {part.lower() for part in word.split("/")}
+    words = {pair[side] for pair in KNOWN} | {part.lower() for part in word.split("/") if part}
     return sorted(words, key=lambda each: (-len(each), each))
 
 
@@ -205,9 +220,8 @@ def _stem(name: str) -> str:
 
 
 def _without(stem: str, words: Sequence[str]) -> str:
-    """A file's name without the first of these words that it begins or ends with."""
-    for word in words:
-        found = re.fullmatch(rf"{re.escape(word)}(?:[_.\-\s]+(.*))?|(.*?)[_.\-\s]+{re.escape(word)}", stem, re.I)
-        if found:
-            return found[1] or found[2] or ""
+    """A file's name without these words at its beginning and its end."""
+    patterns = [rf"{re.escape(word)}(?:[_.\-\s]+(.*))?|(.*?)[_.\-\s]+{re.escape(word)}" for word in words]
+    while found := next(filter(None, (re.fullmatch(pattern, stem, re.I) for pattern in patterns)), None):
+        stem = found[1] or found[2] or ""
     return stem

@@ -1,5 +1,6 @@
 """Running tasks on a Dask cluster: an existing one, or one of processes on this machine."""
 
+import asyncio
 import collections
 import contextlib
 import itertools
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import distributed
+from distributed.comm import core
 
 from blursynth import errors
 from blursynth.production import crew, execute, lanes, machine
@@ -79,9 +81,9 @@ def _local(workers: int) -> distributed.LocalCluster:
 def _client(address: str) -> distributed.Client:
     """A connection to the scheduler, with at least one worker behind it."""
     try:
+        _require_answer(address)
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    # Its own assertion: on a busy machine, a client that fails at once ends before its event loop has started.
-    except (OSError, ValueError, ImportError, TimeoutError, AssertionError) as error:
+    except Exception as error:  # the address is anything that a user may type
         raise errors.ClusterError(
             f"No Dask scheduler answers at {address} ({_first_line(error)}). Start one with `dask scheduler` and give "
             "the address that it prints, such as tcp://10.0.0.1:8786; or give `local`."
@@ -94,6 +96,22 @@ def _client(address: str) -> distributed.Client:
             f"The Dask scheduler at {address} has no workers. Start some with `dask worker {address}`."
         ) from None
     return client
+
+
+def _require_answer(address: str) -> None:
+    """Open a connection and close it. Raises many kinds of errors where that fails, such as for a malformed address.
+
+    A `distributed.Client` that fails in its constructor waits for its event loop, which may have ended, when it is
+    collected: for ever. So none is constructed before something answers.
+    """
+
+    async def connect() -> None:
+        begin: Any = core.connect  # has no types
+        options = distributed.Security().get_connection_args("client")
+        answered = await begin(address, timeout=CONNECT_SECONDS, **options)
+        await answered.close()
+
+    asyncio.run(connect())
 
 
 class Cluster:

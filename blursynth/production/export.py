@@ -84,7 +84,7 @@ def export(
         finally:
             record.save(now=True)
         place.write_bytes(path, layout.TABLE, _table(dataset, LAYOUTS[to], plan))
-        place.write_json(path, layout.MANIFEST, manifest | {"complete": True})
+        place.write_json(path, layout.MANIFEST, manifest | {"complete": True, "digests_sha256": record.sha256})
     return Outcome(len(plan.number), written, tuple(record.changed), manifest["pairs"], time.monotonic() - began)
 
 

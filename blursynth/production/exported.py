@@ -26,7 +26,7 @@ class Record:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._known = read(path)
+        self._known, _ = read(path)
         self._saved = time.monotonic()
         self._pause = _SECONDS
         self.changed: list[str] = []
@@ -56,17 +56,25 @@ class Record:
         with self._lock:
             self._known[key] = _of(data)
 
+    @property
+    def sha256(self) -> str:
+        """Of the record as it is written."""
+        return hashlib.sha256(self._content()).hexdigest()
+
     def save(self, *, now: bool = False) -> None:
         """Write the record, unless that was done a short while ago."""
         if not now and time.monotonic() - self._saved < self._pause:
             return
         began = time.monotonic()
+        place.write_bytes(self._path, DIGESTS, self._content())
+        self._saved = time.monotonic()
+        self._pause = max(_SECONDS, 20 * (self._saved - began))
+
+    def _content(self) -> bytes:
         with self._lock:
             known = sorted(self._known.items())
         lines = [_HEADING, *(f"{key},{size},{digest}" for key, (size, digest) in known)]
-        place.write_bytes(self._path, DIGESTS, "".join(f"{line}\n" for line in lines).encode())
-        self._saved = time.monotonic()
-        self._pause = max(_SECONDS, 20 * (self._saved - began))
+        return "".join(f"{line}\n" for line in lines).encode()
 
     def _digest(self, key: str) -> Digest | None:
         if not remote.is_remote(self._path) and not pathlib.Path(self._path, key).is_file():
@@ -79,13 +87,17 @@ def _of(data: bytes) -> Digest:
     return len(data), hashlib.sha256(data).hexdigest()
 
 
-def read(path: str) -> dict[str, Digest]:
-    """The record at a path; lines that are none are passed over, as if their files had no record."""
-    text = (place.read_bytes(path, DIGESTS) or b"").decode(errors="replace")
+def read(path: str) -> tuple[dict[str, Digest], str | None]:
+    """The record at a path, and its SHA-256, None where there is none.
+
+    Lines that are none are passed over, as if their files had no record.
+    """
+    content = place.read_bytes(path, DIGESTS)
+    text = (content or b"").decode(errors="replace")
     known = {}
     for line in text.splitlines()[1:]:  # the names are ours: letters, digits, and no comma
         name, _, rest = line.partition(",")
         size, _, digest = rest.partition(",")
         if size.isdecimal() and len(size) < 20:
             known[name] = (int(size), digest)
-    return known
+    return known, None if content is None else hashlib.sha256(content).hexdigest()

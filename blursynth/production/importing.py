@@ -83,17 +83,26 @@ class _Manifest(recipe_file.Model):
     width: int
     pairs: Mapping[str, int]
     dataset: Mapping[str, Any]
+    digests_sha256: str | None = None
 
 
 def manifest(found: files.Files) -> dict[str, Any] | None:
-    """What `blursynth export` wrote beside the pairs, if it did. Raises InputError for one that is not complete."""
+    """What `blursynth export` wrote beside the pairs; None where there is no such file.
+
+    Raises InputError for one that is damaged or not ours, or whose export is not complete: without it nothing would
+    compare the light, the number of pairs and the bytes with those that were exported.
+    """
     name = f"{found.root}/{layout.MANIFEST}"
-    try:
-        document = records.parse(found.text(layout.MANIFEST) or b"null", name)
-    except errors.InputError:
-        return None  # another program's
-    if not isinstance(document, dict) or "written_by" not in document:
+    content = found.text(layout.MANIFEST)
+    if content is None:
         return None
+    advice = "Export the dataset again; or remove the file to import the folder as another program's."
+    try:
+        document = records.parse(content, name)
+    except errors.InputError as error:
+        raise errors.InputError(f"{name} is damaged: it is not a JSON document. {advice}") from error
+    if not isinstance(document, dict) or "written_by" not in document:
+        raise errors.InputError(f"{name} is damaged, or not of an export of ours. {advice}")
     records.check(document, _Manifest, name)
     if not document.get("complete"):
         raise errors.InputError(f"{found.root} is an export that was not finished; run its command again first.")
@@ -191,7 +200,7 @@ def _require_as_published(
             if counts[split] != count
         ]
         size = ours["height"], ours["width"]
-        unlike += _unlike_exported(path, measured)
+        unlike += _unlike_exported(path, ours, measured)
     images = [source for source in measured.values() if isinstance(source, sources_.Source)]
     other = [image for image in images if size is not None and (image.height, image.width) != size]
     if other and size is not None:
@@ -204,16 +213,25 @@ def _require_as_published(
         )
 
 
-def _unlike_exported(path: str, measured: Mapping[str, sources_.Source | provenance.Skipped]) -> Iterator[str]:
+def _unlike_exported(
+    path: str, ours: Mapping[str, Any], measured: Mapping[str, sources_.Source | provenance.Skipped]
+) -> Iterator[str]:
     """A sentence where files of an export are not those that were written; older exports have no record of them."""
     root = place.normalise(path)
-    written = exported.read(root)
+    written, digest = exported.read(root)
+    if digest != ours.get("digests_sha256", digest):
+        yield f"{exported.DIGESTS}, the SHA-256 of every file, is {'damaged' if digest else 'lost'}"
+        return
     now = {source.name: source.sha256 for source in measured.values() if isinstance(source, sources_.Source)}
     for tar in dict.fromkeys(name.partition(f"{files.TAR}/")[0] + files.TAR for name in now if f"{files.TAR}/" in name):
         now[tar] = (place.digest(root, tar)[0] or b"").hex()
-    changed = sorted(name for name, digest in now.items() if name in written and written[name][1] != digest)
+    stored = {name: digest for name, digest in now.items() if f"{files.TAR}/" not in name}
+    changed = sorted(name for name, digest in stored.items() if name in written and written[name][1] != digest)
     if changed:
         yield f"{len(changed)} files are not those that were exported: {layout.some(changed)}"
+    unknown = sorted(stored.keys() - written.keys())
+    if unknown and digest is not None:
+        yield f"{len(unknown)} files are not in {exported.DIGESTS}: {layout.some(unknown)}"
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> imported.ImportMaker:

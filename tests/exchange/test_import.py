@@ -1,6 +1,7 @@
 """Pairs that are there already: identity with what was exported, published sets, and folders as users have them."""
 
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -508,3 +509,34 @@ def test_an_export_whose_files_were_swapped_is_refused(
     with pytest.raises(errors.InputError, match="2 files are not those that were exported"):
         importing.maker(layout, str(tmp_path / "out"), ASKED)
     importing.maker(layout, str(tmp_path / "out"), ASKED | {"partial": True})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"written_by": "blurs', b"\xff\xfe", b"{}", b"[]", b"null"])
+def test_a_damaged_manifest_is_not_taken_for_another_programs(tmp_path: pathlib.Path, content: bytes) -> None:
+    tree(tmp_path)
+    (tmp_path / "blursynth.json").write_bytes(content)
+    with pytest.raises(errors.InputError, match=r"blursynth\.json is damaged"):
+        importing.maker("gopro", str(tmp_path), ASKED | {"partial": True})
+
+
+@pytest.mark.parametrize("layout", ["flat", "webdataset"])
+def test_a_record_of_files_that_is_lost_or_damaged_is_refused(
+    pairs: reader.Dataset, tmp_path: pathlib.Path, layout: str
+) -> None:
+    export.export(pairs.path, tmp_path / "out", layout)
+    record, manifest = tmp_path / "out" / "digests.csv", tmp_path / "out" / "blursynth.json"
+    whole = record.read_bytes()
+    importing.maker(layout, str(tmp_path / "out"), ASKED)
+    cut = whole[: whole.index(b"\n") + 1]
+    for content in (b"", cut, whole[:-1], None):
+        record.unlink() if content is None else record.write_bytes(content)
+        with pytest.raises(errors.InputError, match=r"digests\.csv, the SHA-256 of every file, is"):
+            importing.maker(layout, str(tmp_path / "out"), ASKED)
+        importing.maker(layout, str(tmp_path / "out"), ASKED | {"partial": True})
+    older = json.loads(manifest.read_text())
+    del older["digests_sha256"]  # an export of an older version
+    manifest.write_text(json.dumps(older))
+    importing.maker(layout, str(tmp_path / "out"), ASKED)
+    record.write_bytes(cut)
+    with pytest.raises(errors.InputError, match=r"files are not in digests\.csv"):
+        importing.maker(layout, str(tmp_path / "out"), ASKED)

@@ -35,6 +35,15 @@ PUBLISHED = {
     ),
     "RealBlur": ([f"scene001/{side}/{side}_{n}.png" for side in ("blur", "gt") for n in (1, 2)], 2, "", {"scene001"}),
     "RSBlur": ([f"0001/000001/{side}/{side}.png" for side in ("real_blur", "gt")], 1, "", {"0001/000001"}),
+    "RSBlur as published": (
+        [
+            *(f"{n}/real_blur/real_blur.png" for n in ("0001", "0002")),
+            *(f"{n}/gt/gt_sharp.png" for n in ("0001", "0002")),
+        ],
+        2,
+        "",
+        {"0001", "0002"},
+    ),
     "DVD": ([f"VID1/{side}/00000.jpg" for side in ("input", "GT")], 1, "", {"VID1"}),
     "flat": ([f"test/{side}/000001.png" for side in ("input", "target")], 1, "test", {""}),
     "words above splits": ([f"{side}/val/000001.png" for side in ("blur", "sharp")], 1, "val", {""}),
@@ -66,6 +75,33 @@ def test_names_that_are_given_are_folders_at_any_level() -> None:
     assert found.pairs == [("test/1.png", "GT/1.png")]
     assert [(left.name, left.reason) for left in found.left_out] == [("GT/2.png", "has no blurred image of its name")]
     assert pair_names.split_of("HIDE", found.pairs[0]) == "test"
+
+
+def test_one_flat_folder_beside_folders_is_matched_by_name_alone() -> None:
+    """HIDE as published: the sharp images of all blurred ones lie in one folder."""
+    blurred = [f"test/{folder}/{n}.png" for folder, n in (("test-close-ups", 1), ("test-long-shot", 2))]
+    doubled = [f"test/{folder}/4.png" for folder in ("test-close-ups", "test-long-shot")]
+    images = [*blurred, *doubled, "train/3.png", *(f"GT/{n}.png" for n in (1, 2, 3, 4))]
+    found = pair_names.find(images, "test", "GT")
+    assert found.pairs == [(blurred[0], "GT/1.png"), (blurred[1], "GT/2.png")]
+    assert [left.name for left in found.left_out] == ["GT/3.png", "GT/4.png", *doubled]
+    assert found.elsewhere == ["train/3.png"]
+    assert {pair_names.split_of("HIDE", pair) for pair in found.pairs} == {"test"}
+    other_way = pair_names.find(["sharp/A/1.png", "blur/1.png"], "blur", "sharp")
+    assert other_way.pairs == [("blur/1.png", "sharp/A/1.png")]
+
+
+@pytest.mark.parametrize(
+    "images", [["blur/A/1.png", "sharp/B/1.png"], ["A/blur/1.png", "B/sharp/1.png"], ["X/blur/A/1.png", "sharp/1.png"]]
+)
+def test_equal_names_in_other_folders_are_no_pair(images: list[str]) -> None:
+    assert pair_names.find(images, "blur", "sharp").pairs == []
+
+
+def test_all_words_are_taken_out_of_a_file_name() -> None:
+    images = ["0001/gt/gt_sharp.png", "0001/real_blur/real_blur.png", "0001/avg65_img/avg_blur.png"]
+    for blurred, sharp in (("avg65_img", "gt"), ("avg65_img/", "/gt/")):
+        assert pair_names.find(images, blurred, sharp).pairs == [(images[2], images[0])]
 
 
 def test_several_pairs_of_words_are_told() -> None:

@@ -164,6 +164,35 @@ def test_nobody_answers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+MALFORMED = ["foo", "127.0.0.1", "tcp://", "bad://x:1", "local://", "tcp://127.0.0.1:99999", "tls://127.0.0.1:9"]
+_CONNECT = """
+import sys
+from blursynth import errors
+from blursynth.production import cluster
+cluster.CONNECT_SECONDS = 1
+for address in sys.argv[1:]:
+    try:
+        with cluster.connected(address):
+            pass
+    except errors.ClusterError:
+        print("refused", address)
+"""
+
+
+def test_a_malformed_address_ends_the_process() -> None:
+    """A client of Dask that fails while it is constructed waits for ever when its process ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CONNECT, *MALFORMED],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=cluster_processes.ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"refused {address}" for address in MALFORMED]
+
+
 def test_no_workers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
     with (
