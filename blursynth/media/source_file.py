@@ -43,12 +43,15 @@ def raw(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> tu
 def read(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> bytes:
     """A file's bytes from `start`, all of them or `size`.
 
-    Raises SourceError where the system refuses, or gives fewer bytes than there should be; InputError for a pipe, a
-    socket or a device, which would block or never end.
+    Raises SourceError where the system refuses, gives fewer bytes than there should be, and for a pipe, a socket or a
+    device, which would block or never end: what stands in a file's place says nothing about the file.
     """
     mode = status(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise errors.InputError(f"{path} is a pipe, a socket or a device, not a file.")
+        raise errors.SourceError(
+            f"{path} is a pipe, a socket or a device, not a file. Put the file there, or name another, and run the same "
+            "command again."
+        )
     try:
         data, expected = raw(path, start, size)
     except OSError as error:

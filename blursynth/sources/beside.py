@@ -169,9 +169,9 @@ def frame(
 
 
 @functools.lru_cache(maxsize=2**18)
-def _turned(path: pathlib.Path, _sha256: str) -> int:
-    """The EXIF orientation of a photo, which its content decides."""
-    return media.orientation(path, source_file.read(path))
+def _turned(path: pathlib.Path, sha256: str) -> int:
+    """The EXIF orientation of a photo, which its content decides. Raises SourceError where it is another file now."""
+    return media.orientation(path, source_file.recorded(path, source_file.read(path), sha256))
 
 
 def leftover(name: str, things: str, thing: str, lone: list[str]) -> list[source.Skipped]:
