@@ -83,7 +83,7 @@ def command(clips: tuple[str, ...], gopro_report: str | None, **given: Any) -> N
       blursynth average-frames slow.mp4 --allow-fps --interpolate 7
       blursynth average-frames GOPR0372_07_00.mp4 --gopro-report GOPRO_Large/train/GOPR0372_07_00
     """
-    from blursynth.production import footage
+    from blursynth.production import attempts, footage
 
     if given["target"] not in (None, "middle"):
         try:
@@ -96,7 +96,7 @@ def command(clips: tuple[str, ...], gopro_report: str | None, **given: Any) -> N
         for line in published.compare(clips, gopro_report, footage.request(given)):
             click.echo(line)
         return
-    maker = footage.maker(clips, given, options.command_line())
+    maker = attempts.patiently(lambda: footage.maker(clips, given, options.command_line()))
     assumed = footage.assumed_rates(maker)
     if assumed:
         folders = f"{assumed} folders" if assumed > 1 else "A folder"

@@ -38,7 +38,7 @@ def command(photos: str, **given: Any) -> None:
       blursynth convolve photos/ --size 256 --field 4x4 --variation 0:1 --length 10:30
       blursynth convolve photos/ --size 256 --trajectories trajectories.zarr
     """
-    from blursynth.production import convolve
+    from blursynth.production import attempts, convolve
 
-    maker = convolve.maker(photos, given, options.command_line())
+    maker = attempts.patiently(lambda: convolve.maker(photos, given, options.command_line()))
     options.make(maker, given, default=options.from_default(photos, "-pairs"), unit="pairs", strict=given["strict"])

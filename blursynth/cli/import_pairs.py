@@ -49,7 +49,7 @@ def command(layout: str, folder: str, **given: Any) -> None:
       blursynth import kohler kohler/ --transfer unknown
       blursynth import lai cvpr16/ --blurred kernel --size 512
     """
-    from blursynth.production import importing
+    from blursynth.production import attempts, importing
 
-    maker = importing.maker(layout, folder, given, options.command_line())
+    maker = attempts.patiently(lambda: importing.maker(layout, folder, given, options.command_line()))
     options.make(maker, given, default=options.from_default(folder, "-pairs"), unit="pairs", strict=given["strict"])

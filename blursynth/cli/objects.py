@@ -67,7 +67,7 @@ def command(photos: str, **given: Any) -> None:
       blursynth objects photos/ --masks panoptic_val2017.json --object-path boracchi-foi --object-motion 10:60
       blursynth objects photos/ --masks annotations/ --size 384 --motion 0
     """
-    from blursynth.production import objects
+    from blursynth.production import attempts, objects
 
-    maker = objects.maker(photos, given, options.command_line())
+    maker = attempts.patiently(lambda: objects.maker(photos, given, options.command_line()))
     options.make(maker, given, default=options.from_default(photos, "-objects"), unit="pairs", strict=given["strict"])

@@ -47,7 +47,7 @@ def command(photos: str, **given: Any) -> None:
       blursynth shake photos/ --size 256 --depth maps/
       blursynth shake photos/ --gyro phone.csv --exposure 0.05:0.2 --size 512
     """
-    from blursynth.production import shake
+    from blursynth.production import attempts, shake
 
-    maker = shake.maker(photos, given, options.command_line())
+    maker = attempts.patiently(lambda: shake.maker(photos, given, options.command_line()))
     options.make(maker, given, default=options.from_default(photos, "-shaken"), unit="pairs", strict=given["strict"])

@@ -3,8 +3,9 @@
 Folders are searched with everything below them. Links are followed, and a folder that is reached twice counts once, so
 that loops end. Hidden files and folders (names that begin with a dot, and `__MACOSX`) are passed over, and so are files
 of other endings. What looks like one of the files looked for and cannot be used is left out with the reason: an ending
-that cannot be read, a name that is not UTF-8, a pipe, socket or device, a link to nothing. A folder that cannot be
-listed is an error: what is in it is not known, and may well be there the next time.
+that cannot be read, a name that is not UTF-8, a pipe, socket or device, a link in a circle. A folder that cannot be
+listed is an error, and so is a link to something that is not there: what is behind it is not known, and may well be
+there the next time.
 """
 
 import collections
@@ -21,7 +22,8 @@ from blursynth.media import photos, source_file
 _log = logging.getLogger(__name__)
 
 NOT_TEXT = "its name is not valid UTF-8; rename it"
-_LINK_TO_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_CIRCLE = "is a link in a circle"
+_NOT_THERE = "is a link to something that is not there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +69,19 @@ class Listing:
 def files(root: pathlib.Path, *kinds: Kind, deep: bool = True) -> Listing:
     """List the files of these kinds below `root`, or all where no kind is given; not `deep`: in that folder alone.
 
-    Raises SourceError where a folder cannot be listed.
+    Raises SourceError where a folder cannot be listed, and for a link to something that is not there, which may be one
+    of these files, or a folder of them.
     """
     endings = frozenset[str]().union(*(kind.endings for kind in kinds))
     names, left_out, others = [], [], collections.Counter[str]()
     for name, why in _walk(root, deep=deep):
         refused = unsupported(name, *kinds)
-        if kinds and refused is None and ending(name) not in endings:
-            if why and not ending(name):  # perhaps a folder that is not mounted
+        other = bool(kinds) and refused is None and ending(name) not in endings
+        may_be_folder = deep and (ending(name)[1:].isdigit() or not ending(name))
+        if why == _NOT_THERE and refused is None and (may_be_folder or not other):
+            raise source_file.away(root / name)
+        if other:
+            if why and may_be_folder:
                 left_out.append(LeftOut(readable(name), why))
             else:
                 others[ending(name)] += 1
@@ -160,26 +167,26 @@ def _entries(
             if is_hidden(path.name):
                 continue
             mode = _mode(path)
-            if mode is not None and stat.S_ISDIR(mode):
+            if isinstance(mode, int) and stat.S_ISDIR(mode):
                 folders.append(path)
             else:
-                inside.append((path, _wrong(mode)))
+                inside.append((path, mode if isinstance(mode, str) else _wrong(mode)))
     except OSError as error:
-        raise source_file.failure(folder, error) from error
+        raise source_file.failure(error.filename or folder, error) from error
     return inside, folders
 
 
-def _mode(path: pathlib.Path) -> int | None:
-    """Of what a path leads to; None for a link to nothing, or in a circle. Raises OSError for anything else."""
+def _mode(path: pathlib.Path) -> int | str:
+    """Of what a path leads to, or why a link leads nowhere. Raises OSError for anything else."""
     try:
         return path.stat().st_mode
     except OSError as error:
-        if error.errno in _LINK_TO_NOTHING and path.is_symlink():
-            return None
+        if error.errno == errno.ELOOP:
+            return _CIRCLE
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) and path.is_symlink():
+            return _NOT_THERE
         raise
 
 
-def _wrong(mode: int | None) -> str:
-    if mode is None:
-        return "is a link to nothing"
+def _wrong(mode: int) -> str:
     return "" if stat.S_ISREG(mode) else "is a pipe, a socket or a device"

@@ -9,7 +9,6 @@ import hashlib
 import os
 import pathlib
 import stat
-from collections.abc import Callable, Iterator
 
 from blursynth import errors
 
@@ -43,12 +42,15 @@ def raw(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> tu
 def read(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> bytes:
     """A file's bytes from `start`, all of them or `size`.
 
-    Raises SourceError where the system refuses, or gives fewer bytes than there should be; InputError for a pipe, a
-    socket or a device, which would block or never end.
+    Raises SourceError where the system refuses, gives fewer bytes than there should be, and for a pipe, a socket or a
+    device, which would block or never end: what stands in a file's place says nothing about the file.
     """
     mode = status(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise errors.InputError(f"{path} is a pipe, a socket or a device, not a file.")
+        raise errors.SourceError(
+            f"{path} is a pipe, a socket or a device, not a file. Put the file there, or name another, and run the "
+            "same command again."
+        )
     try:
         data, expected = raw(path, start, size)
     except OSError as error:
@@ -98,24 +100,20 @@ def status(path: str | pathlib.Path) -> os.stat_result:
 
 
 def is_file(path: str | pathlib.Path) -> bool:
-    """Whether there is a file (links are followed). Raises SourceError where the system does not say."""
+    """Whether there is a file (links are followed).
+
+    Raises SourceError where the system does not say, and for a link to something that is not there.
+    """
+    path = pathlib.Path(path)
     try:
-        return stat.S_ISREG(pathlib.Path(path).stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        link = broken(path)
+        if link is not None:
+            raise away(link) from error
         return False
     except OSError as error:
         raise failure(path, error) from error
-
-
-def below(folder: str | pathlib.Path, wanted: Callable[[pathlib.Path], bool]) -> Iterator[pathlib.Path]:
-    """Paths of files below a folder for which `wanted` is true, sorted. Raises SourceError for a folder that cannot be
-    listed."""
-
-    def refuse(error: OSError) -> None:
-        raise failure(error.filename or folder, error) from error
-
-    found = (pathlib.Path(at, name) for at, _, names in os.walk(folder, onerror=refuse) for name in names)
-    yield from sorted(path for path in found if wanted(path))
 
 
 def failure(path: object, error: OSError) -> errors.SourceError:
@@ -125,12 +123,15 @@ def failure(path: object, error: OSError) -> errors.SourceError:
     return errors.SourceError(f"{path} cannot be read at the moment: {why}. {advice}, and run the same command again.")
 
 
-def is_dangling(path: pathlib.Path) -> bool:
-    """Whether this is a link that leads nowhere, or in a circle."""
-    if not path.is_symlink():
-        return False
-    try:
-        path.stat()
-    except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-    return False
+def broken(path: pathlib.Path) -> pathlib.Path | None:
+    """The link to something that is not there which the path is or leads through, if there is one."""
+    there = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
+    return there if there is not None and there.is_symlink() and not there.exists() else None
+
+
+def away(link: pathlib.Path) -> errors.SourceError:
+    """The SourceError for a link to something that is not there."""
+    return errors.SourceError(
+        f"{link} is a link to {link.readlink()}, which is not there. Mount what it lies in, or remove the link, and "
+        "run the same command again."
+    )

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import stat
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,6 +125,9 @@ class DepthMaps:
         stem = (self.root / photo.name).with_suffix("")
         paths = [stem.with_name(stem.name + ending) for ending in maps.ENDINGS]
         found = [path for path in paths if source_file.is_file(path)]
+        if not found:  # what the folder lists and the system does not find is a fault
+            listed = [path for path in paths if path.name in _listed(stem.parent)]
+            found = [path for path in listed if stat.S_ISREG(source_file.status(path).st_mode)]
         if not found:
             raise errors.InputError(f"has no depth map {stem}.png or {stem.name}.npy")
         if len(found) > 1:
@@ -169,9 +173,24 @@ def frame(
 
 
 @functools.lru_cache(maxsize=2**18)
-def _turned(path: pathlib.Path, _sha256: str) -> int:
-    """The EXIF orientation of a photo, which its content decides."""
-    return media.orientation(path, source_file.read(path))
+def _turned(path: pathlib.Path, sha256: str) -> int:
+    """The EXIF orientation of a photo, which its content decides. Raises SourceError where it is another file now."""
+    return media.orientation(path, source_file.recorded(path, source_file.read(path), sha256))
+
+
+def _listed(folder: pathlib.Path) -> frozenset[str]:
+    """Names in a folder, if there is one."""
+    try:
+        return _names(folder, folder.stat().st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except OSError as error:
+        raise source_file.failure(folder, error) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _names(folder: pathlib.Path, _changed: int) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir())
 
 
 def leftover(name: str, things: str, thing: str, lone: list[str]) -> list[source.Skipped]:

@@ -18,10 +18,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from blursynth import errors
-from blursynth.media import maps, source_file
+from blursynth.media import listing, maps, source_file
 from blursynth.sources import beside, coco, outlines, source
 
 _TEXT = ".txt"
+_TEXTS = listing.Kind(frozenset({_TEXT}), frozenset(), "")
+_JSON = listing.Kind(frozenset({".json"}), frozenset(), "")
 _LOADING = threading.Lock()
 _NEUTRAL = ("images", "labels")  # folders that Ultralytics' layout puts beside each other
 
@@ -92,7 +94,7 @@ class Masks:
             images = [image for each in index.by_name.values() for image in each if image.file == file]
             lone = [image.name for image in images if id(image) not in claimed]
             found += beside.leftover(file, "masks", "mask", lone)
-        return found + self._unused(all_photos, index)
+        return [*found, *index.left_out, *self._unused(all_photos, index)]
 
     def _unused(self, all_photos: tuple[source.Source, ...], index: "_Index") -> list[source.Skipped]:
         beyond: dict[str, collections.Counter[str]] = {file: collections.Counter() for file in index.files}
@@ -191,7 +193,11 @@ class Masks:
         if not self.place.exists():
             raise errors.InputError(f"There is no file or folder of masks {self.place}.")
         state = source_file.status(self.place)
-        files = _json_files(self.place) if stat.S_ISDIR(state.st_mode) else [self.place]
+        listed = listing.Listing((self.place.name,))
+        if stat.S_ISDIR(state.st_mode):
+            listed = _json_files(self.place, state.st_mtime_ns)
+        folder = self.place if stat.S_ISDIR(state.st_mode) else self.place.parent
+        files = [folder / name for name in listed.names]
         if not files:
             with _LOADING:
                 index = _texts(self.place, state.st_mtime_ns)
@@ -200,7 +206,8 @@ class Masks:
             return index
         states = [source_file.status(file) for file in files]
         with _LOADING:
-            return _load(tuple((file, now.st_mtime_ns, now.st_size) for file, now in zip(files, states, strict=True)))
+            index = _load(tuple((file, now.st_mtime_ns, now.st_size) for file, now in zip(files, states, strict=True)))
+        return dataclasses.replace(index, left_out=listed.left_out)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -222,18 +229,18 @@ class _Text(coco.Image):
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Index:
     """by_name: what is said of photos, by their file names. files: of masks, by name. lost: annotations that belong to
-    no photo: (file, id, why)."""
+    no photo: (file, id, why). left_out: what looks like a file of masks and is none."""
 
     by_name: dict[str, list[coco.Image]]
     files: tuple[str, ...]
     lost: tuple[tuple[str, object, str], ...] = ()
+    left_out: tuple[source.Skipped, ...] = ()
 
 
-def _json_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
-    except OSError as error:
-        raise source_file.failure(folder, error) from error
+@functools.lru_cache(maxsize=2)
+def _json_files(folder: pathlib.Path, _changed: int) -> listing.Listing:
+    """JSON files of a folder; what looks like one and is none is left out."""
+    return listing.files(folder, _JSON, deep=False)
 
 
 @functools.lru_cache(maxsize=2)
@@ -256,12 +263,13 @@ def _texts(folder: pathlib.Path, _changed: int) -> _Index:
     """YOLO's files anywhere below a folder, by name; the files themselves are read when they are needed."""
     found: dict[str, list[coco.Image]] = {}
     files: dict[str, None] = {}
-    for path in source_file.below(folder, lambda path: path.suffix == _TEXT):
-        if source_file.is_file(path):
-            name = path.relative_to(folder).as_posix()
+    listed = listing.files(folder, _TEXTS)
+    for name in listed.names:
+        path = folder / name
+        if path.suffix == _TEXT:
             found.setdefault(path.name, []).append(_Text(path.parent.name, name, None, (), path=path))
             files[path.parent.name] = None
-    return _Index(found, tuple(files))
+    return _Index(found, tuple(files), left_out=listed.left_out)
 
 
 def _parts(name: str) -> list[str]:

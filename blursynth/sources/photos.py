@@ -94,8 +94,6 @@ def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Sk
 
 def _measure(root: pathlib.Path, name: str) -> source.Source:
     path = root / name
-    if source_file.is_dangling(path):
-        raise errors.InputError(f"{name} is a link to {path.readlink()}, which is not there.")
     size = source_file.status(path).st_size
     if size > source_file.LARGEST:
         raise errors.InputError(f"{name} has {size:,} bytes, more than any photo that can be used.")

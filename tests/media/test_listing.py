@@ -32,23 +32,35 @@ def test_every_kind_of_entry_is_listed_or_left_out_with_its_reason(tmp_path: pat
             os.chdir(here)
     (root / "null.png").symlink_to("/dev/null")
     (root / "circle.png").symlink_to("circle.png")
-    (root / "away").symlink_to(tmp_path / "not mounted")
+    (root / "away.txt").symlink_to(tmp_path / "not mounted")
     (root / "linked").symlink_to(tmp_path / "elsewhere")
     (root / "loop").symlink_to(root)
     (root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
     found = listing.files(root, listing.PHOTOS, listing.VIDEOS)
     assert found.names == ("a.jpg", "b/z.PNG", "clip.MOV", "linked/far.png")
     assert {each.name: each.reason for each in found.left_out} == {
-        "away": "is a link to nothing",
         "c/phone.HEIC": ".heic files cannot be read; convert it to PNG, TIFF or JPEG",
         "caf\\xe9.png": listing.NOT_TEXT,
-        "circle.png": "is a link to nothing",
+        "circle.png": "is a link in a circle",
         "null.png": "is a pipe, a socket or a device",
         "pipe.png": "is a pipe, a socket or a device",
         "raw.braw": ".braw files cannot be read; convert it to MP4 or Matroska",
         "socket.jpg": "is a pipe, a socket or a device",
     }
-    assert found.others == (("", 1), (".txt", 1))
+    assert found.others == (("", 1), (".txt", 2))
+
+
+@pytest.mark.parametrize("name", ["away", "2025.07", "a.png", "b/c.MOV", "d.jpg"])
+def test_a_link_to_what_is_not_there_is_no_smaller_folder(name: str, tmp_path: pathlib.Path) -> None:
+    """It may be a file that is looked for, or a folder of them, on a disk that is not mounted."""
+    root = fill(tmp_path / "root", "x.png", "b/y.png")
+    (root / name).symlink_to(tmp_path / "not mounted")
+    with pytest.raises(errors.SourceError, match=f"{name} is a link to {tmp_path}/not mounted"):
+        listing.files(root, listing.PHOTOS, listing.VIDEOS)
+    with pytest.raises(errors.SourceError, match=name):
+        listing.files(root)
+    (tmp_path / "not mounted").mkdir()
+    assert listing.files(root, listing.PHOTOS, listing.VIDEOS).names == ("b/y.png", "x.png")
 
 
 def test_one_folder_alone_and_files_of_any_kind(tmp_path: pathlib.Path) -> None:

@@ -294,7 +294,7 @@ def test_what_is_black_is_whole(tmp_path):
 def test_a_pipe_or_a_device_is_refused_and_never_waited_for(tmp_path, use):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", pathlib.Path("/dev/zero")):
-        with pytest.raises(errors.InputError, match="not a file"):
+        with pytest.raises(errors.SourceError, match="not a file"):
             use(path)
 
 

@@ -418,6 +418,43 @@ def test_changed_bytes_are_no_content(inputs_of: Any, tmp_path: pathlib.Path) ->
     assert as_recorded(tmp_path / "a.zarr") == inputs_of("convolve").record
 
 
+@pytest.mark.usefixtures("faults")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("convolve", "photos/1.png"),
+        ("shake with gyro", "gyro.csv"),
+        ("shake with depth", "depth/1.npy"),
+        ("objects with outlines", "labels/1.txt"),
+        ("objects with maps", "masks/panoptic/1.png"),
+        ("average-frames of a folder", "GOPR1/0004.png"),
+        ("import flat", "images/train/target/1.png"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_no_content(command: str, name: str, tmp_path: pathlib.Path) -> None:
+    """A pipe, a device, a link to nothing and a folder, for a file that was there when the command started."""
+    made = pickle.dumps(COMMANDS[command][0](tmp_path))
+    path = tmp_path / name
+    kept = path.rename(tmp_path / "kept")
+    for stands in (
+        lambda: os.mkfifo(path),
+        lambda: path.symlink_to("/dev/zero"),
+        lambda: path.symlink_to("nowhere"),
+        path.mkdir,
+    ):
+        stands()
+        masks._load.cache_clear()
+        masks._texts.cache_clear()
+        with pytest.raises(errors.BlursynthError, match=rf"\b{path.stem}\."):
+            run.produce(pickle.loads(made), tmp_path / "a.zarr", workers=1)
+        assert not as_recorded(tmp_path / "a.zarr")["complete"]
+        path.rmdir() if path.is_dir() else path.unlink()
+    kept.rename(path)
+    run.produce(pickle.loads(made), tmp_path / "a.zarr", workers=1)
+    run.produce(pickle.loads(made), tmp_path / "b.zarr", workers=1)
+    assert as_recorded(tmp_path / "a.zarr") == as_recorded(tmp_path / "b.zarr")
+
+
 def test_what_an_older_version_left_out_is_not_finished_in_silence(tmp_path: pathlib.Path) -> None:
     """A dataset that is begun, in which pairs of a photo that is sound are marked invalid."""
     made = of_photos(tmp_path)

@@ -1,5 +1,8 @@
 """Depth maps beside photos."""
 
+import dataclasses
+import errno
+import os
 import pathlib
 
 import numpy as np
@@ -9,7 +12,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.media import maps
 from blursynth.production import shake
-from blursynth.sources import beside, photos
+from blursynth.sources import beside, coco, masks, photos, source
 
 
 @pytest.fixture
@@ -116,3 +119,41 @@ def test_numbers_are_never_mixed() -> None:
     values = np.array([[1, 9], [5, 7]])
     assert np.array_equal(maps.nearest(values, 4, 2), [[1, 9], [1, 9], [5, 7], [5, 7]])
     assert np.array_equal(maps.nearest(values, 1, 1), [[7]])
+
+
+@pytest.mark.parametrize("where", ["file", "folder"])
+@pytest.mark.parametrize("what", ["depth", "labels", "panoptic"])
+def test_links_to_what_is_not_there_stop_the_command(what: str, where: str, tmp_path: pathlib.Path) -> None:
+    """A disk that is not mounted makes no smaller dataset."""
+    photo = source.Source("a/0.png", "", 4, 5, 1)
+    (tmp_path / what).mkdir()
+    link = tmp_path / what / "a"
+    if where == "file":
+        link.mkdir()
+        link /= {"depth": "0.png", "labels": "0.txt", "panoptic": "0.png"}[what]
+    link.symlink_to(tmp_path / "away")
+    with pytest.raises(errors.SourceError, match=f"{link} is a link"):
+        if what == "depth":
+            beside.DepthMaps(tmp_path / what).digest(photo)
+        elif what == "labels":
+            masks.Masks(tmp_path / what).digest(photo)
+        else:
+            coco.Image("a/0.png", "x.json", (4, 5), (), png=tmp_path / what / "a" / "0.png").content()
+
+
+def test_a_depth_map_that_is_listed_and_not_found_is_a_fault(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0.png").write_bytes(b"x")
+    depth, photo, honest = beside.DepthMaps(tmp_path), source.Source("0.png", "", 4, 5, 1), pathlib.Path.stat
+
+    def stat(path: pathlib.Path, **options: bool) -> os.stat_result:
+        if path.name == "0.png":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return honest(path, **options)
+
+    monkeypatch.setattr(pathlib.Path, "stat", stat)
+    with pytest.raises(errors.SourceError, match=r"0\.png"):
+        depth.digest(photo)
+    with pytest.raises(errors.InputError, match="no depth map"):
+        depth.digest(dataclasses.replace(photo, name="1.png"))

@@ -86,10 +86,12 @@ def test_links_are_followed_and_loops_end(tmp_path):
     (tmp_path / "root" / "elsewhere").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "root" / "linked.png").symlink_to(tmp_path / "elsewhere" / "far.png")
     (tmp_path / "root" / "self.png").symlink_to("self.png")
-    (tmp_path / "root" / "dangling.png").symlink_to("nowhere.png")
     folder = photos.scan(tmp_path / "root")
     assert names(folder) == ["elsewhere/far.png", "linked.png", "photo.png"]
-    assert [each.name for each in folder.skipped] == ["dangling.png", "self.png"]
+    assert [each.name for each in folder.skipped] == ["self.png"]
+    (tmp_path / "root" / "dangling.png").symlink_to("nowhere.png")
+    with pytest.raises(errors.SourceError, match=r"dangling\.png"):
+        photos.scan(tmp_path / "root")
 
 
 def test_pipes_are_passed_over(tmp_path):
