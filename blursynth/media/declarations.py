@@ -141,7 +141,8 @@ def colour(
     noted |= {"primaries": _WIDE[named]} if named in _WIDE else {}
     if frame.format.is_rgb or "pal" in frame.format.name:
         return Colour(None, noted)
-    said = own.matrix if own.matrix != _UNSPECIFIED else container.matrix  # 0, RGB, cannot be of such planes
+    says = own.matrix != _UNSPECIFIED and codec != "mjpeg"  # whose decoder reports BT.601, of which no stream speaks
+    said = own.matrix if says else container.matrix  # 0, RGB, cannot be of such planes
     if said not in _MATRIX and matrix == "auto":
         raise errors.InputError(
             f"{path} says that its colour matrix is number {said} of ITU-T H.273, which is not known here. "
@@ -177,7 +178,7 @@ def _require_known_curve(own: Tags, container: Tags, path: pathlib.Path) -> None
             )
 
 
-def require_plain(frame: av.VideoFrame, container: Tags, codec: str, path: pathlib.Path) -> None:
+def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> None:
     """Raise InputError for interlaced, stereoscopic, transparent and cropped pictures, which nothing here treats."""
     if frame.interlaced_frame or container.interlaced:
         raise errors.InputError(
@@ -190,7 +191,7 @@ def require_plain(frame: av.VideoFrame, container: Tags, codec: str, path: pathl
         raise errors.InputError(
             f"{path} is transparent in places, and what lies behind is not known. Lay it over a background first."
         )
-    container_says.require_plain(path, codec)
+    container_says.require_plain(path)
 
 
 def opaque(frame: av.VideoFrame) -> bool:

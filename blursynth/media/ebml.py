@@ -106,7 +106,18 @@ def _require_checksum(file: BinaryIO, outer: Element) -> None:
 
 def crops(file: BinaryIO, size: int) -> list[tuple[int, int, int, int]]:
     """For each picture track that is cropped: pixels left out at its bottom, top, left and right."""
-    cropped = []
+    every = [tuple(track.get(number, 0) for number in (0x54AA, 0x54BB, 0x54CC, 0x54DD)) for track in _video(file, size)]
+    return [(crop[0], crop[1], crop[2], crop[3]) for crop in every if any(crop)]
+
+
+def interlaced(file: BinaryIO, size: int) -> bool:
+    """Whether a picture track says so (FlagInterlaced 1), whatever it says of the order of fields."""
+    return any(track.get(0x9A) == 1 for track in _video(file, size))
+
+
+def _video(file: BinaryIO, size: int) -> list[dict[int, int]]:
+    """For each picture track, the numbers in its Video element."""
+    found: list[dict[int, int]] = []
     try:
         header = element(file, 0)
         segment = element(file, header.begin + header.length)
@@ -115,15 +126,12 @@ def crops(file: BinaryIO, size: int) -> list[tuple[int, int, int, int]]:
             if tracks.number != _TRACKS:
                 continue
             for track in _children(file, tracks):
-                for video in (inner for inner in _children(file, track) if inner.number == 0xE0):
-                    sides = {each.number: _number(file, each) for each in _children(file, video)}
-                    crop = tuple(sides.get(number, 0) for number in (0x54AA, 0x54BB, 0x54CC, 0x54DD))
-                    if any(crop):
-                        cropped.append((crop[0], crop[1], crop[2], crop[3]))
+                videos = (inner for inner in _children(file, track) if inner.number == 0xE0)
+                found += [{each.number: _number(file, each) for each in _children(file, video)} for video in videos]
             break
     except BrokenError:
         return []
-    return cropped
+    return found
 
 
 def _children(file: BinaryIO, outer: Element) -> Iterator[Element]:

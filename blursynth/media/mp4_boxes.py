@@ -1,5 +1,6 @@
 """Boxes of MP4 and QuickTime files (ISO/IEC 14496-12): what FFmpeg does not pass on, and whether a file is whole."""
 
+import io
 import itertools
 import re
 import struct
@@ -164,6 +165,21 @@ def edits(file: BinaryIO, size: int) -> list[list[tuple[int, int]]]:
                 found.append([(begin, rate) for _, begin, rate in listed if begin != -1])
     except (isobmff.BrokenError, struct.error, IndexError):
         return []
+    return found
+
+
+def said(file: BinaryIO, size: int) -> list[dict[bytes, list[bytes]]]:
+    """For each sample entry of the picture tracks: contents of its own boxes by name, such as `colr`."""
+    found = []
+    try:
+        for entry in _visual_entries(file, size):
+            inside = io.BytesIO(entry)
+            boxes: dict[bytes, list[bytes]] = {}
+            for box in isobmff.whole(inside, _VISUAL, len(entry)):
+                boxes.setdefault(box.name, []).append(entry[box.begin : box.end])
+            found.append(boxes)
+    except (isobmff.BrokenError, struct.error):
+        return found
     return found
 
 

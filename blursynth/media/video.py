@@ -142,7 +142,7 @@ def _index(
         said = declarations.of_container(stream.codec_context)
         rate = declarations.capture_rate(container, stream, path) if capture and fps is None else None
         first = _first_frame(container, stream, path)
-        declarations.require_plain(first, said, stream.codec_context.name, path)
+        declarations.require_plain(first, said, path)
         colour = declarations.colour(first, said, stream.codec_context.name, matrix, primaries, path)
         tags = declarations.tags(first)
         orientation = declarations.orientation(tags.orientation, path)

@@ -25,6 +25,7 @@ _THUMBNAIL = (18, 32)
 _MOVING = 0.25  # grey levels that two frames differ by on average: below, a scene counts as still
 _HELD = 0.2  # share of the largest difference about a window below which a frame repeats the one before
 _STILL = 1.0  # grey levels that two frames differ by at most where one may repeat the other, both coded with noise
+_CLEAR = 3  # times as much as between a frame and its copy is between frames that differ, at least
 _ABRUPT, _NEXT = 0.8, 4  # share of the largest of these next differences that is too much for what slows down
 _LONGEST = 8  # intervals from a step to the next where 240 frames per second hold 30; key frames are further apart
 AROUND = 2 * _LONGEST  # frames about a window that tell whether one is repeated in it
@@ -155,8 +156,8 @@ def repeats(shrunk: Shrunk, begin: int, stop: int) -> bool:
     """Whether frames begin to stop - 1, given with AROUND frames about them, hold a repeated frame.
 
     So it is where 240 frames per second hold 120 different ones. There, nothing moves from one frame to the next, and
-    in the interval before or behind that everything moves as fast as it does at all; what comes to rest or turns is slow
-    next to it. A single step may be a key frame of a still scene, which is coded anew. Where little changes at
+    in the interval before or behind that everything moves as fast as it does at all; what comes to rest or turns is
+    slow next to it. A single step may be a key frame of a still scene, which is coded anew. Where little changes at
     all, nothing can be told. A scene beyond a cut does not count.
     """
     cuts = np.flatnonzero(_cuts(shrunk))
@@ -169,8 +170,8 @@ def repeats(shrunk: Shrunk, begin: int, stop: int) -> bool:
     held = apart < _HELD * apart.max()
     for k in np.flatnonzero(held[:-1] != held[1:]).tolist():
         step, still, side = (k + 1, k, apart[k + 1 :]) if held[k] else (k, k + 1, apart[: k + 1][::-1])
-        abrupt = side[0] >= _ABRUPT * side[:_NEXT].max()
-        again = (~held[max(0, step - _LONGEST) : step + _LONGEST + 1]).sum() > 1
+        abrupt = side[0] >= max(_ABRUPT * side[:_NEXT].max(), _CLEAR * apart[still])
+        again = (apart[max(0, step - _LONGEST) : step + _LONGEST + 1] >= side[0] / 2).sum() > 1
         if abrupt and again and _run(held, still) & set(inside):
             return True
     return False

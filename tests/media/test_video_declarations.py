@@ -166,20 +166,75 @@ def test_edit_lists_of_one_part_are_followed(
     assert video.index(with_edits(tmp_path / "a.mp4", edits)).frames == frames_
 
 
-def with_colr(path: pathlib.Path, primaries: int, transfer: int, matrix: int, full: bool) -> pathlib.Path:
-    """An MP4 file whose HEVC stream says nothing of colour, and whose `colr` box does."""
-    clip_files.write(path, clip_files.moving(3), codec="libx265", options=HEVC, pixels="yuv444p")
+def with_box(path: pathlib.Path, name: bytes, content: bytes) -> pathlib.Path:
+    """An MP4 or QuickTime file whose sample entry, of a codec without boxes before it but `hvcC`, has one more."""
     data = path.read_bytes()
-    box = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", primaries, transfer, matrix, full << 7)
-    at = data.index(b"hvcC") - 4
+    box = struct.pack(">I4s", 8 + len(content), name) + content
+    at = data.index(b"hvcC") - 4 if b"hvcC" in data else data.index(b"stsd", data.index(b"moov")) + 12 + 86
     grown = bytearray(data[:at] + box + data[at:])
-    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1", b"hvc1"):
-        place = data.find(name, data.index(b"moov"))
+    for outer in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1", b"hvc1", b"jpeg"):
+        place = data.find(outer, data.index(b"moov"))
         if place >= 0:
             grown[place - 4 : place] = struct.pack(">I", struct.unpack(">I", data[place - 4 : place])[0] + len(box))
     assert data.index(b"mdat") < data.index(b"moov"), "places of frames would move"
     path.write_bytes(grown)
     return path
+
+
+def with_colr(path: pathlib.Path, primaries: int, transfer: int, matrix: int, full: bool) -> pathlib.Path:
+    """An MP4 file whose HEVC stream says nothing of colour, and whose `colr` box does."""
+    clip_files.write(path, clip_files.moving(3), codec="libx265", options=HEVC, pixels="yuv444p")
+    return with_box(path, b"colr", struct.pack(">4sHHHB", b"nclx", primaries, transfer, matrix, full << 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (b"dvcC", bytes([1, 0, 5 << 1, 0b11101, 0]) + bytes(19)),  # profile 5, compatible with nothing
+        (b"dvvC", bytes([1, 0, 8 << 1, 0b11101, 1 << 4]) + bytes(19)),  # profile 8.1, HDR10
+        (b"colr", b"prof" + bytes(128)),
+        (b"gama", struct.pack(">I", ONE)),
+    ],
+)
+def test_colours_that_only_a_box_tells_are_refused(tmp_path: pathlib.Path, name: bytes, content: bytes) -> None:
+    path = clip_files.write(tmp_path / "a.mp4", clip_files.moving(3), codec="libx265", options=HEVC)
+    with pytest.raises(errors.InputError):
+        video.index(with_box(path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(b"dvvC", bytes([1, 0, 8 << 1, 0b11101, 2 << 4]) + bytes(19)), (b"gama", struct.pack(">I", 0x23333))],
+)
+def test_boxes_that_say_what_is_taken_anyway_are_taken(tmp_path: pathlib.Path, name: bytes, content: bytes) -> None:
+    path = clip_files.write(tmp_path / "a.mp4", clip_files.moving(3), codec="libx265", options=HEVC)
+    assert video.index(with_box(path, name, content)).frames == 3
+
+
+@pytest.mark.parametrize("number", [0, 3, 8, 10, 11])
+def test_matrices_that_are_not_known_are_refused_or_given(tmp_path: pathlib.Path, number: int) -> None:
+    path = with_colr(tmp_path / "a.mp4", 1, 1, number, False)
+    with pytest.raises(errors.InputError):
+        video.index(path)
+    coding = video.index(path, "bt709").coding
+    assert coding is not None
+    assert coding.matrix == "bt709"
+
+
+@pytest.mark.parametrize(("number", "name"), [(None, "bt601"), (1, "bt709"), (6, "bt601"), (10, None)])
+def test_motion_jpeg_is_as_its_container_says(tmp_path: pathlib.Path, number: int | None, name: str | None) -> None:
+    path = clip_files.write(
+        tmp_path / "a.mov", clip_files.moving(3), codec="mjpeg", pixels="yuvj420p", options={"q": "3"}
+    )
+    if number is not None:
+        with_box(path, b"colr", struct.pack(">4sHHH", b"nclc", 1, 1, number))
+    if name is None:
+        with pytest.raises(errors.InputError):
+            video.index(path)
+        return
+    coding = video.index(path).coding
+    assert coding is not None
+    assert (coding.matrix, coding.full_range) == (name, True)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -404,6 +459,15 @@ def test_cropped_matroska_is_refused(tmp_path: pathlib.Path) -> None:
     unit, crop = b"\x54\xb2\x81\x04", b"\x54\xcc\x81\x02"  # the unit of display; two pixels at the left
     assert data.count(unit) == 1
     (tmp_path / "b.mkv").write_bytes(data.replace(unit, crop))
+    with pytest.raises(errors.InputError):
+        video.index(tmp_path / "b.mkv")
+
+
+def test_matroska_that_says_interlaced_is_refused(tmp_path: pathlib.Path) -> None:
+    plain = clip_files.write(tmp_path / "a.mp4", clip_files.moving(3), options={"bf": "0"})
+    data = remuxed(plain, tmp_path / "b.mkv", {}, write_crc32="0").read_bytes()
+    assert data.count(b"\x9a\x81\x02") == 1
+    (tmp_path / "b.mkv").write_bytes(data.replace(b"\x9a\x81\x02", b"\x9a\x81\x01"))
     with pytest.raises(errors.InputError):
         video.index(tmp_path / "b.mkv")
 
