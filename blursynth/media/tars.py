@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from typing import IO
 
 from blursynth import errors
+from blursynth.media import source_file
 
 BLOCK = 512
 RECORD = 20 * BLOCK
-"""Writers pad an archive with zeros to a multiple of this, at most."""
+"""Writers pad an archive with zeros to a multiple of this by default."""
+_LARGER_RECORDS = tuple(BLOCK << k for k in range(6, 12))  # 32 KiB to 1 MiB: `tar -b 64` to `-b 2048`
 
 _REGULAR, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
@@ -50,7 +52,8 @@ def members(file: IO[bytes], path: str) -> list[Member]:
     """The files of a tar, in their order; folders are none. `path` is its name in errors.
 
     Names are UTF-8; bytes that are not come as surrogate escapes. Raises InputError where the archive is damaged, cut
-    short, compressed or of a kind that is refused (with the offset in bytes), and OSError where it cannot be read.
+    short, compressed or of a kind that is refused (with the offset in bytes), SourceError where fewer bytes come than
+    the file has, and OSError where it cannot be read.
     """
     size = file.seek(0, os.SEEK_END)
     return list(_Walk(file, path, size).members())
@@ -141,10 +144,19 @@ class _Walk:
                     "them with `tar --concatenate`)",
                 )
             position += len(piece)
-        if rest >= 2 * BLOCK + RECORD:
+        if rest >= 2 * BLOCK + RECORD and not self._is_padded(rest - 2 * BLOCK):
             raise self._damaged(
-                at, f"it ends in {rest} bytes of zeros, more than usual padding, so that its last part may be lost"
+                at,
+                f"it ends in {rest} bytes of zeros, more than usual padding (to a multiple of 10 KiB, or of a power of "
+                "two up to 1 MiB), so that its last part may be lost",
             )
+
+    def _is_padded(self, zeros: int) -> bool:
+        """Whether a writer of larger records adds so many zeros: fewer than a record, up to a multiple of its size.
+
+        Zeros that overwrote the last members seldom end there. So those stay refused, as do records of odd sizes.
+        """
+        return any(zeros < record and self._size % record == 0 for record in _LARGER_RECORDS)
 
     def _name(self, header: bytes, records: dict[str, bytes]) -> str:
         name = header[:100].partition(b"\0")[0]
@@ -194,8 +206,9 @@ class _Walk:
         return found
 
     def _bytes(self, start: int, size: int) -> bytes:
+        """At most these, where the file ends before. Raises SourceError where fewer come than the file has."""
         self._file.seek(start)
-        return self._file.read(size)
+        return source_file.whole(self._path, self._file.read(size), max(0, min(size, self._size - start)))
 
     def _damaged(self, at: int, what: str) -> errors.InputError:
         head = self._bytes(0, 8)

@@ -96,7 +96,7 @@ def manifest(found: files.Files) -> dict[str, Any] | None:
     content = found.text(layout.MANIFEST)
     if content is None:
         return None
-    advice = "Export the dataset again; or remove the file to import the folder as another program's."
+    advice = "Export the dataset again to another folder; or remove the file to import this one as another program's."
     try:
         document = records.parse(content, name)
     except errors.InputError as error:
@@ -220,7 +220,8 @@ def _unlike_exported(
     root = place.normalise(path)
     written, digest = exported.read(root)
     if digest != ours.get("digests_sha256", digest):
-        yield f"{exported.DIGESTS}, the SHA-256 of every file, is {'damaged' if digest else 'lost'}"
+        state = "damaged" if digest else "lost"
+        yield f"{exported.DIGESTS}, the SHA-256 of every file, is {state} (the export's command writes it again)"
         return
     now = {source.name: source.sha256 for source in measured.values() if isinstance(source, sources_.Source)}
     for tar in dict.fromkeys(name.partition(f"{files.TAR}/")[0] + files.TAR for name in now if f"{files.TAR}/" in name):

@@ -75,6 +75,43 @@ DAMAGE = {
 }
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 20, 64, 128, 2048])
+def test_records_of_other_sizes_are_padded_by_zeros(blocks: int) -> None:
+    """As `tar -b BLOCKS` writes them."""
+    data = whole()
+    marker = len(data.rstrip(b"\0")) + -len(data.rstrip(b"\0")) % 512 + 1024
+    padded = data[:marker] + bytes(-marker % (512 * blocks))
+    assert len(padded) % (512 * blocks) == 0
+    assert listed(padded) == listed(data)
+
+
+@pytest.mark.parametrize("padding", [512 * 2048, 512 * 4096, 512 * 65])
+def test_more_zeros_than_padding_are_refused(padding: int) -> None:
+    data = whole()
+    with pytest.raises(errors.InputError):
+        listed(data + bytes(padding))
+
+
+class _Short(io.BytesIO):
+    """A file of which a read, once `left` were done, gives a byte fewer than it should."""
+
+    left = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= 1
+        data = super().read(size)
+        return data[:-1] if self.left < 0 else data
+
+
+def test_a_short_read_is_no_damage() -> None:
+    data = packed(["0.png", LONG, "2.png"], tarfile.PAX_FORMAT)
+    for left in range(7):  # headers, names, and the end marker
+        file = _Short(data)
+        file.left = left
+        with pytest.raises(errors.SourceError):
+            tars.members(file, "set.tar")
+
+
 @pytest.mark.parametrize("name", DAMAGE)
 def test_what_is_damaged_or_ends_early_is_refused(name: str) -> None:
     assert len(listed(whole())) == 5
