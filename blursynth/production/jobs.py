@@ -59,7 +59,7 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
 
     Another dataset that was begun there, of which nothing was made, is replaced: nothing is lost, and options that
     failed at the first item are in nobody's way when they are mended. Raises DatasetError where another dataset is
-    there, or something else, or, with `append`, what cannot grow into the one asked for.
+    there, or something else, or one with a damaged record, or, with `append`, what cannot grow into the one asked for.
     """
     if append and overwrite:
         raise errors.DatasetError("--append keeps what is there and --overwrite removes it; give one of them.")
@@ -70,6 +70,7 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
     if stored is None or overwrite:
         return Job(maker, path, State.NEW if stored is None else State.REPLACE)
     reader.require_known_version(path, stored)
+    reader.require_whole(path, stored)
     asked = maker
     if maker.shard_length is None:
         maker = makers.with_shard_length(maker, stored["shard_length"])

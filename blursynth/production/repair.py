@@ -23,6 +23,7 @@ class Outcome:
     """What was damaged: what of it is as it was again, and what is not, with the reason as `problem`.
 
     `remarks`: what is another now than it was recorded, in sentences. `shards`: how many have been made again.
+    `unfinished`: the command that makes the rest of a dataset that is only begun; "" for a finished one.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Outcome:
     remarks: tuple[str, ...]
     shards: int
     seconds: float
+    unfinished: str = ""
 
 
 def repair(
@@ -83,6 +85,7 @@ def repair(
         remarks=(*(remark for work in done for remark in work.remarks), *revival.remarks),
         shards=sum(work.made for work in done) + len(revival.made),
         seconds=time.monotonic() - began,
+        unfinished="" if stored.complete else stored.attributes["command"],
     )
 
 

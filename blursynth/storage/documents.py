@@ -186,6 +186,17 @@ def attributes(path: str, content: bytes | None) -> dict[str, Any] | None:
     return ours
 
 
+def require_group(path: str, content: bytes, attributes: Mapping[str, Any]) -> None:
+    """Raise DatasetError where a document with this record of ours does not say that it is a group of Zarr's."""
+    document = records.parse(content, f"{path}/{schemas.GROUP}", errors.DatasetError)
+    wanted = {key: value for key, value in schemas.group_document({}).items() if key != "attributes"}
+    found = {key: document.get(key) for key in wanted}
+    if attributes["format_version"] == schemas.FORMAT_VERSION and found != wanted:
+        raise errors.DatasetError(
+            f"{path}/{schemas.GROUP} is damaged or was edited: it has {found}, expected {wanted}. {ADVICE}"
+        )
+
+
 def complemented(attributes: dict[str, Any]) -> dict[str, Any]:
     """A record with what those of the oldest datasets lack; others stay as they are, in their order."""
     return attributes | {key: value for key, value in _OLDEST.items() if key not in attributes}

@@ -58,7 +58,11 @@ def begin(path: str, stored: Mapping[str, Any], schema: schemas.Schema, record: 
 
     The longer dataset remembers each shorter one that it was: items, sources and fingerprint.
     """
-    if pending(path) is not None:
+    there = pending(path)
+    if there is not None:
+        wanted = provenance.attributes(record, schema)
+        if there.get("inputs", {}) != wanted["inputs"]:
+            place.write_json(path, schemas.GROWTH, {**there, **writer.moved(wanted)})
         return
     for array in schema.arrays:
         _require_same_form(path, array.name, schema.document(array))

@@ -36,17 +36,22 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
     if attributes is None:
         raise errors.DatasetError(f"There is no dataset at {path}.")
     require_known_version(place_, attributes)
+    require_whole(place_, attributes)
+    if not attributes["complete"] and not incomplete:
+        raise errors.DatasetError(
+            f"{path} is not finished. Run the command that makes it again to go on with it: {attributes['command']}"
+        )
+    return Dataset(place_, documents.complemented(attributes))
+
+
+def require_whole(path: str, attributes: Mapping[str, Any]) -> None:
+    """Raise DatasetError where the record of a finished dataset is not what was written."""
     sealed = seal.SEAL in attributes or seal.DOCUMENTS in attributes
     if attributes["complete"] and sealed and not seal.is_whole(attributes):
         raise errors.DatasetError(
             f"{path} is damaged or was edited: the record in its {schemas.GROUP} is not what was written. "
             f"{documents.ADVICE}"
         )
-    if not attributes["complete"] and not incomplete:
-        raise errors.DatasetError(
-            f"{path} is not finished. Run the command that makes it again to go on with it: {attributes['command']}"
-        )
-    return Dataset(place_, documents.complemented(attributes))
 
 
 def stored_attributes(path: str) -> dict[str, Any] | None:
@@ -56,12 +61,14 @@ def stored_attributes(path: str) -> dict[str, Any] | None:
     """
     if place.is_vacant(path):
         return None
-    ours = documents.attributes(path, place.read_bytes(path, schemas.GROUP))
+    content = place.read_bytes(path, schemas.GROUP)
+    ours = documents.attributes(path, content)
     if ours is None:
         raise errors.DatasetError(
             f"{path} exists and is not a blursynth dataset, so it is left alone; name another place. (Of a dataset "
             "that was damaged, `blursynth verify` says how.)"
         )
+    documents.require_group(path, content or b"", ours)
     return ours
 
 

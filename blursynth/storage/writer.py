@@ -29,7 +29,8 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
     """Write the metadata of a dataset, or what is missing of it.
 
     The group's document comes first and says what is being made, so that a creation that was killed is recognised
-    and continued. Raises DatasetError where the dataset that is there was made from something else.
+    and continued; where the same sources lie elsewhere now, it says so. Raises DatasetError where the dataset that is
+    there was made from something else.
     """
     wanted = provenance.attributes(record, schema)
     stored = reader.stored_attributes(path)
@@ -37,6 +38,8 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
         place.write_json(path, schemas.GROUP, schemas.group_document(wanted))
     else:
         require_same(path, stored, wanted, record.sources)
+        if not stored["complete"] and stored.get("inputs", {}) != wanted["inputs"]:
+            place.write_json(path, schemas.GROUP, schemas.group_document(stored | moved(wanted)))
     for name, document in documents(schema, record).items():
         key = f"{name}/zarr.json"
         existing = place.read_json(path, key) if stored is not None else None
@@ -47,6 +50,11 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
                 f"{path} was begun with another form of the array {name} than this version makes. "
                 "Use --overwrite to make it anew, or another place for the output."
             )
+
+
+def moved(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a record changes where the sources lie elsewhere when work goes on."""
+    return {key: wanted[key] for key in ("inputs", "command")}
 
 
 def remove(path: str) -> None:

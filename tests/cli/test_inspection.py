@@ -122,3 +122,14 @@ def test_sentences(run: Run, pairs: pathlib.Path) -> None:
     (pairs / "zarr.json").write_text("{")
     assert run("verify", pairs).code == 1
     assert "Put a copy of that file back" in run("repair", pairs).err
+
+
+def test_repair_of_what_is_only_begun_exits_with_1(run: Run, pairs: pathlib.Path) -> None:
+    document = json.loads((pairs / "zarr.json").read_text())
+    record = next(iter(document["attributes"].values()))
+    record["complete"] = False
+    (pairs / "zarr.json").write_text(json.dumps(document))
+    mended = run("repair", pairs)
+    assert mended.code == 1
+    assert record["command"] in mended.out
+    assert "nothing to repair" not in mended.out

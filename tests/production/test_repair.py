@@ -481,6 +481,7 @@ def test_an_unfinished_dataset_keeps_its_gaps_for_its_own_command(fake: pathlib.
     outcome = repair.repair(fake)
     assert [each.where for each in outcome.healed] == ["weight/c/3"]
     assert not (fake / "weight/c/2").exists()
+    assert outcome.unfinished == attributes["command"]
     run.produce(FAKE, fake)
     assert kinds.contents(fake) == whole
 
@@ -496,6 +497,29 @@ def test_a_record_that_only_looks_otherwise_is_written_as_it_was(fake: pathlib.P
     (fake / "zarr.json").write_bytes(whole["zarr.json"].replace(b"\n", b" "))
     assert [each.where for each in repair.repair(fake).healed] == ["zarr.json"]
     assert kinds.contents(fake) == whole
+
+
+@pytest.mark.parametrize("field", [b'"node_type": "%s"', b'"zarr_format": %s'])
+def test_a_group_that_says_that_it_is_another_thing(field: bytes, fake: pathlib.Path) -> None:
+    whole = kinds.contents(fake)
+    sound, other = (b"group", b"array") if b"node" in field else (b"3", b"2")
+    changed = whole["zarr.json"].replace(field % sound, field % other)
+    assert changed != whole["zarr.json"]
+    (fake / "zarr.json").write_bytes(changed)
+    for use in (reader.open, lambda path: run.produce(FAKE, path)):
+        with pytest.raises(errors.DatasetError, match="verify"):
+            use(fake)
+    repair.repair(fake)
+    assert kinds.contents(fake) == whole
+
+
+def test_a_run_minds_the_seal_of_what_is_complete(fake: pathlib.Path) -> None:
+    attributes = reader.stored_attributes(str(fake))
+    assert attributes is not None
+    place.write_json(str(fake), schemas.GROUP, schemas.group_document(attributes | {"documents": {}}))
+    with pytest.raises(errors.DatasetError, match="damaged or was edited"):
+        run.produce(FAKE, fake)
+    assert run.produce(FAKE, fake, overwrite=True).made
 
 
 @pytest.mark.usefixtures("known")

@@ -455,6 +455,18 @@ def test_what_stands_in_the_place_of_a_file_is_no_content(command: str, name: st
     assert as_recorded(tmp_path / "a.zarr") == as_recorded(tmp_path / "b.zarr")
 
 
+def test_a_run_that_goes_on_with_moved_photos_says_where_they_are(tmp_path: pathlib.Path) -> None:
+    made, out = of_photos(tmp_path), tmp_path / "a.zarr"
+    writer.create(str(out), made.schema, made.record())
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    again = convolve.maker(str(tmp_path / "elsewhere"), SMALL | BLUR, "blursynth convolve elsewhere")
+    run.produce(again, out, workers=1)
+    record = reader.open(out).attributes
+    assert record["inputs"]["photos"] == str(tmp_path / "elsewhere")
+    assert record["command"] == "blursynth convolve elsewhere"
+    assert verify.verify(out).sound
+
+
 def test_what_an_older_version_left_out_is_not_finished_in_silence(tmp_path: pathlib.Path) -> None:
     """A dataset that is begun, in which pairs of a photo that is sound are marked invalid."""
     made = of_photos(tmp_path)

@@ -132,13 +132,13 @@ def test_links_to_what_is_not_there_stop_the_command(what: str, where: str, tmp_
         link.mkdir()
         link /= {"depth": "0.png", "labels": "0.txt", "panoptic": "0.png"}[what]
     link.symlink_to(tmp_path / "away")
+    look = {
+        "depth": lambda: beside.DepthMaps(tmp_path / what).digest(photo),
+        "labels": lambda: masks.Masks(tmp_path / what).digest(photo),
+        "panoptic": coco.Image("a/0.png", "x.json", (4, 5), (), png=tmp_path / what / "a" / "0.png").content,
+    }[what]
     with pytest.raises(errors.SourceError, match=f"{link} is a link"):
-        if what == "depth":
-            beside.DepthMaps(tmp_path / what).digest(photo)
-        elif what == "labels":
-            masks.Masks(tmp_path / what).digest(photo)
-        else:
-            coco.Image("a/0.png", "x.json", (4, 5), (), png=tmp_path / what / "a" / "0.png").content()
+        look()
 
 
 def test_a_depth_map_that_is_listed_and_not_found_is_a_fault(
