@@ -14,6 +14,7 @@ from blursynth import errors
 from trainers import ranks
 
 _log = logging.getLogger("trainers")
+_MOST_THREADS = 4096
 
 
 def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +67,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def threads(text: str) -> int:
+    """An argparse type: a number of CPU threads."""
+    number = positive(text)
+    if number > _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST_THREADS:,}, the most threads that can be used")
+    return number
 
 
 def above_zero(text: str) -> float:
