@@ -6,7 +6,7 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import tomli_w
@@ -24,8 +24,18 @@ class Value(Model):
     """A model that is written as one value: a number or a text instead of a table."""
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("has a NUL character in it, which no path can have")
+    return text
+
+
+PathText = Annotated[str, pydantic.AfterValidator(_without_nul)]
+"""A path as text."""
+
 _MOST_BYTES = 2**22
-_DEEPEST = 64
+DEEPEST = 64
+"""How many tables a recipe may have within one another."""
 _LONG_KEY = re.compile(r"(?:[^.,=\[\]{}\n]{1,200}\.){64}")
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -88,7 +98,7 @@ def tables(content: bytes | str, source: str = "recipe") -> dict[str, Any]:
             f"{source} is not UTF-8 text, so it cannot be a TOML recipe ({error.reason})."
         ) from None
     if _LONG_KEY.search(text):  # the standard library takes time that grows with the square of a dotted key
-        raise errors.RecipeError(f"{source} has a dotted key of more than {_DEEPEST} parts; recipes are not that deep.")
+        raise errors.RecipeError(f"{source} has a dotted key of more than {DEEPEST} parts; recipes are not that deep.")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -96,7 +106,7 @@ def tables(content: bytes | str, source: str = "recipe") -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # whole numbers of thousands of digits; thousands of brackets
         raise errors.RecipeError(f"{source} is not TOML that can be read: {str(error)[:120]}.") from None
     if _is_deep(values):
-        raise errors.RecipeError(f"{source} is nested more than {_DEEPEST} deep; recipes are not that deep.")
+        raise errors.RecipeError(f"{source} is nested more than {DEEPEST} deep; recipes are not that deep.")
     return values
 
 
@@ -116,7 +126,7 @@ def from_options(values: Mapping[str, Any], model: type[AnyModel], spelt: Mappin
 
 def _is_deep(values: Any) -> bool:
     level = [values]
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         inner = [list(each.values()) if isinstance(each, dict) else each for each in level]
         level = [each for several in inner for each in several if isinstance(each, dict | list)]
     return bool(level)

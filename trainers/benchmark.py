@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=terminal.positive, default=5, help="training steps that are timed (default: 5)")
     add("--repeats", type=terminal.positive, default=3, help="images restored for each median (default: 3)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one")
-    add("--threads", type=terminal.positive, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    add("--threads", type=terminal.threads, metavar="N", help="CPU threads (default: PyTorch's choice)")
     add("--json", type=pathlib.Path, metavar="FILE", help="also write the table to this file")
     return parser
 

@@ -61,7 +61,7 @@ class _Open(recipe_file.Model):
 
 
 class _TrainedOn(_Open):
-    path: str
+    path: recipe_file.PathText
     fingerprint: str
     transfer_function: str
 

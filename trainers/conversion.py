@@ -54,6 +54,7 @@ def convert(path: pathlib.Path, changes: Sequence[str] = (), dropout: bool | Non
     state = _state(torch_files.read(path), path)
     found = recognise(state, path, dropout)
     wanted = recipe.load(found.recipe, [*found.changes, *changes])
+    _require_as_found(wanted, recipe.load(found.recipe, found.changes), found, path)
     kind = methods.find(wanted.method_name)
     config = kind.for_restoring(wanted.method)
     with torch.device("meta"):
@@ -65,6 +66,19 @@ def convert(path: pathlib.Path, changes: Sequence[str] = (), dropout: bool | Non
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = dict(network.provenance) | {"converted from": f"{path.name} (sha256 {digest[:8]}): {found.words}"}
     return Converted(wanted, network, provenance)
+
+
+def _require_as_found(wanted: recipe.Recipe, there: recipe.Recipe, found: Layout, path: pathlib.Path) -> None:
+    """Raise InputError where changes say otherwise than the file, or than what was said of its dropout.
+
+    The rate of a dropout is in no file; whether there is one decides the layers.
+    """
+    for name, same in (("convolutions", int), ("activation", bool), ("dropout", bool)):
+        ours, theirs = (getattr(each.method, name, 0) for each in (wanted, there))
+        if same(ours) != same(theirs):
+            raise errors.InputError(
+                f"{path} is {found.words}, whose method.{name} is {theirs!r}, and --set says {ours!r}; leave that out."
+            )
 
 
 def save(converted: Converted, out: pathlib.Path) -> None:

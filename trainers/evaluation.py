@@ -16,6 +16,7 @@ import torch
 import tqdm
 
 from blursynth import errors, recipe_file, records
+from blursynth.media import listing
 from trainers import checkpoint, memory, restoring, results, session
 from trainers.benchmarks import datasets, test_set
 from trainers.methods import method
@@ -169,6 +170,8 @@ class Journal:
         }
         folder.mkdir(parents=True, exist_ok=True)
         self._path, stored = folder / PER_IMAGE, folder / ASKED
+        for file in (self._path, stored):
+            listing.require_file(file)
         if stored.is_file() and not overwrite:
             found = records.parse(stored.read_bytes(), stored)
             if not isinstance(found, dict):

@@ -12,6 +12,7 @@ from numpy import typing as npt
 from torch.utils import tensorboard
 
 from blursynth import errors, recipe_file, records
+from blursynth.media import listing
 
 LOG = "log.jsonl"
 
@@ -29,6 +30,7 @@ class Journal:
 
     def __init__(self, folder: pathlib.Path, images: int) -> None:
         self._log = folder / LOG
+        listing.require_file(self._log)
         _cut_back(self._log, images)
         self._file = self._log.open("a", encoding="utf-8")
         self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1)

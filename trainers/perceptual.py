@@ -64,11 +64,11 @@ class Config(recipe_file.Model):
     """ImageNet mean and deviation, or (release) the network is shown [-1, 1]."""
     reduction: Reduction = "channel-sum"
     """The formula as printed, or (release) the mean over channels too: 256 times less at conv3_3."""
-    weights: str = HUB
+    weights: recipe_file.PathText = HUB
     """"torch-hub" (torchvision's file in torch.hub's cache), a path to such a file, or "random" (for trying out)."""
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-fA-F]{8,64}$")] | None = None
     """Start of the file's SHA-256 where it is not torchvision's own."""
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    seed: Annotated[int, pydantic.Field(ge=0, lt=2**63)] = 0
     """Draws the "random" weights."""
 
     @pydantic.model_validator(mode="after")

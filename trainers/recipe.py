@@ -20,7 +20,7 @@ FOLDER = "training"
 class TrainingSet(recipe_file.Model):
     """One dataset to train on: a path (relative to the working directory) and its share of the images drawn."""
 
-    path: str
+    path: recipe_file.PathText
     weight: float = pydantic.Field(default=1.0, gt=0)
 
 
@@ -113,8 +113,8 @@ class Schedule(recipe_file.Model):
 
     counts: Literal["updates", "draws"] = "updates"
     clock: str = pydantic.Field(default="epochs", pattern="^(epochs|images)$")
-    flat: float = pydantic.Field(ge=0)
-    linear: float = pydantic.Field(default=0.0, ge=0)
+    flat: float = pydantic.Field(ge=0, le=1e15)
+    linear: float = pydantic.Field(default=0.0, ge=0, le=1e15)
     drops: tuple[float, ...] = ()
     drop_factor: float = pydantic.Field(default=0.1, gt=0, lt=1)
 
@@ -154,7 +154,7 @@ class Validation(recipe_file.Model):
     running mean of the weights, where the engine keeps one; restoring does what validation did.
     """
 
-    path: str | None = None
+    path: recipe_file.PathText | None = None
     split: str = "val"
     every: int = pydantic.Field(default=10_000, ge=1)
     images: int = pydantic.Field(default=16, ge=0)
@@ -175,7 +175,7 @@ class Output(recipe_file.Model):
     keeps one under its own name (0: none). `sheet` is the number of images on a sample sheet, one per validation.
     """
 
-    folder: str | None = None
+    folder: recipe_file.PathText | None = None
     log_every: int = pydantic.Field(default=100, ge=1)
     checkpoint_every: int = pydantic.Field(default=10_000, ge=1)
     keep_every: int = pydantic.Field(default=0, ge=0)
@@ -289,6 +289,10 @@ def _apply(values: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise errors.RecipeError(f"--set {change} is not of the form key.path=value, for example data.batch=2.")
+    if key.count(".") >= recipe_file.DEEPEST:
+        raise errors.RecipeError(
+            f"--set {key[:80]}... has more than {recipe_file.DEEPEST} parts; recipes are not that deep."
+        )
     try:
         value = recipe_file.tables(f"value = {text}", f"--set {key}")["value"]
     except errors.RecipeError:

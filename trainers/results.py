@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blursynth import errors
+from blursynth.media import listing
 
 RECORD = "blursynth-results.jsonl"
 """A line of JSON for each result in a folder, the last of a name counts; written as results come."""
@@ -42,6 +43,7 @@ class Record:
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
         self._path = folder / RECORD
+        listing.require_file(self._path)
         self._entries: dict[str, dict[str, Any]] = {}
         lines = self._path.read_bytes().split(b"\n") if self._path.is_file() else []
         for line in lines:

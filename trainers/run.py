@@ -115,9 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )
-    parser.add_argument(
-        "--threads", type=terminal.positive, metavar="N", help="CPU threads (default: PyTorch's choice)"
-    )
+    parser.add_argument("--threads", type=terminal.threads, metavar="N", help="CPU threads (default: PyTorch's choice)")
     parser.add_argument(
         "--dry-run",
         action="store_true",

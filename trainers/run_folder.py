@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from blursynth import errors, recipe_file
+from blursynth.media import listing
 from trainers import checkpoint, journal, recipe, results, validation
 
 RECIPE = "recipe.toml"
@@ -122,6 +123,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        listing.require_file(self._path)
         self._file = self._path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from blursynth import errors, records
+from blursynth.media import listing
 
 CONVERT = "Published weights (.pth, .pt) become one by `python -m trainers.convert`."
 _LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
@@ -42,6 +43,7 @@ def read(path: pathlib.Path) -> dict[str, torch.Tensor]:
 
 
 def _header(path: pathlib.Path) -> dict[str, Any]:
+    listing.require_file(path)
     with path.open("rb") as file:
         start = file.read(8)
         room = path.stat().st_size - 8

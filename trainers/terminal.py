@@ -15,6 +15,7 @@ from trainers import ranks
 
 _log = logging.getLogger("trainers")
 _MOST = 1e12
+_MOST_THREADS = 4096
 
 
 def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +68,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def threads(text: str) -> int:
+    """An argparse type: a number of CPU threads."""
+    number = positive(text)
+    if number > _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST_THREADS:,}, the most threads that can be used")
+    return number
 
 
 def above_zero(text: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from blursynth import errors
+from blursynth.media import listing
 
 
 def read(path: pathlib.Path) -> Mapping[str, Any]:
@@ -16,6 +17,7 @@ def read(path: pathlib.Path) -> Mapping[str, Any]:
 
     Every tensor in it, or in a mapping in it, is an ordinary one that is stored in full in the file.
     """
+    listing.require_file(path)
     content = path.read_bytes()
     try:
         with errors.boundary(path, "weights"), warnings.catch_warnings():

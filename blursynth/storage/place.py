@@ -39,9 +39,11 @@ _FINISHED = "digest/"  # below it are the marks of what is finished
 def normalise(path: str | os.PathLike[str]) -> str:
     """One name for one place: absolute, links resolved, no slash at the end; or `s3://BUCKET/PREFIX`.
 
-    Raises DatasetError for another kind of address, which would make a folder of its name.
+    Raises DatasetError for another kind of address, which would make a folder of its name, and for a NUL character.
     """
     text = os.fspath(path)
+    if "\0" in text:
+        raise errors.DatasetError(f"{text!r} has a NUL character in it, which no path can have; name another place.")
     if remote.is_remote(text):
         return remote.normalise(text)
     if _SCHEME.match(text):

@@ -1011,5 +1011,5 @@ def test_special_files_are_refused(tmp_path):
     """The row `special`, whose files have no content to write."""
     os.mkfifo(tmp_path / "pipe.jpg")
     for use in (photos.read, photos.probe, photos.read_apart, photos.read_deep):
-        with pytest.raises(errors.InputError, match="not a file"):
+        with pytest.raises(errors.SourceError, match="not a file"):
             use(tmp_path / "pipe.jpg")

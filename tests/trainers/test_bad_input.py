@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 import torch
 
-from trainers import deblur, restoring, run, terminal
+from trainers import benchmark, deblur, restoring, run, terminal
 from trainers.methods import deepdeblur
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -115,6 +115,19 @@ def test_a_gpu_that_is_not_there(written: Callable[..., list[str]], capsys: pyte
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     assert "no CUDA device" in refused([*written(), "--device", "cuda"], capsys)
+
+
+@pytest.mark.parametrize("key", ['weights="a\\u0000b"', "seed=99999999999999999999999"])
+def test_perceptual_settings(key: str, written: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused([*written("deblurgan"), "--set", f"method.perceptual.{key}"], capsys)
+    assert f"method.perceptual.{key.partition('=')[0]}" in said
+
+
+def test_more_threads_than_there_can_be(written: Callable[..., list[str]]) -> None:
+    for verb in (run.main, benchmark.main):
+        with pytest.raises(SystemExit) as raised:
+            verb([*written(), "--threads", "99999999999"])
+        assert raised.value.code == 2
 
 
 def test_missing_perceptual_weights(written: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from skimage import transform
 from torch import nn
 from torch.nn import functional
 
+from blursynth import errors
 from blursynth.media import photos
 from trainers import checkpoint, conversion, convert, deblur, networks, recipe, restoring, terminal
 
@@ -248,6 +249,31 @@ def test_a_file_that_does_not_tell_of_its_dropout_is_asked_about(
         settings = recipe.parse(about.recipe).method.model_dump()
         assert settings["dropout"] == (0.5 if option == "--dropout" else 0.0)
         assert settings["activation"] == ((name, option) != ("one", "--no-dropout"))
+
+
+@pytest.mark.parametrize(
+    ("convolutions", "there", "said", "change"),
+    [
+        (1, True, False, "method.activation=true"),
+        (1, True, True, "method.activation=false"),
+        (1, True, True, "method.dropout=0.0"),
+        (1, True, False, "method.dropout=0.5"),
+        (2, True, None, "method.dropout=0.0"),
+        (2, False, None, "method.dropout=0.5"),
+        (2, True, None, "method.convolutions=1"),
+    ],
+)
+def test_settings_that_contradict_what_was_found(
+    convolutions: int, there: bool, said: bool | None, change: str, tmp_path: pathlib.Path
+) -> None:
+    file = saved(deblurgan_state(convolutions, 4, 2, dropout=there), tmp_path / "net_G.pth")
+    with pytest.raises(errors.InputError, match=change.partition("=")[0]):
+        conversion.convert(file, [change], said)
+
+
+def test_a_rate_of_dropout_may_be_said(tmp_path: pathlib.Path) -> None:
+    file = saved(deblurgan_state(2, 4, 2), tmp_path / "net_G.pth")
+    assert conversion.convert(file, ["method.dropout=0.25"]).recipe.method.model_dump()["dropout"] == 0.25
 
 
 def test_a_converted_network_is_described_without_losses(

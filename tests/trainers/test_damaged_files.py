@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pathlib
 import pickle
 import resource
@@ -14,7 +15,21 @@ import safetensors.torch
 import torch
 
 from blursynth import errors, recipe_file
-from trainers import checkpoint, conversion, detection, evaluation, journal, methods, recipe, restoring, safe_file
+from trainers import (
+    checkpoint,
+    conversion,
+    detection,
+    evaluation,
+    journal,
+    methods,
+    recipe,
+    restoring,
+    results,
+    run_folder,
+    safe_file,
+    torch_files,
+)
+from trainers.benchmarks import datasets
 from trainers.methods import method
 from trainers.published import tables
 
@@ -171,6 +186,33 @@ def test_a_recipe_that_asks_for_another_network(change: tuple[str, str], last: p
     with_record(last, lambda values: values.update(recipe=values["recipe"].replace(*change)))
     refused(lambda: restoring.load(last, CPU), last)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize("change", [{"method": "deepdeblur"}, {"variant": "release"}, {"variant": ""}])
+def test_a_record_that_contradicts_its_recipe(change: dict[str, Any], last: pathlib.Path) -> None:
+    with_record(last, lambda values: values.update(change))
+    refused(lambda: restoring.load(last, CPU), last)
+    refused(lambda: restoring.recipe_of(checkpoint.about(last), last), last)
+
+
+def test_a_dataset_of_a_record_whose_path_no_system_takes(last: pathlib.Path) -> None:
+    with_record(last, lambda values: values["datasets"][0].update(path="a\0b"))
+    refused(lambda: checkpoint.about(last), last)
+    assert datasets.trained_sources(["a\0b"], "0") is None
+
+
+def test_pipes_in_the_place_of_files(tmp_path: pathlib.Path) -> None:
+    """Each would be waited for without end."""
+    readers: dict[str, Callable[[], Any]] = {
+        journal.LOG: lambda: journal.Journal(tmp_path, 1),
+        run_folder._LOCK: run_folder.Lock(tmp_path).__enter__,
+        results.RECORD: lambda: results.Record(tmp_path),
+        "last.safetensors": lambda: checkpoint.about(tmp_path / "last.safetensors"),
+        "weights.pth": lambda: torch_files.read(tmp_path / "weights.pth"),
+    }
+    for name, read in readers.items():
+        os.mkfifo(tmp_path / name)
+        refused(read, tmp_path / name)
 
 
 NAME = "generator.head.0.weight"

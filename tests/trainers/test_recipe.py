@@ -61,6 +61,14 @@ def test_every_wrong_key_is_named_at_once_with_the_nearest(text: str) -> None:
         ("name=a/b", "name"),
         ("data.batch", "key.path=value"),
         ("data.batch.deep=1", "batch is not a table"),
+        ('data.train=[{path="a\\u0000b"}]', "data.train.0.path"),
+        ('validation.path="a\\u0000b"', "validation.path"),
+        ('output.folder="a\\u0000b"', "output.folder"),
+        ("a." * 64 + "b=1", "64 parts"),
+        ("a." * 20_000 + "b=1", "64 parts"),
+        ("a." * 63 + "b=1", "unknown key"),
+        ("schedule.flat=1e308", "schedule.flat"),
+        ("schedule.linear=1e16", "schedule.linear"),
     ],
 )
 def test_set_changes_one_value_and_wrong_ones_are_refused(file: pathlib.Path, change: str, words: str | None) -> None:
