@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from blursynth import errors
 from blursynth.production import jobs, run
-from blursynth.storage import lock, place, provenance, reader, writer
+from blursynth.storage import lock, place, provenance, reader, seal, writer
 
 FAKE = fake_maker.Fake()
 Skipped = provenance.Skipped
@@ -199,7 +199,9 @@ class TestOutputExists:
         run.produce(FAKE, tmp_path / "f.zarr")
         group = tmp_path / "f.zarr" / "zarr.json"
         document = json.loads(group.read_text())
-        document["attributes"]["blursynth"]["versions"]["blursynth"] = "0.0.1"
+        attributes = document["attributes"]["blursynth"]
+        attributes["versions"]["blursynth"] = "0.0.1"
+        document["attributes"]["blursynth"] = seal.sealed(str(tmp_path / "f.zarr"), attributes)
         group.write_text(json.dumps(document))
         with pytest.raises(errors.DatasetError, match=r"versions.blursynth: 0.0.1 ->"):
             run.produce(FAKE, tmp_path / "f.zarr")
