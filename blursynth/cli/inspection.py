@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def moved(command: Command) -> Command:
     """An option for each of INPUTS: where it lies now."""
     for name in reversed(INPUTS):
-        text = f"Where the {name} lie now, if not where they did when the dataset was made."
+        text = f"Where the input {name!r} is now, if not where it was when the dataset was made."
         command = click.option(f"--{name}", metavar="PATH", help=text)(command)
     return command
 

@@ -70,7 +70,6 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
     if stored is None or overwrite:
         return Job(maker, path, State.NEW if stored is None else State.REPLACE)
     reader.require_known_version(path, stored)
-    reader.require_whole(path, stored)
     asked = maker
     if maker.shard_length is None:
         maker = makers.with_shard_length(maker, stored["shard_length"])
@@ -91,12 +90,14 @@ def look(maker: makers.Maker, path: str, *, overwrite: bool = False, append: boo
     if not append or not may_grow:
         hint = "--append to add to it, " if may_grow else ""
         writer.require_same(path, stored, wanted, maker.record().sources, hint)
+        reader.require_whole(path, stored)
         return Job(maker, path, State.COMPLETE if stored["complete"] else State.RESUME, stored=stored)
     if not stored["complete"]:
         raise errors.DatasetError(
             f"{path} is not finished, so nothing can be added yet. Run the command that began it first: "
             f"{stored['command']}"
         )
+    reader.require_whole(path, stored)
     return Job(maker, path, State.GROW, stored["items"], stored)
 
 

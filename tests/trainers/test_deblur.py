@@ -353,3 +353,6 @@ def test_what_a_folder_holds_beside_photos_is_listed(
         "phone.heic",
         "pipe.mp4",
     ]
+    (folder / "away.png").symlink_to("nowhere.png")
+    assert run(model, folder, "-o", tmp_path / "again") == 2
+    assert "away.png" in capsys.readouterr().err
