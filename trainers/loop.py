@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import torch
 
-from trainers import checkpoint, cost, data, ranks, recorder, restoring, run_folder, session
+from trainers import checkpoint, cost, data, ranks, recipe, recorder, run_folder, session
 from trainers.methods import method
 
 
@@ -92,7 +92,7 @@ def _resume(run: session.Session, folder: pathlib.Path) -> recorder.State:
     if not last.is_file():
         return recorder.State()
     about = checkpoint.resume_from(last, run.images_per_step)
-    restoring.recipe_of(about, last)
+    recipe.trained(about.recipe, about.method, about.variant, last)
     run_folder.require_same_data(folder, run.recipe, run.data.describe(), run.held_out)
     sums = checkpoint.load_training_state(last, run.method)
     if run.average is not None:

@@ -251,6 +251,19 @@ def recorded(text: str, source: str) -> Recipe:
     return _build(older_recipes.complete(recipe_file.tables(text, source)), source)
 
 
+def trained(text: str, method: str, variant: str, file: pathlib.Path) -> Recipe:
+    """The recipe in a checkpoint; InputError where it is not of the method and variant that the checkpoint names."""
+    with errors.boundary(file, "a checkpoint"):
+        found = recorded(text, source=f"the recipe in {file}")
+    there = (found.method_name, found.method.model_dump().get("variant", variant))
+    if (method, variant) != there:
+        raise errors.InputError(
+            f"{file} is damaged: it says that it is of {method[:80]!r}, variant {variant[:80]!r}, and its recipe is of "
+            f"{there[0]!r}, variant {there[1]!r}. Take another checkpoint."
+        )
+    return found
+
+
 def differences(old: Recipe, new: Recipe, *, moved: bool = False) -> list[str]:
     """Lines "key: old -> new" for every setting that differs; where the run folder lies is not a setting.
 

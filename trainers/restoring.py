@@ -124,7 +124,7 @@ def load(
     """
     file = checkpoint.find(path)
     about = checkpoint.about(file)
-    trained_by = recipe_of(about, file)
+    trained_by = recipe.trained(about.recipe, about.method, about.variant, file)
     kind = methods.find(trained_by.method_name)
     config = kind.for_restoring(trained_by.method)
     if not dropout and "test_time_dropout" in type(config).model_fields:
@@ -140,19 +140,6 @@ def load(
             "or name a copy of the file."
         )
     return network
-
-
-def recipe_of(about: checkpoint.About, file: pathlib.Path) -> recipe.Recipe:
-    """The recipe in a checkpoint; InputError where the rest of its record names another method or variant."""
-    with errors.boundary(file, "a checkpoint"):
-        found = recipe.recorded(about.recipe, source=f"the recipe in {file}")
-    variant = found.method.model_dump().get("variant", about.variant)
-    if (about.method, about.variant) != (found.method_name, variant):
-        raise errors.InputError(
-            f"{file} is damaged: it says that it is of {about.method[:80]!r}, variant {about.variant[:80]!r}, and "
-            f"its recipe is of {found.method_name!r}, variant {variant!r}. Take another checkpoint."
-        )
-    return found
 
 
 def _require_fit(file: pathlib.Path, kind: type[method.Method], config: Any) -> None:

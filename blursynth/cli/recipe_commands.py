@@ -113,9 +113,17 @@ def _entry(recipe: str, name: str, table: dict[str, Any], tables: Mapping[str, A
         )
     if command == "trajectories" and sources:
         raise errors.RecipeError(f"{recipe}: [{name}] makes trajectories, which have no source; leave it out.")
+    if _has_nul([sources, table]):
+        raise errors.RecipeError(f"{recipe}: [{name}] has a NUL character in a text, which no path or option can have.")
     entry = Entry(name, command, tuple(sources), table, tuple(tables))
     check(click.Context(main.blursynth), entry)
     return entry
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        return any(_has_nul(each) for each in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _missing(entry: Entry) -> list[str]:

@@ -100,6 +100,12 @@ def test_a_twin_makes_sound_datasets(path: pathlib.Path, run: Run, tmp_path: pat
     assert again.out.count("is complete already") == len(found)
 
 
+@pytest.mark.parametrize("line", ['source = "a\\u0000b"', 'source = ["a", "b\\u0000"]', 'psfs = "a\\u0000b"'])
+def test_a_nul_character_in_a_recipe(line: str, run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "nul.toml").write_text(f'[photos]\ncommand = "convolve"\n{line}\n')
+    refused(run("make", "nul.toml"), "[photos]", "NUL")
+
+
 def test_a_recipe_is_its_commands(run: Run, tmp_path: pathlib.Path) -> None:
     (tmp_path / "two.toml").write_text(TWO)
     assert run("make", "two.toml", "--out", "made", "-q").code == 0

@@ -306,6 +306,8 @@ def test_differences_are_named_by_recipe_key() -> None:
 def test_place_has_one_name_for_one_place(tmp_path: pathlib.Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(errors.DatasetError, match="NUL"):
+        place.normalise("a\0b")
     assert place.normalise(f"{tmp_path}/link/") == place.normalise(tmp_path / "real" / ".." / "real")
 
 

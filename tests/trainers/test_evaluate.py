@@ -340,6 +340,18 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(
     assert run(*arguments(model, good, tmp_path / "fine")) == 0
 
 
+@pytest.mark.parametrize("name", [evaluation.PER_IMAGE, evaluation.ASKED])
+def test_pipes_in_the_place_of_scores(
+    name: str, model: pathlib.Path, pairs: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores"
+    out.mkdir()
+    os.mkfifo(out / name)
+    assert run(*arguments(model, pairs, out)) == 2
+    assert f"{out / name} is a pipe" in capsys.readouterr().err
+    assert (out / name).is_fifo()
+
+
 def test_intervals_cover_and_groups_count_once() -> None:
     values = np.random.default_rng(0).normal(30, 2, 400).tolist()
     single = intervals.mean(values, [str(index) for index in range(400)])
