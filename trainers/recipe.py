@@ -21,7 +21,7 @@ class TrainingSet(recipe_file.Model):
     """One dataset to train on: a path (relative to the working directory) and its share of the images drawn."""
 
     path: recipe_file.PathText
-    weight: float = pydantic.Field(default=1.0, gt=0)
+    weight: float = pydantic.Field(default=1.0, gt=0, le=1e15)
 
 
 class Data(recipe_file.Model):
@@ -37,7 +37,7 @@ class Data(recipe_file.Model):
     """
 
     train: tuple[TrainingSet, ...]
-    batch: int = pydantic.Field(default=1, ge=1)
+    batch: int = pydantic.Field(default=1, ge=1, le=2**20)
     crop: int = pydantic.Field(default=256, ge=0)
     flip_horizontal: bool = False
     flip_vertical: bool = False

@@ -33,6 +33,8 @@ def exit_code(verb: Callable[[Sequence[str] | None], int], arguments: Sequence[s
         return _say(f"{where}{error.strerror or error}.")
     except torch.OutOfMemoryError:
         return _say("The device ran out of memory; a smaller data.batch or data.crop (or smaller photos) would fit.")
+    except MemoryError:
+        return _say("This machine ran out of memory; a smaller data.batch or data.crop (or smaller photos) would fit.")
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

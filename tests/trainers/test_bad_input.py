@@ -123,6 +123,14 @@ def test_perceptual_settings(key: str, written: Callable[..., list[str]], capsys
     assert f"method.perceptual.{key.partition('=')[0]}" in said
 
 
+def test_memory_that_a_machine_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    def verb(_: object) -> int:
+        raise MemoryError
+
+    assert terminal.exit_code(verb) == 2
+    assert "ran out of memory" in capsys.readouterr().err
+
+
 def test_more_threads_than_there_can_be(written: Callable[..., list[str]]) -> None:
     for verb in (run.main, benchmark.main):
         with pytest.raises(SystemExit) as raised:

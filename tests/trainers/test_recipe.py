@@ -67,6 +67,8 @@ def test_every_wrong_key_is_named_at_once_with_the_nearest(text: str) -> None:
         ("a." * 64 + "b=1", "64 parts"),
         ("a." * 20_000 + "b=1", "64 parts"),
         ("a." * 63 + "b=1", "unknown key"),
+        ("data.batch=999999999999999999999999999999", "data.batch"),
+        ('data.train=[{path="a", weight=1e308}]', "data.train.0.weight"),
         ("schedule.flat=1e308", "schedule.flat"),
         ("schedule.linear=1e16", "schedule.linear"),
     ],
