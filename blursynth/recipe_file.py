@@ -192,7 +192,10 @@ def _problems(error: pydantic.ValidationError, model: type[Model], name: Callabl
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # hexadecimal whole numbers may have more digits than Python writes in decimal
+        return "a number of thousands of digits"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
