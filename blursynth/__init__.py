@@ -8,9 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blursynth.storage.patches import Batches as Batches
-    from blursynth.storage.patches import Part as Part
-    from blursynth.storage.patches import Patches as Patches
+    from blursynth.loading.patches import Batches as Batches
+    from blursynth.loading.patches import Part as Part
+    from blursynth.loading.patches import Patches as Patches
     from blursynth.storage.reader import Dataset as Dataset
     from blursynth.storage.reader import open as open  # noqa: A004
 
@@ -19,9 +19,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open": "blursynth.storage.reader",
     "Dataset": "blursynth.storage.reader",
-    "Part": "blursynth.storage.patches",
-    "Patches": "blursynth.storage.patches",
-    "Batches": "blursynth.storage.patches",
+    "Part": "blursynth.loading.patches",
+    "Patches": "blursynth.loading.patches",
+    "Batches": "blursynth.loading.patches",
 }
 
 

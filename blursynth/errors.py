@@ -6,9 +6,10 @@ traceback.
 """
 
 import contextlib
+import difflib
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ class SourceError(BlursynthError):
 
 class DatasetError(BlursynthError):
     """A dataset is missing, incomplete, damaged, of another kind, or in use."""
+
+
+class NotADatasetError(DatasetError):
+    """Something is at a path, and it is no dataset of this package."""
 
 
 class StorageError(DatasetError):
@@ -81,6 +86,15 @@ def sentence(error: OSError) -> str:
 
 
 @contextlib.contextmanager
+def of_source(name: object) -> Iterator[None]:
+    """Raise SourceError for a StorageError: what a store refuses is a source here, and may be read a moment later."""
+    try:
+        yield
+    except StorageError as error:
+        raise SourceError(f"{name} cannot be read at the moment: {error}") from error
+
+
+@contextlib.contextmanager
 def boundary(name: object, what: str, kind: type[BlursynthError] = InputError) -> Iterator[None]:
     """Raise `kind`, naming the file `name`, for whatever parsing arbitrary bytes raises.
 
@@ -99,3 +113,8 @@ def boundary(name: object, what: str, kind: type[BlursynthError] = InputError) -
             f"{name} cannot be read as {what}: {type(error).__name__}{f' ({detail})' if detail else ''}. The file is "
             "damaged or of a form that is not supported; write it again, or leave it out."
         ) from error
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like a mistyped one, None where none is close."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from blursynth.storage import place, writer
+from blursynth.storage import writer
+from blursynth.stores import store
 
 
 class Killed(BaseException):
@@ -27,7 +28,7 @@ def dies_after(objects: int) -> Iterator[None]:
     class Store:
         """A place, all of whose writes count."""
 
-        real = staticmethod(place.store)
+        real = staticmethod(store.store)
 
         def __init__(self, path: str) -> None:
             self.store = self.real(path)
@@ -47,6 +48,6 @@ def dies_after(objects: int) -> Iterator[None]:
         return begin(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "store", Store)
+        patch.setattr(store, "store", Store)
         patch.setattr(writer, "_begin", counted_begin)
         yield

@@ -10,11 +10,12 @@ import mask_files
 import numpy as np
 from PIL import Image
 
-from blursynth import recipe_file
-from blursynth.production import camera_psfs, convolve, importing, maker, objects, psfs, run, shake, trajectories
-from blursynth.storage import place, reader, seal, writer
+from blursynth.config import photo_pairs, toml
+from blursynth.makers import camera_psfs, convolve, imported_pairs_request, objects, psfs, shake, trajectories
+from blursynth.production import maker, run
+from blursynth.storage import metadata_digests, reader, writer
 from blursynth.storage import schema as schemas
-from blursynth.synthesis import recipe
+from blursynth.stores import store
 
 SMALL = {"steps": 200, "length": "5:20"}
 PAIRS: dict[str, Any] = {"seed": 4, "size": 24, "per_photo": 3, "exposure": "0.1,0.5,1", "shard_length": 4, **SMALL}
@@ -79,8 +80,8 @@ def paths(folder: pathlib.Path) -> str:
     return str(out)
 
 
-def trajectory_recipe(paths: int) -> recipe.Trajectories:
-    return recipe_file.build({"n": paths, "motion": SMALL}, recipe.Trajectories)
+def trajectory_recipe(paths: int) -> photo_pairs.Trajectories:
+    return toml.build({"n": paths, "motion": SMALL}, photo_pairs.Trajectories)
 
 
 def trajectory_maker() -> trajectories.TrajectoryMaker:
@@ -93,10 +94,10 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         return trajectory_maker()
     if kind == "psfs of cameras":
         run.produce(make("photos shaken", folder), folder / "shaken.zarr")
-        return camera_psfs.maker(str(folder / "shaken.zarr"), "2x3", shard_length=16)
+        return camera_psfs.maker(str(folder / "shaken.zarr"), {"grid": "2x3", "shard_length": 16})
     if kind.startswith("psfs"):
         centring = "bounding-box" if "box" in kind else "centroid"
-        return psfs.maker(paths(folder), "0.1,1", 33, centring, shard_length=16)
+        return psfs.maker(paths(folder), {"exposures": "0.1,1", "size": 33, "centring": centring, "shard_length": 16})
     if kind.startswith("imported"):
         return imported(kind, folder)
     if kind == "scenes":
@@ -146,11 +147,11 @@ def imported(kind: str, folder: pathlib.Path) -> maker.Maker:
     """The maker of imported pairs."""
     asked: dict[str, Any] = {"seed": 4, "shard_length": 4, "transfer": "srgb"}
     if kind == "imported tars":
-        return importing.maker("webdataset", str(pair_tars(folder, 10)), asked)
+        return imported_pairs_request.maker("webdataset", str(pair_tars(folder, 10)), asked)
     count = 10
     if kind == "imported crops":
         asked, count = asked | {"size": 24, "per_pair": 3}, 5
-    return importing.maker("flat", str(pair_files(folder / "images", count=count)), asked)
+    return imported_pairs_request.maker("flat", str(pair_files(folder / "images", count=count)), asked)
 
 
 def damage_as_recorded(path: pathlib.Path, array: str, shard: int, damage: Callable[[bytes], bytes]) -> None:
@@ -164,7 +165,7 @@ def damage_as_recorded(path: pathlib.Path, array: str, shard: int, damage: Calla
     rows[shard, attributes["arrays"].index(array)] = np.frombuffer(hashlib.sha256(file.read_bytes()).digest(), np.uint8)
     writer.write_digests(str(path), schemas.digest_schema(attributes), shard, rows[shard])
     attributes["fingerprint"] = hashlib.sha256(rows.tobytes()).hexdigest()
-    place.write_json(str(path), schemas.GROUP, schemas.group_document(seal.sealed(str(path), attributes)))
+    store.write_json(str(path), schemas.GROUP, schemas.group_document(metadata_digests.sealed(str(path), attributes)))
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:

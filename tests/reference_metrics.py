@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
 
-from trainers.metrics import mixture
+from trainers.metrics import gaussian_scale_mixture
 
 Image = npt.NDArray[np.float64]
 
@@ -115,12 +115,12 @@ def vif_and_ifc(x: Image, y: Image) -> tuple[float, float]:
 
 def band(image: Image, level: int, turned: bool) -> Image:
     """One band of the pyramid, correlated tap by tap, with the table of filters written out."""
-    corner = {"low": mixture._LOW, "first": mixture._FIRST_LOW}
+    corner = {"low": gaussian_scale_mixture._LOW, "first": gaussian_scale_mixture._FIRST_LOW}
     low, first = (
         np.array([[table[max(r, c)][min(r, c)] for c in mirror(len(table))] for r in mirror(len(table))])
         for table in corner.values()
     )
-    upper = np.array([[*row, *row[2::-1]] for row in mixture._ORIENTED])
+    upper = np.array([[*row, *row[2::-1]] for row in gaussian_scale_mixture._ORIENTED])
     oriented = np.concatenate([upper, np.zeros((1, 7)), -upper[::-1]])
     image = correlated(image, first)
     for _ in range(level):

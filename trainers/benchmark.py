@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 import torch
 import tqdm
 
-from trainers import checkpoint, methods, recipe, terminal, timing
+from blursynth.media import atomic_file
+from trainers import command_line, methods, recipe
+from trainers.training import timing
 
 EXAMPLES = """\
 examples:
@@ -29,32 +31,32 @@ SIZES = ((256, 256), (720, 1280))
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, measure one setting after another, print the table."""
-    asked = _parser().parse_args(arguments)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    device = terminal.device(asked.device)
-    effort = timing.Effort(asked.steps, asked.repeats, tuple(asked.size), bool(asked.data), asked.threads)
-    rows = [timing.measure(wanted, device, effort) for wanted in tqdm.tqdm(list(_settings(asked)), disable=None)]
+    args = _parser().parse_args(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = command_line.device(args.device)
+    effort = timing.Effort(args.steps, args.repeats, tuple(args.size), bool(args.data), args.threads)
+    rows = [timing.measure(config, device, effort) for config in tqdm.tqdm(list(_settings(args)), disable=None)]
     machine = timing.environment(device)
     print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine.items()))
     print(timing.table(rows))
-    if asked.json:
-        found = {"environment": machine, "rows": [dataclasses.asdict(row) for row in rows]}
-        checkpoint.replace(asked.json, json.dumps(found, indent=1).encode())
+    if args.json:
+        report = {"environment": machine, "rows": [dataclasses.asdict(row) for row in rows]}
+        atomic_file.replace(args.json, json.dumps(report, indent=1).encode())
     return 0
 
 
-def _settings(asked: argparse.Namespace) -> Iterator[recipe.Recipe]:
+def _settings(args: argparse.Namespace) -> Iterator[recipe.Recipe]:
     """Every combination of what was asked for, as a recipe each."""
-    compiled = {"no": (False,), "yes": (True,), "both": (False, True)}[asked.compile]
-    for name in asked.recipes:
-        batches = asked.batch or [recipe.load(name).data.batch]
-        for precision, compiles, batch in itertools.product(asked.precision, compiled, batches):
+    compiled = {"no": (False,), "yes": (True,), "both": (False, True)}[args.compile]
+    for name in args.recipes:
+        batches = args.batch or [recipe.load(name).data.batch]
+        for precision, compiles, batch in itertools.product(args.precision, compiled, batches):
             changes = [f"engine.precision='{precision}'", f"engine.compile={str(compiles).lower()}"]
             changes += [f"data.batch={batch}", "validation.images=0", 'method.perceptual.weights="random"']
-            if asked.crop:
-                changes.append(f"data.crop={asked.crop}")
-            yield recipe.load(name, [each for each in changes if _applies(name, each)], asked.data)
+            if args.crop:
+                changes.append(f"data.crop={args.crop}")
+            yield recipe.load(name, [each for each in changes if _applies(name, each)], args.data)
 
 
 def _applies(name: str, change: str) -> bool:
@@ -65,7 +67,7 @@ def _size(text: str) -> tuple[int, int]:
     """ "1280x720" as height and width."""
     width, _, height = text.partition("x")
     try:
-        return terminal.positive(height), terminal.positive(width)
+        return command_line.positive(height), command_line.positive(width)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1280x720") from None
 
@@ -83,16 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", action="append", default=[], metavar="PATH", help="read pairs from this dataset; may repeat")
     add("--precision", nargs="+", choices=("float32", "tf32", "bfloat16"), default=["float32", "bfloat16"])
     add("--compile", choices=("no", "yes", "both"), default="no", help="with torch.compile (default: no)")
-    add("--batch", nargs="+", type=terminal.positive, metavar="N", help="pairs a batch (default: the recipe's)")
-    add("--crop", type=terminal.positive, metavar="PX", help="side of patches (default: the recipe's)")
+    add("--batch", nargs="+", type=command_line.positive, metavar="N", help="pairs a batch (default: the recipe's)")
+    add("--crop", type=command_line.positive, metavar="PX", help="side of patches (default: the recipe's)")
     add("--size", nargs="+", type=_size, default=SIZES, metavar="WxH", help="of restored images (256x256 1280x720)")
-    add("--steps", type=terminal.positive, default=5, help="training steps that are timed (default: 5)")
-    add("--repeats", type=terminal.positive, default=3, help="images restored for each median (default: 3)")
+    add("--steps", type=command_line.positive, default=5, help="training steps that are timed (default: 5)")
+    add("--repeats", type=command_line.positive, default=3, help="images restored for each median (default: 3)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one")
-    add("--threads", type=terminal.threads, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    add("--threads", type=command_line.threads, metavar="N", help="CPU threads (default: PyTorch's choice)")
     add("--json", type=pathlib.Path, metavar="FILE", help="also write the table to this file")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

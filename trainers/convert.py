@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from blursynth import errors
-from trainers import conversion, terminal
+from trainers import command_line
+from trainers.checkpoints import conversion
 
 EXAMPLES = """\
 examples:
@@ -21,14 +22,14 @@ Nothing in the file is executed. What a file does not tell is taken from the aut
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, recognise, write; gives the exit code."""
-    asked = _parser().parse_args(arguments)
-    if asked.out.exists() and not asked.overwrite:
-        raise errors.InputError(f"{asked.out} exists already; give --overwrite to replace it, or another -o.")
-    converted = conversion.convert(asked.file, asked.changes, asked.dropout)
-    conversion.save(converted, asked.out)
-    print(f"{asked.out}: {converted.provenance['converted from']}")
+    args = _parser().parse_args(arguments)
+    if args.out.exists() and not args.overwrite:
+        raise errors.InputError(f"{args.out} exists already; give --overwrite to replace it, or another -o.")
+    converted = conversion.convert(args.file, args.changes, args.dropout)
+    conversion.save(converted, args.out)
+    print(f"{args.out}: {converted.provenance['converted from']}")
     print(converted.network.describe())
-    print(f"Restore photos with it: python -m trainers.deblur {asked.out} PHOTO... -o FOLDER")
+    print(f"Restore photos with it: python -m trainers.deblur {args.out} PHOTO... -o FOLDER")
     return 0
 
 
@@ -62,4 +63,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import hashlib
 import os
 import pathlib
 import sys
@@ -12,7 +13,11 @@ import torch
 import tqdm
 
 from blursynth import errors
-from trainers import checkpoint, clips, pictures, restoring, results, session, terminal
+from blursynth.media import source_file
+from trainers import command_line, seeding
+from trainers.checkpoints import checkpoint, result_record
+from trainers.inference import photo_files, video_files
+from trainers.inference import restorer as restoring
 
 EXAMPLES = """\
 examples:
@@ -31,43 +36,38 @@ other options, and makes those again whose photo has changed, or that are damage
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, load the network, restore one file after another; 2 where some could not be read to their end, else 0."""
-    asked = _parser().parse_args(arguments)
-    device = terminal.device(asked.device)
-    file = checkpoint.find(asked.checkpoint)
-    sha256 = results.sha256(file)
-    by = functools.partial(_made_by, asked, device, sha256)
-    plan = restoring.plan(asked.photos, asked.out, by, overwrite=asked.overwrite, resume=asked.resume)
+    args = _parser().parse_args(arguments)
+    device = command_line.device(args.device)
+    file = checkpoint.find(args.checkpoint)
+    sha256 = result_record.sha256(file)
+    by = functools.partial(_made_by, args, device, sha256)
+    plan = restoring.plan(args.photos, args.out, by, overwrite=args.overwrite, resume=args.resume)
     jobs, refused = plan.jobs, plan.left_out
     for sentence in plan.again:
         print(sentence, file=sys.stderr)
     if not jobs:
-        print(f"Nothing to do: all results are in {asked.out}.")
+        print(f"Nothing to do: all results are in {args.out}.")
         return _say_left_out(refused)
-    network = restoring.load(file, device, dropout=not asked.no_dropout, averaged=not asked.no_average, sha256=sha256)
-    memory = None if asked.memory is None else int(asked.memory * 2**30)
-    restorer = restoring.Restorer(network, device, restoring.Limits(asked.tile, memory, asked.self_ensemble))
-    _require_writable(asked.out)
-    record, done, incomplete = results.Record(asked.out), 0, list[str]()
+    network = restoring.load(file, device, dropout=not args.no_dropout, averaged=not args.no_average, sha256=sha256)
+    memory = None if args.memory is None else int(args.memory * 2**30)
+    restorer = restoring.Restorer(network, device, restoring.Limits(args.tile, memory, args.self_ensemble))
+    _require_writable(args.out)
+    record, done, incomplete = result_record.Record(args.out), 0, list[str]()
     with tqdm.tqdm(jobs, unit="file", disable=None) as bar:
         for job in bar:
             # By name, so that a photo is restored alike by itself and among others.
-            torch.manual_seed(session.seed(asked.seed, job.source.name))
+            torch.manual_seed(seeding.seed(args.seed, job.source.name))
             job.target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                source_sha256 = results.sha256(job.source)
-                record.begin(job.target, job.source, source_sha256, by(job))
-                missing = _restore(job, restorer, asked.bits, bar)
-                if not missing:
-                    record.finish(job.target)
-                incomplete += missing
+                incomplete += _make(job, record, by(job), restorer, args.bits, bar)
                 done += 1
             except (errors.InputError, errors.SourceError) as error:
                 refused.append(str(error))
-            except OSError as error:  # a full disk names no file
+            except OSError as error:  # of writing: reading raises SourceError; a full disk names no file
                 if error.filename:
                     raise
                 raise OSError(error.errno, error.strerror, str(job.target)) from error
-    print(f"Restored {done} of {len(jobs)} {_kinds(jobs)} into {asked.out}.")
+    print(f"Restored {done} of {len(jobs)} {_kinds(jobs)} into {args.out}.")
     for sentence in incomplete:
         print(f"Incomplete: {sentence}", file=sys.stderr)
     return max(_say_left_out(refused), 2 if incomplete else 0)
@@ -80,36 +80,64 @@ def _say_left_out(refused: Sequence[str]) -> int:
 
 
 def _made_by(
-    asked: argparse.Namespace, device: torch.device, checkpoint_sha256: str, job: restoring.Job
+    args: argparse.Namespace, device: torch.device, checkpoint_sha256: str, job: restoring.Job
 ) -> dict[str, Any]:
     """What decides the pixels of a result. Tiles do, where dropout is on or they are too small to overlap enough."""
     return {
         "checkpoint": checkpoint_sha256,
-        "averaged": not asked.no_average,
-        "dropout": not asked.no_dropout,
-        "seed": asked.seed,
-        "self_ensemble": asked.self_ensemble,
-        "bits": None if job.is_clip else asked.bits,
-        "tile": asked.tile,
-        "memory": asked.memory,
+        "averaged": not args.no_average,
+        "dropout": not args.no_dropout,
+        "seed": args.seed,
+        "self_ensemble": args.self_ensemble,
+        "bits": None if job.is_clip else args.bits,
+        "tile": args.tile,
+        "memory": args.memory,
         "device": device.type,
     }
 
 
-def _restore(
-    job: restoring.Job, restorer: restoring.Restorer, bits: pictures.Bits, bar: "tqdm.tqdm[restoring.Job]"
+def _make(
+    job: restoring.Job,
+    record: result_record.Record,
+    by: dict[str, Any],
+    restorer: restoring.Restorer,
+    bits: photo_files.Bits,
+    bar: "tqdm.tqdm[restoring.Job]",
 ) -> list[str]:
-    """Restore a file; what is missing of its result, as sentences."""
+    """Restore a file and record what was made of which bytes; what is missing of the result, as sentences."""
+    # A photo is restored from the bytes that the record names; a clip is read in pieces, and compared afterwards.
+    photo = None if job.is_clip else source_file.read(job.source)
+    sha256 = result_record.sha256(job.source) if photo is None else hashlib.sha256(photo).hexdigest()
+    record.begin(job.target, job.source, sha256, by)
+    missing = _restore(job, photo, restorer, bits, bar)
+    if photo is None and result_record.sha256(job.source) != sha256:
+        raise errors.SourceError(
+            f"{job.source} was changed while it was restored, so {job.target} is not known to be made of one version "
+            "of it. Run the same command again with --resume."
+        )
+    if not missing:
+        record.finish(job.target)
+    return missing
+
+
+def _restore(
+    job: restoring.Job,
+    photo: bytes | None,
+    restorer: restoring.Restorer,
+    bits: photo_files.Bits,
+    bar: "tqdm.tqdm[restoring.Job]",
+) -> list[str]:
+    """Restore a clip, or the `photo` in these bytes; what is missing of its result, as sentences."""
 
     def say(unit: str, done: int, total: int) -> None:
         bar.set_postfix_str(f"{job.source.name}: {unit} {done} of {total}")
 
-    if not job.is_clip:
-        picture = pictures.read(job.source)
+    if photo is not None:
+        picture = photo_files.read(job.source, photo)
         restored_NCHW = restorer(picture.blurred_NCHW, lambda done, total: say("tile", done, total))
-        pictures.write(job.target, restored_NCHW, picture, bits)
+        photo_files.write(job.target, restored_NCHW, picture, bits)
         return []
-    outcome = clips.restore(job.source, job.target, restorer, lambda done, total: say("frame", done, total))
+    outcome = video_files.restore(job.source, job.target, restorer, lambda done, total: say("frame", done, total))
     if outcome.silent:
         tracks = "its sound is" if outcome.silent == 1 else f"{outcome.silent} of its sound tracks are"
         tqdm.tqdm.write(f"{job.source}: {tracks} in a format that MP4 does not hold; left out.", file=sys.stderr)
@@ -147,9 +175,9 @@ def _parser() -> argparse.ArgumentParser:
         "photos", nargs="+", type=pathlib.Path, metavar="file", help="photos, clips, or folders of either"
     )
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, metavar="FOLDER", help="where results go")
-    there = parser.add_mutually_exclusive_group()
-    there.add_argument("--overwrite", action="store_true", help="replace results that are there already")
-    there.add_argument(
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    existing.add_argument(
         "--resume",
         action="store_true",
         help="keep results that this network and these options made, and make the others",
@@ -158,11 +186,11 @@ def _parser() -> argparse.ArgumentParser:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )
     parser.add_argument(
-        "--tile", type=terminal.positive, metavar="PIXELS", help="side of tiles; by default what --memory allows"
+        "--tile", type=command_line.positive, metavar="PIXELS", help="side of tiles; by default what --memory allows"
     )
     parser.add_argument(
         "--memory",
-        type=terminal.above_zero,
+        type=command_line.above_zero,
         metavar="GIB",
         help="what the network may need (default: 4 on a CPU, 70%% of what a GPU has free)",
     )
@@ -181,4 +209,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

@@ -1,7 +1,6 @@
 """`python -m trainers.detect CHECKPOINT... --data DATASET --detector NAME`: is more found on restored images?"""
 
 import argparse
-import hashlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -10,17 +9,12 @@ from typing import Any
 import tqdm
 
 from blursynth import errors
-from trainers import (
-    codes,
-    detection,
-    detection_sheet,
-    detectors,
-    evaluation,
-    score_tables,
-    scoring_options,
-    summary,
-    terminal,
-)
+from blursynth.media import source_file
+from trainers import command_line
+from trainers.detection import detectors, qr_codes, sheet
+from trainers.detection import scores as detection
+from trainers.evaluation import options, summary, tables
+from trainers.evaluation import scores as evaluation
 
 EXAMPLES = """\
 examples:
@@ -43,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked.data:
         raise errors.InputError("Give --data, a dataset of pairs; or --place-codes PHOTOS to make scenes with codes.")
     wanted, labels = _wanted(asked)
-    folder = scoring_options.folder(asked, wanted.protocol)
+    folder = options.folder(asked, wanted.protocol)
     rows = evaluation.networks(asked.checkpoints, wanted)
     journal = evaluation.Journal(folder, rows, wanted, overwrite=asked.overwrite)
     if asked.labels is None and not asked.overwrite:
@@ -58,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = detection.summary(summary.summary(rows, wanted, journal), rows, wanted, journal)
     found["truth"] = _truth(wanted, labels) | settings
     entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
-    score_tables.write(folder, found, entries, detection.COUNTS)
-    detection_sheet.write(folder / "sheet.png", rows, wanted, labels)
-    print(score_tables.text(found))
+    tables.write(folder, found, entries, detection.COUNTS)
+    sheet.write(folder / "sheet.png", rows, wanted, labels)
+    print(tables.text(found))
     print(f"Tables, counts of each image, labels and a sheet are in {folder}.")
     return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
 
@@ -79,7 +73,7 @@ def _truth(wanted: evaluation.Wanted, labels: detection.Labels) -> dict[str, Any
 def _place_codes(asked: argparse.Namespace) -> int:
     if asked.out is None:
         raise errors.InputError("--place-codes writes photos with codes in them: say where with --out FOLDER.")
-    count, left_out = codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
+    count, left_out = qr_codes.place_all(asked.place_codes, asked.out, asked.seed, overwrite=asked.overwrite)
     print(f"Placed codes into {count} images, in {asked.out}.")
     for sentence in left_out:
         print(f"Left out: {sentence}", file=sys.stderr)
@@ -87,7 +81,9 @@ def _place_codes(asked: argparse.Namespace) -> int:
 
 
 def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Labels]:
-    text = asked.names.read_bytes() if asked.names else b""
+    if asked.names:
+        source_file.require_file(asked.names, "a text file of names")
+    text = source_file.read(asked.names) if asked.names else b""
     with errors.boundary(asked.names, "names of classes, a line each in UTF-8"):
         names = text.decode().split("\n")
     detector = detectors.make(
@@ -100,17 +96,17 @@ def _wanted(asked: argparse.Namespace) -> tuple[evaluation.Wanted, detection.Lab
     )
     labels = detection.Labels(detector)
     if asked.labels is not None:
-        if not asked.labels.is_file():
+        if not source_file.exists(asked.labels):
             raise errors.InputError(f"There are no labels {asked.labels}; give a labels.json of an earlier run.")
         labels.read(asked.labels)
     protocol = detection.make_protocol(labels, asked.iou, asked.threshold)
-    tests = scoring_options.test_images(asked)
+    tests = options.test_images(asked)
     if tests.many or not tests.truth:
         raise errors.InputError(f"Detection needs one sharp image for each blurred one, which {tests.name} has not.")
     # The detector's hash, the settings and labels that were given are part of what a journal must agree in.
-    given = hashlib.sha256(asked.labels.read_bytes()).hexdigest() if asked.labels is not None else ""
+    given = source_file.digest(asked.labels)[0] if asked.labels is not None else ""
     metrics = (*detection.COUNTS, f"{detector.sha256} {asked.iou} {asked.threshold} {given}")
-    return scoring_options.wanted(asked, protocol, metrics, tests), labels
+    return options.wanted(asked, protocol, metrics, tests), labels
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,13 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    scoring_options.add(parser)
+    options.add(parser)
     parser.add_argument(
         "--detector", default=detectors.QRCODE, metavar="NAME", help="qrcode (default), or an ONNX file"
     )
     parser.add_argument("--iou", type=float, default=0.5, help="overlap from which a box is found (default: 0.5)")
     parser.add_argument("--threshold", type=float, default=0.25, help="lowest score of a box (default: 0.25)")
-    parser.add_argument("--size", type=terminal.positive, default=640, help="side an ONNX file takes (default: 640)")
+    parser.add_argument(
+        "--size", type=command_line.positive, default=640, help="side an ONNX file takes (default: 640)"
+    )
     parser.add_argument("--head", choices=("auto", "v5", "v8", "v10"), default="auto", help="of an ONNX file")
     parser.add_argument("--names", type=pathlib.Path, metavar="FILE", help="names of its classes, a line each")
     parser.add_argument("--runtime", choices=("opencv", "onnxruntime"), default="opencv", help="what runs it")
@@ -141,4 +139,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

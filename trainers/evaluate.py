@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import tqdm
 
 from blursynth import errors
-from trainers import evaluation, protocols, score_sheets, score_tables, scoring_options, summary, terminal
+from trainers import command_line, protocols
+from trainers.evaluation import options, published, scores, summary, tables
+from trainers.evaluation import sheets as score_sheets
 from trainers.metrics import catalogue
-from trainers.published import tables
 
 EXAMPLES = """\
 examples:
@@ -19,9 +20,10 @@ examples:
   python -m trainers.evaluate runs/a --data Kohler --protocol kohler-2012
   python -m trainers.evaluate --tables
 
-The same command again goes on where it stopped. DATASET is a dataset of pairs, or the folder of GOPRO, Köhler, Lai or
-RealBlur as published, or a folder of pairs: input/ and target/, blurred/ and sharp/, and other known names, below or
-above folders of splits and sequences, as `blursynth export` writes them.
+The same command again goes on where it stopped. DATASET is a dataset of pairs, or the folder of GOPRO, HIDE, Köhler,
+Lai or RealBlur as published, or a folder of pairs: input/ and target/, blurred/ and sharp/, and other known names,
+below or above folders of splits and sequences, as `blursynth export` writes them. --blurred NAME --sharp NAME name the
+folders of other layouts, as for `blursynth import`.
 """
 
 
@@ -29,18 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, score, write the tables, print one; 1 where an output was not finite, else 0."""
     asked = _parser().parse_args(arguments)
     if asked.tables:
-        print(tables.text(tables.measured(asked.measured)))
+        print(published.text(published.measured(asked.measured)))
         return 0
     if not asked.data or not asked.protocol:
         raise errors.InputError("Give --data and --protocol: no score is printed without the name of its protocol.")
     wanted = _wanted(asked)
-    folder = scoring_options.folder(asked, wanted.protocol)
-    rows = evaluation.networks(asked.checkpoints, wanted)
-    journal = evaluation.Journal(folder, rows, wanted, overwrite=asked.overwrite)
+    folder = options.folder(asked, wanted.protocol)
+    rows = scores.networks(asked.checkpoints, wanted)
+    journal = scores.Journal(folder, rows, wanted, overwrite=asked.overwrite)
     try:
         with tqdm.tqdm(total=len(rows) * len(wanted.tests.items), unit="image", disable=None) as bar:
             if wanted.tests.truth:
-                evaluation.run(rows, wanted, journal, bar)
+                scores.run(rows, wanted, journal, bar)
     finally:
         journal.close()
     sheets = [] if asked.no_sheets else score_sheets.write(folder, rows, wanted, journal)
@@ -49,21 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     found = summary.summary(rows, wanted, journal)
     entries = [journal.entries[row.name, item.name] for row in rows for item in wanted.tests.items]
-    score_tables.write(folder, found, entries, wanted.metrics)
-    print(score_tables.text(found))
+    tables.write(folder, found, entries, wanted.metrics)
+    print(tables.text(found))
     print(f"Tables, scores of each image and sheets are in {folder}.")
     return 1 if any(row["non_finite"]["images"] for row in found["rows"]) else 0
 
 
-def _wanted(asked: argparse.Namespace) -> evaluation.Wanted:
+def _wanted(asked: argparse.Namespace) -> scores.Wanted:
     protocol = protocols.find(asked.protocol)
     metrics = _metrics(asked.metrics, protocol.metrics)
-    tests = scoring_options.test_images(asked)
+    tests = options.test_images(asked)
     if tests.many and not protocol.truths:
         raise errors.InputError(
             f"Each image of {tests.name} has many ground truths, of which {protocol.name} knows one; use kohler-2012."
         )
-    return scoring_options.wanted(asked, protocol, metrics, tests)
+    return options.wanted(asked, protocol, metrics, tests)
 
 
 def _metrics(text: str, own: Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    scoring_options.add(parser)
+    options.add(parser)
     parser.add_argument("--protocol", metavar="NAME", help=f"one of {', '.join(protocols.PROTOCOLS)}")
     parser.add_argument(
         "--metrics", default="", metavar="NAMES", help="a,b,c or all (default: those the protocol was made for)"
@@ -99,4 +101,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

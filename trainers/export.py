@@ -14,7 +14,10 @@ from typing import Any
 import torch
 
 from blursynth import errors
-from trainers import checkpoint, restoring, terminal
+from blursynth.media import atomic_file
+from trainers import command_line
+from trainers.checkpoints import checkpoint
+from trainers.inference import restorer
 from trainers.methods import method
 
 EXAMPLES = """\
@@ -33,12 +36,12 @@ _NAMES = ("blurred", "restored")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, load the network, write the graph to memory, compare it with the network, keep it."""
-    asked = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     _require_packages()
-    if asked.out.exists() and not asked.overwrite:
-        raise errors.InputError(f"{asked.out} exists already; give --overwrite to replace it, or another -o.")
-    network = restoring.load(asked.checkpoint, torch.device("cpu"), dropout=False)
-    about = checkpoint.about(checkpoint.find(asked.checkpoint))
+    if args.out.exists() and not args.overwrite:
+        raise errors.InputError(f"{args.out} exists already; give --overwrite to replace it, or another -o.")
+    network = restorer.load(args.checkpoint, torch.device("cpu"), dropout=False)
+    about = checkpoint.about(checkpoint.find(args.checkpoint))
     step = network.sides_are_multiples_of()
     notes = {
         "method": about.method,
@@ -52,14 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     apart = difference(network, graph)
     if not apart <= TOLERANCE:
         raise errors.InputError(
-            f"The exported graph differs from {asked.checkpoint} by {apart:.2g} of the range, expected {TOLERANCE:g} "
+            f"The exported graph differs from {args.checkpoint} by {apart:.2g} of the range, expected {TOLERANCE:g} "
             "at most; nothing was written. Other versions of PyTorch, onnxscript or onnxruntime may do better."
         )
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.replace(asked.out, graph)
-    print(
-        f"Wrote {asked.out}: {len(graph) / 1e6:.1f} MB, sides multiples of {step}, within {apart:.1g} of the network."
-    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_file.replace(args.out, graph)
+    print(f"Wrote {args.out}: {len(graph) / 1e6:.1f} MB, sides multiples of {step}, within {apart:.1g} of the network.")
     return 0
 
 
@@ -99,8 +100,8 @@ def difference(trained: method.Method, graph: bytes) -> float:
     for height, width in ((48, 80), (96, 40), (136, 200)):
         size = (-(-height // step) * step, -(-width // step) * step)
         blurred = torch.rand(1, 3, *size, generator=numbers)
-        found = torch.from_numpy(session.run(None, {_NAMES[0]: blurred.numpy()})[0])
-        apart.append(float((found - trained.restore(blurred)).abs().max()))
+        exported = torch.from_numpy(session.run(None, {_NAMES[0]: blurred.numpy()})[0])
+        apart.append(float((exported - trained.restore(blurred)).abs().max()))
     return max(apart)
 
 
@@ -160,4 +161,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(terminal.exit_code(main))
+    sys.exit(command_line.exit_code(main))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from trainers import dry_run, loop, ranks, recipe, run_folder, session, terminal
+from trainers import command_line, distributed, recipe
+from trainers.training import dry_run, loop, run_folder, session
 
 EXAMPLES = """\
 examples:
@@ -22,49 +23,49 @@ The same command again goes on from the last checkpoint. Ctrl-C or SIGTERM makes
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, load the recipe, check the run folder, train; gives the exit code."""
-    asked = _parser().parse_args(arguments)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    device = terminal.device(asked.device)
-    wanted = recipe.load(asked.recipe, asked.changes, asked.data, asked.out)
-    if asked.dry_run:
-        return _forecast(wanted, device, overwrite=asked.overwrite)
-    run_folder.check(wanted.folder, wanted, overwrite=asked.overwrite)
-    ranks.start(device)
+    args = _parser().parse_args(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = command_line.device(args.device)
+    config = recipe.load(args.recipe, args.changes, args.data, args.out)
+    if args.dry_run:
+        return _forecast(config, device, overwrite=args.overwrite)
+    run_folder.check(config.folder, config, overwrite=args.overwrite)
+    distributed.start(device)
     try:
-        outcome = _train(wanted, device, overwrite=asked.overwrite)
+        outcome = _train(config, device, overwrite=args.overwrite)
     finally:
-        ranks.stop()
-    return 1 if outcome is None else _report(wanted, outcome)
+        distributed.stop()
+    return 1 if outcome is None else _report(config, outcome)
 
 
-def _forecast(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> int:
-    found = dry_run.describe(wanted, device, overwrite=overwrite)
-    print(found.text)
-    if not found.obstacles:
+def _forecast(config: recipe.Recipe, device: torch.device, *, overwrite: bool) -> int:
+    forecast = dry_run.describe(config, device, overwrite=overwrite)
+    print(forecast.text)
+    if not forecast.obstacles:
         return 0
-    print("Training could not start:", *found.obstacles, sep="\n  ", file=sys.stderr)
+    print("Training could not start:", *forecast.obstacles, sep="\n  ", file=sys.stderr)
     return 2
 
 
-def _train(wanted: recipe.Recipe, device: torch.device, *, overwrite: bool) -> loop.Outcome | None:
+def _train(config: recipe.Recipe, device: torch.device, *, overwrite: bool) -> loop.Outcome | None:
     """One process's part of the run; None where the user keeps the run that is in the folder."""
-    run = session.start(wanted, device)
-    if not ranks.first():
-        ranks.first_does(lambda: None)
-        return loop.train(run, wanted.folder)
+    run = session.start(config, device)
+    if not distributed.first():
+        distributed.first_does(lambda: None)
+        return loop.train(run, config.folder)
     print(run.method.describe())
-    if overwrite and not run_folder.discard(wanted.folder):
+    if overwrite and not run_folder.discard(config.folder):
         return None
-    with run_folder.Lock(wanted.folder):
-        run_folder.require_same_data(wanted.folder, wanted, run.data.describe(), run.held_out)
-        run_folder.create(wanted.folder, wanted)
-        ranks.first_does(lambda: None)  # the others look for a checkpoint only now
-        return loop.train(run, wanted.folder)
+    with run_folder.Lock(config.folder):
+        run_folder.require_same_data(config.folder, config, run.data.describe(), run.held_out)
+        run_folder.create(config.folder, config)
+        distributed.first_does(lambda: None)  # the others look for a checkpoint only now
+        return loop.train(run, config.folder)
 
 
-def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
-    if not ranks.first():
+def _report(config: recipe.Recipe, outcome: loop.Outcome) -> int:
+    if not distributed.first():
         return 0 if outcome.signal is None else 128 + outcome.signal
     best = "" if outcome.best is None else f" Best validation PSNR {outcome.best:.2f} dB."
     if outcome.signal is not None:
@@ -73,7 +74,7 @@ def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
             f"Stopped by {name} at {outcome.images:,} images, with a checkpoint; the same command again goes on.{best}"
         )
         return 128 + outcome.signal
-    print(f"The run in {wanted.folder} is finished: {outcome.images:,} images seen.{best}")
+    print(f"The run in {config.folder} is finished: {outcome.images:,} images seen.{best}")
     if outcome.scores:
         print(
             f"Last validation ({outcome.scores['protocol']}): restored {outcome.scores['psnr']:.2f} dB, "
@@ -84,7 +85,7 @@ def _report(wanted: recipe.Recipe, outcome: loop.Outcome) -> int:
                 "The last network restores worse than leaving images blurred: too short a training, or one that "
                 "diverged (see the curves). A lower learning rate helps the latter; the best network was kept."
             )
-    print(f"Restore photos with it: python -m trainers.deblur {wanted.folder} PHOTO... -o FOLDER")
+    print(f"Restore photos with it: python -m trainers.deblur {config.folder} PHOTO... -o FOLDER")
     return 0
 
 
@@ -115,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto is a GPU where there is one"
     )
-    parser.add_argument("--threads", type=terminal.threads, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument(
+        "--threads", type=command_line.threads, metavar="N", help="CPU threads (default: PyTorch's choice)"
+    )
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -128,4 +131,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    ranks.leave(terminal.exit_code(main))
+    distributed.leave(command_line.exit_code(main))

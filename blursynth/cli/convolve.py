@@ -9,19 +9,7 @@ from blursynth.cli import options
 
 @click.command("convolve")
 @click.argument("photos", metavar="PHOTOS")
-@options.photo_pairs
-@click.option("--exposure", default="1", show_default=True, metavar="VALUE", help="Fraction of the path integrated.")
-@click.option("--psf-size", type=int, help="Odd side of the PSF in px. Default: what the longest path needs.")
-@click.option("--field", metavar="GYxGX", help="A grid of PSFs across the image, such as 4x4, instead of one.")
-@click.option(
-    "--variation",
-    metavar="VALUE",
-    help="With --field: how far the path of a corner differs from the centre's, in lengths of a path. [default: 0.5]",
-)
-@click.option("--no-psf", is_flag=True, help="Do not store each pair's PSF.")
-@click.option("--trajectories", metavar="DATASET", help="Take paths from this dataset, in turn, instead of drawing.")
-@options.motion
-@options.making
+@options.of("convolve")
 def command(photos: str, **given: Any) -> None:
     """Blurred/sharp pairs from PHOTOS: a folder, one photo, or scenes:N for N procedural scenes.
 
@@ -38,7 +26,4 @@ def command(photos: str, **given: Any) -> None:
       blursynth convolve photos/ --size 256 --field 4x4 --variation 0:1 --length 10:30
       blursynth convolve photos/ --size 256 --trajectories trajectories.zarr
     """
-    from blursynth.production import attempts, convolve
-
-    maker = attempts.patiently(lambda: convolve.maker(photos, given, options.command_line()))
-    options.make(maker, given, default=options.from_default(photos, "-pairs"), unit="pairs", strict=given["strict"])
+    options.run("convolve", [photos], given)

@@ -39,7 +39,7 @@ def command(dataset: str, out: str, to: str, **given: Any) -> None:
       blursynth export clips.zarr GOPRO_like/ --to gopro
       blursynth export pairs.zarr tars/ --to webdataset --pairs-per-tar 1000
     """
-    from blursynth.production import export
+    from blursynth.layouts import export
 
     options.confirm_overwrite(out, given["overwrite"], given["yes"])
     outcome = export.export(

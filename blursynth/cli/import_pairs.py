@@ -5,28 +5,13 @@ from typing import Any
 import click
 
 from blursynth.cli import options
+from blursynth.config import import_pairs
 
 
 @click.command("import")
-@click.argument("layout", type=click.Choice(["gopro", "flat", "webdataset", "kohler", "lai"]))
+@click.argument("layout", type=click.Choice(import_pairs.LAYOUTS))
 @click.argument("folder", metavar="FOLDER")
-@click.option(
-    "--transfer",
-    type=click.Choice(["gamma2.2", "srgb", "linear", "unknown"]),
-    help="How codes relate to light, where names do not say; linear: codes were averaged as they are.",
-)
-@click.option(
-    "--blurred",
-    metavar="NAME",
-    help="Folder (anywhere on the way; or tar field) of blurred images; lai: kernel or gyro.",
-)
-@click.option("--sharp", metavar="NAME", help="Folder (anywhere on the way; or tar field) of sharp images.")
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Of all pairs, where names do not say.")
-@click.option("--size", type=int, help="Side of square crops in px. Default: whole images, all of one size.")
-@click.option("--per-pair", type=int, metavar="N", help="Random crops of each pair. [default: 1]")
-@click.option("--partial", is_flag=True, help="Take a set that is not as it was published: a part of it, other sizes.")
-@click.option("--strict", is_flag=True, help="Stop at the first file that cannot be used instead of leaving it out.")
-@options.making
+@options.of("import")
 def command(layout: str, folder: str, **given: Any) -> None:
     """Pairs that are there already, in FOLDER, as a dataset: the same pixels, with digests, splits and light declared.
 
@@ -49,7 +34,4 @@ def command(layout: str, folder: str, **given: Any) -> None:
       blursynth import kohler kohler/ --transfer unknown
       blursynth import lai cvpr16/ --blurred kernel --size 512
     """
-    from blursynth.production import attempts, importing
-
-    maker = attempts.patiently(lambda: importing.maker(layout, folder, given, options.command_line()))
-    options.make(maker, given, default=options.from_default(folder, "-pairs"), unit="pairs", strict=given["strict"])
+    options.run("import", [layout, folder], given)

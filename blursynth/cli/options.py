@@ -1,17 +1,18 @@
 """Options and behaviour that the making commands share: where to, with how much, and how progress is shown."""
 
 import contextlib
-import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 import tqdm
 
 from blursynth import errors
+from blursynth.config import commands
+from blursynth.config import options as config
 
 LEFT_OUT_SHOWN = 20
 
@@ -25,22 +26,27 @@ def taking(command: Command, shared: Sequence[Callable[[Command], Command]]) -> 
     return command
 
 
-def making(command: Command) -> Command:
-    """What every command that makes a dataset takes: where to, from which seed, and what `working` says."""
-    shared = [
-        click.option("--out", "-o", metavar="PATH", help="The dataset to make. Default: a name from the source."),
-        click.option(
-            "--seed",
-            type=click.IntRange(0, 2**63 - 1),
-            default=0,
-            show_default=True,
-            help="Item i is a function of (seed, i).",
-        ),
-        click.option(
-            "--shard-length", type=click.IntRange(1, 2**24), help="Items a shard. Default: 64 to 128 MiB a shard."
-        ),
-    ]
-    return taking(working(command), shared)
+def of(name: str) -> Callable[[Command], Command]:
+    """The options of a making command, from its config models, then where to and what `working` says."""
+    out = click.option("--out", "-o", metavar="PATH", help="The dataset to make. [default: a name from the source]")
+    made = [_click_option(each) for each in commands.COMMANDS[name].options]
+    return lambda command: taking(working(command), [*made, out])
+
+
+def _click_option(option: config.Option) -> Callable[[Command], Command]:
+    """Numbers are parsed here; everything else about a value is checked by the model."""
+    types: dict[str, Any] = {"whole": int, "number": float, "choice": click.Choice(option.choices)}
+    flags = option.flag if option.kind != "switch" else f"{option.flag}/--no-{option.flag.removeprefix('--')}"
+    more: dict[str, Any] = {"is_flag": True, "default": None} if option.kind in ("flag", "switch") else {}
+    return click.option(
+        flags,
+        type=types.get(option.kind),
+        multiple=option.kind == "words",
+        metavar=option.metavar or None,
+        required=option.required,
+        help=option.text + (f" [default: {option.default}]" if option.default else ""),
+        **more,
+    )
 
 
 WORKING = ("workers", "scheduler", "memory", "append", "overwrite", "dry_run", "yes", "quiet")
@@ -65,86 +71,20 @@ def working(command: Command) -> Command:
     return taking(command, shared)
 
 
-realism = click.option(
-    "--realism",
-    multiple=True,
-    metavar="PRESET|NAME=VALUE",
-    help="What a camera makes of the blurred light: rsblur, realblur (saturation, sensor noise, demosaicing), "
-    "gaussian, lai or none; and single steps, such as jpeg=70:95, saturation=off, sensor.read=1e-3 or response=FILE. "
-    "May repeat.",
-)
-
-
-def photo_pairs(command: Command) -> Command:
-    """What every command takes that makes pairs from photos."""
-    shared = [
-        click.option("--size", type=int, help="Side of the square crop in px. Default: whole photos, all of one size."),
-        click.option(
-            "--fit",
-            type=click.Choice(["crop", "resize"]),
-            default="crop",
-            show_default=True,
-            help="Cut the crop out of the photo, or scale the whole photo to --size.",
-        ),
-        click.option("--per-photo", type=int, default=1, show_default=True, help="Pairs made from each photo."),
-        click.option(
-            "--transfer",
-            type=click.Choice(["gamma2.2", "srgb", "linear"]),
-            help="How the photos' values relate to light; the blur is taken in linear light. [default: gamma2.2, and "
-            "linear with the preset lai of a moving camera]",
-        ),
-        click.option(
-            "--splits",
-            default="train=0.9,val=0.1",
-            show_default=True,
-            metavar="NAME=SHARE,...",
-            help="Shares of the photos (never of the crops) for train, val and test.",
-        ),
-        click.option(
-            "--strict", is_flag=True, help="Stop at the first photo that cannot be used instead of leaving it out."
-        ),
-        realism,
-    ]
-    return taking(command, shared)
-
-
-def motion(command: Command) -> Command:
-    """--preset and the parameters of the random motion, each a number, a range LOW:HIGH or a list A,B,C."""
-    described = {
-        "gaussian": "p_g: share of the Gaussian perturbation.",
-        "impulse": "p_b: frequency of sudden turns.",
-        "inertia": "I: pull toward the origin.",
-        "anxiety": "p_s: size of the random perturbation; 0 moves along a line.",
-        "length": "Lmax: arc length of a path in px. [default: 60]",
-    }
-    for name, text in described.items():
-        command = click.option(f"--{name}", metavar="VALUE", help=text)(command)
-    command = click.option("--steps", type=int, help="M: samples of a path. [default: 2000]")(command)
-    return click.option(
-        "--preset",
-        type=click.Choice(["boracchi-foi", "deblurgan", "algorithm-1"]),
-        default="boracchi-foi",
-        show_default=True,
-        help="Where the parameters below come from: Boracchi and Foi's reference, DeblurGAN's public code (six small "
-        "anxieties), or Algorithm 1 as printed (hardly moves; for study).",
-    )(command)
-
-
-MOTION_OPTIONS = ("preset", "steps", "length", "anxiety", "inertia", "impulse", "gaussian")
-
-
-def given(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The options among `names` that the user gave (or that have a default)."""
-    return {name: values[name] for name in names if values.get(name) is not None}
+def work_words(given: Mapping[str, Any]) -> list[str]:
+    """The options of WORKING that are given, as on the command line."""
+    said = {name: given[name] for name in WORKING if given[name] not in (None, False)}
+    flags = {name: f"--{name.replace('_', '-')}" for name in said}
+    return [word for name in said for word in ([flags[name]] if said[name] is True else [flags[name], str(said[name])])]
 
 
 def confirm_overwrite(out: str, overwrite: bool, yes: bool) -> None:
     """Ask before an existing dataset is replaced. Without a terminal to ask on, --yes is required."""
     if not overwrite or yes:
         return
-    from blursynth.storage import place
+    from blursynth.stores import store
 
-    if place.is_vacant(place.normalise(out)):
+    if store.is_vacant(store.normalise(out)):
         return
     if not sys.stdin.isatty():
         raise errors.DatasetError(f"{out} exists and would be replaced. Give --yes as well to replace it unasked.")
@@ -180,23 +120,24 @@ def progress(label: str, unit: str, quiet: bool) -> Callable[[int, int], None]:
     return show
 
 
-@dataclasses.dataclass
-class Together:
-    """Several commands that a recipe runs. said: the one that runs now, in words. forecasts: those of dry runs."""
+def run(command: str, sources: Sequence[str], given: Mapping[str, Any], line: str = "", forecasts: Any = None) -> None:
+    """Make the dataset that a command and its options ask for; see `make`.
 
-    said: list[str] = dataclasses.field(default_factory=list)
-    forecasts: list[Any] = dataclasses.field(default_factory=list)
+    given: options by their names, `out` and those of WORKING among them. line: for the dataset's record, the command as
+    typed if empty.
+    """
+    from blursynth.makers import registry
+    from blursynth.production import retries
 
-
-def _together() -> Together | None:
-    ctx = click.get_current_context(silent=True)
-    return ctx.find_object(Together) if ctx is not None else None
-
-
-def command_line() -> str:
-    """The command as typed, or as a recipe stands for it, for the dataset's record."""
-    together = _together()
-    return shlex.join(["blursynth", *sys.argv[1:]] if together is None else together.said)
+    line = line or shlex.join(["blursynth", *sys.argv[1:]])
+    maker = retries.patiently(lambda: registry.start(command, sources, given, line))
+    remark = registry.remark(maker)
+    if remark:
+        click.echo(remark, err=True)
+    known = commands.COMMANDS[command]
+    first = sources[-1 if command == "import" else 0] if sources else ""
+    default = from_default(first, known.suffix) if sources else f"{known.suffix}.zarr"
+    make(maker, given, default, known.unit, bool(given.get("strict")), forecasts)
 
 
 def from_default(name: str, suffix: str = "") -> str:
@@ -207,17 +148,22 @@ def from_default(name: str, suffix: str = "") -> str:
     return f"{stem}{suffix}.zarr"
 
 
-def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: bool = False) -> None:
-    """Make the dataset with a progress bar, then say what came of it and what was left out; or only say what would."""
-    from blursynth.production import execute, run
+def make(
+    maker: Any, given: Mapping[str, Any], default: str, unit: str, strict: bool = False, forecasts: Any = None
+) -> None:
+    """Make the dataset with a progress bar, then say what came of it and what was left out; or only say what would.
+
+    forecasts: a list for those of dry runs, whose refusals are then said and not raised.
+    """
+    from blursynth.production import executors, run
 
     out = given["out"] or default
-    memory = execute.parse_bytes(given["memory"]) if given["memory"] else None
+    memory = executors.parse_bytes(given["memory"]) if given["memory"] else None
     if not given["dry_run"]:
         confirm_overwrite(out, given["overwrite"], given["yes"])
     with executor(given) as who:
         if given["dry_run"]:
-            dry_run(maker, out, given, who, memory, unit)
+            dry_run(maker, out, given, who, memory, unit, forecasts)
             return
         outcome = run.produce(
             maker,
@@ -234,7 +180,7 @@ def make(maker: Any, given: dict[str, Any], default: str, unit: str, strict: boo
 
 
 @contextlib.contextmanager
-def executor(given: dict[str, Any]) -> Iterator[Any]:
+def executor(given: Mapping[str, Any]) -> Iterator[Any]:
     """The Dask cluster that --scheduler names, with its dashboard's address on standard error; None for threads."""
     if given["scheduler"] is None:
         yield None
@@ -246,25 +192,28 @@ def executor(given: dict[str, Any]) -> Iterator[Any]:
         yield connected
 
 
-def dry_run(maker: Any, out: str, given: dict[str, Any], who: Any, memory: int | None, unit: str) -> None:
+def dry_run(
+    maker: Any, out: str, given: Mapping[str, Any], who: Any, memory: int | None, unit: str, forecasts: Any
+) -> None:
     """Say what making the dataset would take; then raise what would refuse it, unless a recipe has more to say."""
-    from blursynth.production import capacity, forecast, jobs
-    from blursynth.storage import place
+    from blursynth.production import capacity, resume
+    from blursynth.production import dry_run as forecast
+    from blursynth.stores import store
 
-    job = jobs.look(maker, place.normalise(out), overwrite=given["overwrite"], append=given["append"])
+    job = resume.look(maker, store.normalise(out), overwrite=given["overwrite"], append=given["append"])
     who = who or capacity.threads(job.maker, given["workers"], memory)
     found = forecast.forecast(job, who, memory)
     click.echo(forecast.describe(found, unit))
-    together = _together()
-    if together is not None:
-        together.forecasts.append(found)
+    if forecasts is not None:
+        forecasts.append(found)
     elif found.refusal is not None:
         raise found.refusal
 
 
 def total(forecasts: Sequence[Any]) -> str:
     """What dry runs come to together."""
-    from blursynth.production import capacity, forecast
+    from blursynth.production import capacity
+    from blursynth.production import dry_run as forecast
 
     items, disk, seconds = (
         sum(getattr(found, name) for found in forecasts) for name in ("items", "disk_bytes", "seconds")

@@ -21,13 +21,14 @@ def command(dataset: str, out: str | None, count: int, cell: int) -> None:
       blursynth preview trajectories.zarr --count 32 --out paths.png
     """
     from blursynth import errors
-    from blursynth.exchange import png
     from blursynth.report import preview
-    from blursynth.storage import place, reader
+    from blursynth.sources import png
+    from blursynth.storage import reader
+    from blursynth.stores import store
 
     if out and not out.lower().endswith(".png"):
         raise errors.InputError(f"--out {out}: a sheet is a PNG file; give a name that ends in .png.")
     sheet = preview.sheet(reader.open(dataset), count, cell)
     target = out or pathlib.Path(options.from_default(dataset)).with_suffix(".png")
-    place.write_file(target, png.encode(sheet))
+    store.write_file(target, png.encode(sheet))
     click.echo(f"{target}: {sheet.shape[1]}x{sheet.shape[0]} px")

@@ -26,7 +26,7 @@ def command(dataset: str, **given: Any) -> int:
       blursynth repair pairs.zarr
       blursynth repair pairs.zarr --photos /new/place/photos
     """
-    from blursynth.production import repair
+    from blursynth.maintenance import repair
 
     name = pathlib.Path(dataset).name
     outcome = repair.repair(

@@ -23,7 +23,7 @@ def command(dataset: str, index: int, out: str | None, **given: Any) -> int:
       blursynth replay pairs.zarr 17
       blursynth replay pairs.zarr 17 --out pair-17/
     """
-    from blursynth.production import replay
+    from blursynth.maintenance import replay
 
     found = replay.replay(dataset, index, moved=inspection.moved_inputs(given))
     click.echo(_in_words(found))
@@ -58,8 +58,8 @@ def _in_words(found: Any) -> str:
 def _write(found: Any, folder: str) -> list[str]:
     """The images made again and, where they are not equal, also those stored."""
     from blursynth import errors
-    from blursynth.exchange import png
-    from blursynth.storage import place
+    from blursynth.sources import png
+    from blursynth.stores import store
 
     images = [name for name in ("blurred", "sharp") if name in found.made]
     if not images:
@@ -69,5 +69,5 @@ def _write(found: Any, folder: str) -> list[str]:
     for name in set(images) & set(found.differences):
         written[f"{stem}-{name}-stored.png"] = found.stored[name]
     for path, pixels in written.items():
-        place.write_file(path, png.encode(pixels))
+        store.write_file(path, png.encode(pixels))
     return list(written)

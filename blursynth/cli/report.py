@@ -35,9 +35,10 @@ def command(dataset: str, out: str | None, count: int, sample: int, images: int)
       blursynth report pairs.zarr --count 16 --out about/pairs.html
     """
     from blursynth.report import page
-    from blursynth.storage import place, reader
+    from blursynth.storage import reader
+    from blursynth.stores import store
 
     text = page.page(reader.open(dataset), count, sample, images).encode()
     target = out or pathlib.Path(options.from_default(dataset)).with_suffix(".html")
-    place.write_file(target, text)
+    store.write_file(target, text)
     click.echo(f"{target}: {len(text) / 1e6:.1f} MB; open it in a browser.")

@@ -4,33 +4,12 @@ from typing import Any
 
 import click
 
-from blursynth.cli import camera, options
+from blursynth.cli import options
 
 
 @click.command("shake")
 @click.argument("photos", metavar="PHOTOS")
-@options.photo_pairs
-@click.option(
-    "--depth",
-    metavar="METRES|FOLDER",
-    help="Distance of the plane that the photo shows, or a folder of depth maps: a 16-bit PNG or .npy for each photo.",
-)
-@click.option(
-    "--depth-scale", type=float, metavar="METRES", help="Of 1 in a depth map. [default: 0.001 in a PNG, 1 in a .npy]"
-)
-@click.option(
-    "--depth-orientation",
-    type=click.Choice(["upright", "stored"]),
-    help="Whether depth maps lie over photos as they are seen, by their EXIF orientation, or over the pixels as they "
-    "are stored. [default: what their size says; photos where it says nothing are left out]",
-)
-@click.option(
-    "--layers",
-    type=int,
-    help="With depth maps: planes. [default: as many as it takes for neighbours to part by less than half a pixel]",
-)
-@camera.motion
-@options.making
+@options.of("shake")
 def command(photos: str, **given: Any) -> None:
     """Blurred/sharp pairs from PHOTOS (or scenes:N), blurred by a camera that turns and moves while it exposes.
 
@@ -47,7 +26,4 @@ def command(photos: str, **given: Any) -> None:
       blursynth shake photos/ --size 256 --depth maps/
       blursynth shake photos/ --gyro phone.csv --exposure 0.05:0.2 --size 512
     """
-    from blursynth.production import attempts, shake
-
-    maker = attempts.patiently(lambda: shake.maker(photos, given, options.command_line()))
-    options.make(maker, given, default=options.from_default(photos, "-shaken"), unit="pairs", strict=given["strict"])
+    options.run("shake", [photos], given)

@@ -32,7 +32,7 @@ def command(dataset: str, quick: bool, no_sources: bool, as_json: bool, **given:
       blursynth verify pairs.zarr --quick
       blursynth verify pairs.zarr --photos /new/place/photos --json
     """
-    from blursynth.production import verify
+    from blursynth.maintenance import verify
 
     bar = options.progress(f"verify {pathlib.Path(dataset).name}", "shards", given["quiet"] or as_json)
     report = verify.verify(

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import jit, light, planes
+from blursynth.kernels import jit, linear_sum, yuv
 
 TOGETHER = 4  # frames whose light is added at a time
 ONE = np.float32(1.0)
@@ -33,7 +33,7 @@ class Mean:
 
 
 def average_planes(
-    stack: planes.Stack, target: int, table: light.Tables, inside: Inside = np.s_[:, :], out: Mean | None = None
+    stack: yuv.Stack, target: int, table: linear_sum.Tables, inside: Inside = np.s_[:, :], out: Mean | None = None
 ) -> Mean:
     """Mean in linear light of M frames given as planes. target: which frame is the sharp one.
 
@@ -53,7 +53,7 @@ def average_planes(
 
 
 def light_planes(
-    stack: planes.Stack, linear: npt.NDArray[np.float32], inside: Inside = np.s_[:, :]
+    stack: yuv.Stack, linear: npt.NDArray[np.float32], inside: Inside = np.s_[:, :]
 ) -> npt.NDArray[np.float32]:
     """The mean itself, float32 (H, W, 3), in the units of `linear`.
 
@@ -65,7 +65,7 @@ def light_planes(
     return made
 
 
-def _bounds(stack: planes.Stack, inside: Inside) -> tuple[range, range]:
+def _bounds(stack: yuv.Stack, inside: Inside) -> tuple[range, range]:
     return range(stack.luma.shape[1])[inside[0]], range(stack.luma.shape[2])[inside[1]]
 
 
@@ -81,7 +81,7 @@ def _add_four(
 
 @jit.kernel
 def _average_planes(
-    stack: planes.Stack,
+    stack: yuv.Stack,
     target: int,
     linear: npt.NDArray[np.int32],
     single: npt.NDArray[np.uint8],
@@ -104,7 +104,7 @@ def _average_planes(
         total[:] = 0
         waiting = 0
         for m in range(frames):
-            planes.encoded_row(stack, m, top + row, colour, at[waiting])
+            yuv.encoded_row(stack, m, top + row, colour, at[waiting])
             if m == target:
                 for c in range(3):
                     for x in range(blurred.shape[1]):
@@ -118,12 +118,12 @@ def _average_planes(
                 waiting = 0
         for c in range(3):
             seen = total[c, left : left + blurred.shape[1]]
-            light.encode_row(seen, start[c], step[c], unit, at[0, c], blurred[row, :, c])
+            linear_sum.encode_row(seen, start[c], step[c], unit, at[0, c], blurred[row, :, c])
 
 
 @jit.kernel
 def _light_planes(
-    stack: planes.Stack,
+    stack: yuv.Stack,
     linear: npt.NDArray[np.float32],
     top: int,
     left: int,
@@ -135,7 +135,7 @@ def _light_planes(
     share = ONE / np.float32(frames)
     for row in range(made.shape[0]):
         for m in range(frames):
-            planes.encoded_row(stack, m, top + row, colour, at)
+            yuv.encoded_row(stack, m, top + row, colour, at)
             for c in range(3):
                 for x in range(made.shape[1]):
                     made[row, x, c] += linear[c, at[c, left + x]]

@@ -13,7 +13,7 @@ Bayer-patterned color images", figure 2): bilinearly, corrected by the second di
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import jit, motion, random
+from blursynth.kernels import jit, random, trajectory_steps
 
 PATTERNS = ("rggb", "grbg", "gbrg", "bggr")
 REACH = 2  # px that demosaicing looks to each side
@@ -168,7 +168,7 @@ def _add_noise(
 ) -> None:
     for i in range(raw.size):
         words = random.philox_inline(np.uint64(i), key[0], key[1], key[2], key[3], key[4])
-        of_photons, of_reading = motion.normals(words[0], words[1])
+        of_photons, of_reading = trajectory_steps.normals(words[0], words[1])
         light = max(np.float64(raw[i]), 0.0)
         if shot > 0.0:
             light = shot * poisson(light / shot, np.float64(of_photons), np.float64(words[2]) * PER_32)
@@ -220,8 +220,10 @@ def _add_plain_noise(
 ) -> None:
     for i in range(codes.size):
         # The other half of the counter: both kinds of noise may be asked for at once.
-        words = random.philox_inline(np.uint64(i) | motion.EXTRA_DRAWS, key[0], key[1], key[2], key[3], key[4])
-        normal, _ = motion.normals(words[0], words[1])
+        words = random.philox_inline(
+            np.uint64(i) | trajectory_steps.EXTRA_DRAWS, key[0], key[1], key[2], key[3], key[4]
+        )
+        normal, _ = trajectory_steps.normals(words[0], words[1])
         uniform = np.float32(np.float64(words[2]) * PER_32)
         value = np.floor(np.float32(codes[i]) + sigma * normal + width * uniform + ROUND)
         made[i] = np.uint8(min(max(value, ZERO), LARGEST_CODE))

@@ -21,7 +21,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import motion, random
+from blursynth.kernels import random, trajectory_steps
 
 STEPS = 2000
 LENGTH = 60.0
@@ -125,7 +125,7 @@ def from_draws(
     draws = np.stack([np.asarray(draw, np.float64) for draw in (u_shake, u_angle, n_re, n_im)])
     unit = length / draws.shape[1]
     prepared = _prepare(np.asarray(parameters, np.float64), unit, dynamics)
-    path = motion.replay(
+    path = trajectory_steps.replay(
         draws,
         float(prepared.noise),
         float(prepared.pull),
@@ -180,7 +180,7 @@ def _fill(
     prepared = _prepare(table.astype(np.float64), unit, dynamics)
     columns = (prepared.noise, prepared.pull, prepared.frequency, prepared.speed, prepared.angle, unit)
     impulses = np.empty(numbers.size, np.int32)
-    motion.simulate(
+    trajectory_steps.simulate(
         np.uint64(seed & 0xFFFFFFFF),
         np.uint64(seed >> 32),
         np.uint64(stream),

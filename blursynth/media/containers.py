@@ -5,6 +5,7 @@ HEVC, MJPEG, Y4M, MPEG transport) that was cut between two frames or packets loo
 that are not known here are named as such, because damage of theirs would lose frames in silence.
 """
 
+import itertools
 import pathlib
 import re
 import struct
@@ -15,7 +16,7 @@ from typing import BinaryIO
 import numpy
 import numpy.typing
 
-from blursynth.media import asf, ebml, mp4_boxes, simple_streams
+from blursynth.media import asf, ebml, mp4_boxes, program_stream, simple_streams
 
 _AT_ONCE = 8 * 2**20  # bytes read at a time
 _TS_SIZES = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, and of what stands before its sync byte
@@ -72,7 +73,7 @@ def _check(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
         b"FLV": _flv,
         b"OggS": _ogg,
         asf.HEADER: asf.flaw,
-        b"\0\0\1\xba": _program_stream,
+        b"\0\0\1\xba": program_stream.flaw,
         b"DKIF": simple_streams.ivf,
         b"YUV4MPEG2 ": simple_streams.y4m,
         b"\xff\xd8\xff": simple_streams.mjpeg,
@@ -82,8 +83,10 @@ def _check(head: bytes) -> Callable[[BinaryIO, int], str | None] | None:
 
 
 def _avi(file: BinaryIO, size: int) -> str | None:
-    """RIFF chunks follow one another, and as many frames as the index lists."""
-    place = chunks = listed = 0
+    """RIFF chunks follow one another, and as many frames as the index lists, or, without one, as the headers state."""
+    place = listed = 0
+    chunks: dict[bytes, int] = {}
+    stated: dict[bytes, int] = {}
     last = b""
     while place < size:
         file.seek(place)
@@ -104,43 +107,80 @@ def _avi(file: BinaryIO, size: int) -> str | None:
                 return f"the chunk {name.decode('latin-1')} at byte {inside} is larger than what it is in"
             last = name
             if name == b"LIST":
-                kind = file.read(4)
-                last = kind
-                if kind in (b"movi", b"rec "):
+                last = file.read(4)
+                if last in (b"movi", b"rec "):
                     inside += 12
                     continue
-            chunks += name[2:] in (b"dc", b"db", b"wb")
+                stated |= _avi_lengths(file.read(min(length, _AT_ONCE))) if last == b"hdrl" else {}
+            if name[2:] in (b"dc", b"db", b"wb"):
+                chunks[name[:2]] = chunks.get(name[:2], 0) + 1
             listed += length // 16 if name == b"idx1" else 0
             inside = follows
         place = end + (end & 1)
     if last == b"movi" or not chunks:
         return "it ends within its frames"
-    return f"its index lists {listed} chunks, and {chunks} are there" if listed > chunks else None
+    there = sum(chunks.values())
+    if listed > there:
+        return f"its index lists {listed} chunks, and {there} are there"
+    short = next((stream for stream, count in stated.items() if not listed and count > chunks.get(stream, 0)), None)
+    if short is None:
+        return None
+    return f"it says that it has {stated[short]} frames, and {chunks.get(short, 0)} are there"
+
+
+def _avi_lengths(headers: bytes) -> dict[bytes, int]:
+    """How many frames the headers (the list hdrl) state for each picture stream, by its number as chunks have it."""
+    streams = (headers[at.end() + 4 :] for at in re.finditer(rb"LIST.{4}strlstrh", headers, re.DOTALL))
+    lengths = {b"%02d" % k: (header[:4], int.from_bytes(header[32:36], "little")) for k, header in enumerate(streams)}
+    return {stream: length for stream, (kind, length) in lengths.items() if kind == b"vids"}
 
 
 def _flv(file: BinaryIO, size: int) -> str | None:
-    """Tags, each followed by its own length; and the file's length in its metadata."""
+    """Tags, each followed by its own length; and the file's length in its metadata, or else its duration."""
     head = file.read(4096)
-    at = head.find(b"filesize\0")
-    if at >= 0:
-        stated = struct.unpack(">d", head[at + 9 : at + 17])[0]
-        if stated > size:
-            return f"it says that it has {stated:.0f} bytes, and {size} are there"
+    length, duration = (_flv_number(head, name) for name in (b"filesize", b"duration"))
+    if length > size:
+        return f"it says that it has {length:.0f} bytes, and {size} are there"
     place = struct.unpack(">I", head[5:9])[0] + 4
+    times: list[int] = []
     while place < size:
         file.seek(place)
-        tag = file.read(11)
+        tag = file.read(16)
         if len(tag) < 11 or tag[0] & 0x1F not in (8, 9, 18):
             return f"there is no tag at byte {place}"
-        length = 11 + int.from_bytes(tag[1:4], "big")
-        file.seek(place + length)
+        if tag[0] & 0x1F == 9:
+            times.append(_flv_time(tag))
+        end = 11 + int.from_bytes(tag[1:4], "big")
+        file.seek(place + end)
         behind = file.read(4)
         if len(behind) < 4:
             return "its last tag is cut off"
-        if int.from_bytes(behind, "big") not in (length, 0):
+        if int.from_bytes(behind, "big") not in (end, 0):
             return f"the tag at byte {place} has another length than it says"
-        place += length + 4
-    return None
+        place += end + 4
+    if length == size:
+        return None
+    if not duration > 0:
+        return "it says neither how long nor how large it is, as one that was not finished"
+    times.sort()
+    steps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
+    until = (times[-1] if times else 0) + 1.5 * (steps[len(steps) // 2] if steps else 0) + 1
+    if 1000 * duration <= until:
+        return None
+    return f"it says that it lasts {duration:.3f} s, and its last frame is of {times[-1] / 1000 if times else 0:.3f} s"
+
+
+def _flv_number(head: bytes, name: bytes) -> float:
+    """A number in a file's metadata, 0 where there is none."""
+    at = head.find(name + b"\0") + len(name) + 1
+    return struct.unpack(">d", head[at : at + 8])[0] if at > len(name) and len(head) >= at + 8 else 0.0
+
+
+def _flv_time(tag: bytes) -> int:
+    """When the picture in a tag is shown, in ms: H.264 is stored in the order of decoding."""
+    time = int.from_bytes(tag[7:8] + tag[4:7], "big")
+    delayed = len(tag) > 15 and tag[11] & 0x8F == 7 and tag[12] == 1
+    return time + (int.from_bytes(tag[13:16], "big", signed=True) if delayed else 0)
 
 
 def _ogg(file: BinaryIO, size: int) -> str | None:
@@ -173,44 +213,6 @@ def _ogg_checksum(page: bytes) -> int:
     """CRC-32 of polynomial 0x04c11db7, most significant bit first, from zlib's, which is mirrored."""
     mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
-
-
-def _program_stream(file: BinaryIO, size: int) -> str | None:
-    """Packs and packets follow one another; zeros between them are allowed."""
-    place = 0
-    while place < size:
-        file.seek(place)
-        head = file.read(16)
-        code = head[3] if len(head) > 3 else 0
-        if head[:3] != b"\0\0\1":
-            zeros = _zeros(file, place)
-            if place + zeros == size:
-                return None
-            file.seek(place + zeros)
-            if zeros < 2 or file.read(1) != b"\1":
-                return f"there is no packet at byte {place}"
-            place += zeros - 2
-        elif code == 0xB9:
-            place += 4
-        elif code == 0xBA:
-            place += 14 + (head[13] & 7) if len(head) > 13 and head[4] >> 6 == 1 else 12
-        elif code >= 0xBB:
-            place += 6 + int.from_bytes(head[4:6], "big")
-        else:
-            return f"there is no packet at byte {place}"
-    return "its last packet is cut off" if place > size else None
-
-
-def _zeros(file: BinaryIO, place: int) -> int:
-    """How many zero bytes follow one another from a place."""
-    file.seek(place)
-    count = 0
-    while part := file.read(_AT_ONCE):
-        zeros = len(part) - len(part.lstrip(b"\0"))
-        count += zeros
-        if zeros < len(part):
-            break
-    return count
 
 
 def _transport_stream(file: BinaryIO, length: int, before: int) -> str | None:

@@ -6,7 +6,6 @@ H.273.
 
 import dataclasses
 import fractions
-import math
 import pathlib
 import re
 import struct
@@ -18,7 +17,7 @@ import numpy
 from av.sidedata import sidedata
 
 from blursynth import errors
-from blursynth.media import container_says, mp4_boxes, picture
+from blursynth.media import icc, picture
 
 MATRICES = ("bt601", "bt709", "bt2020", "smpte240m")
 
@@ -43,16 +42,22 @@ _PRIMARIES = frozenset({0, 1, 2, 3, 5, 6, 7})
 _WIDE = {4: "BT.470 M", 8: "film", 9: "BT.2020", 10: "CIE XYZ", 11: "DCI-P3", 12: "Display P3", 22: "EBU 3213"}
 # Decoders that report limited range where the stream says nothing of colour.
 _SILENT = frozenset({"hevc", "vvc"})
+# Decoders that report BT.601 (and VP8's limited range, too), of which no stream speaks.
+_BT601_ALWAYS = frozenset({"mjpeg", "vp8"})
 _CENTRED = frozenset({"mjpeg", "mpeg1video"})  # chroma between two columns, by the formats' own rules
 
 _ONE = 1 << 16
-_CAPTURE = re.compile(r"capture[._-]?(fps|(frame[._-]?)?rate)$|sensor[._-]?fps$", re.IGNORECASE)
-FASTEST = 1e6  # frames per second that a camera may claim
+_NO_CURVE = (0, _UNSPECIFIED, 3)
+_MASTERING = (sidedata.Type.MASTERING_DISPLAY_METADATA, sidedata.Type.CONTENT_LIGHT_LEVEL)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tags:
-    """What each frame says of itself, which may not change within a clip."""
+    """What each frame says of itself, which may not change within a clip.
+
+    profile: an ICC profile. readable: False where it carries data of a kind that PyAV does not know, so that none are
+    read.
+    """
 
     matrix: int
     full_range: int
@@ -60,25 +65,34 @@ class Tags:
     primaries: int
     interlaced: bool
     orientation: bytes
+    profile: bytes = b""
+    readable: bool = True
 
 
 def tags(frame: av.VideoFrame) -> Tags:
-    """Those of a decoded frame."""
-    placed = _beside(frame, sidedata.Type.DISPLAYMATRIX)
+    """Those of a frame that `demux.decoded` gave."""
+    beside = _beside(frame)
+    known = dict(beside or ())
+    opaque: Any = frame.opaque
     return Tags(
         int(frame.colorspace),
         int(frame.color_range),
         int(frame.color_trc),
         int(frame.color_primaries),
         bool(frame.interlaced_frame),
-        placed,
+        _matrices(beside or []),
+        known.get(sidedata.Type.ICC_PROFILE) or bytes(opaque or b""),
+        beside is not None,
     )
 
 
-def _beside(frame: av.VideoFrame, kind: sidedata.Type) -> bytes:
-    """What a frame carries beside its pixels, b"" for nothing."""
-    every: Iterable[Any] = frame.side_data
-    return next((bytes(each) for each in every if each.type == kind), b"")
+def _beside(frame: av.VideoFrame) -> list[tuple[sidedata.Type, bytes]] | None:
+    """What a frame carries beside its pixels; None where that cannot be read."""
+    try:
+        every: Iterable[Any] = frame.side_data
+        return [(each.type, bytes(each)) for each in every]
+    except ValueError:  # a kind that PyAV has no name for
+        return None
 
 
 def of_container(context: av.VideoCodecContext) -> Tags:
@@ -88,15 +102,30 @@ def of_container(context: av.VideoCodecContext) -> Tags:
     return Tags(matrix, levels, int(context.color_trc), int(context.color_primaries), interlaced, b"")
 
 
-def orientation(matrix: bytes, path: pathlib.Path) -> picture.Orientation:
-    """The orientation that a display matrix asks for: nine int32, row by row, as MP4's `tkhd` has them.
+def _matrices(beside: list[tuple[sidedata.Type, bytes]]) -> bytes:
+    """Display matrices that differ in more than where on a canvas a picture is placed, one after the other."""
+    every = (struct.unpack("=9i", matrix[:36]) for kind, matrix in beside if kind == sidedata.Type.DISPLAYMATRIX)
+    return b"".join(dict.fromkeys(struct.pack("=9i", *matrix[:6], 0, 0, matrix[8]) for matrix in every))
+
+
+def orientation(matrices: bytes, path: pathlib.Path) -> picture.Orientation:
+    """The orientation that display matrices ask for: nine int32, row by row, as MP4's `tkhd` has them.
 
     (x, y) of the stored picture is shown at (a x + c y, b x + d y). Where it is shown within a larger canvas does not
-    matter. Raises InputError for anything but the eight orientations: other angles, scales, perspective.
+    matter. Raises InputError for anything but the eight orientations: other angles, scales, perspective; and for a
+    stream and a container that ask for different ones.
     """
-    if not matrix:
-        return picture.UPRIGHT
-    a, b, u, c, d, v, _, _, w = struct.unpack("=9i", matrix[:36])
+    every = {_orientation(matrices[at : at + 36], path) for at in range(0, len(matrices), 36)}
+    if len(every) > 1:
+        raise errors.InputError(
+            f"{path} asks for two orientations, one in its stream and another in its container; expected one. Apply "
+            "the right one first: ffmpeg -noautorotate -i clip -vf transpose=1 -c:v libx264 -crf 12 upright.mp4."
+        )
+    return next(iter(every), picture.UPRIGHT)
+
+
+def _orientation(matrix: bytes, path: pathlib.Path) -> picture.Orientation:
+    a, b, u, c, d, v, _, _, w = struct.unpack("=9i", matrix)
     sides = (a, b, c, d)
     straight = b == c == 0 and abs(a) == abs(d) == _ONE
     transposed = a == d == 0 and abs(b) == abs(c) == _ONE
@@ -136,12 +165,12 @@ def colour(
             f"{path} has the primaries {_WIDE.get(named, f'number {named} of ITU-T H.273')}, and images are taken as "
             "sRGB (BT.709). Convert it first, or give --primaries keep to take its values as they are."
         )
-    transfer = own.transfer if own.transfer not in (0, _UNSPECIFIED, 3) else container.transfer
+    transfer = own.transfer if own.transfer not in _NO_CURVE else container.transfer
     noted = {"transfer": _TRANSFERS[transfer]} if _TRANSFERS[transfer] else {}
     noted |= {"primaries": _WIDE[named]} if named in _WIDE else {}
     if frame.format.is_rgb or "pal" in frame.format.name:
         return Colour(None, noted)
-    says = own.matrix != _UNSPECIFIED and codec != "mjpeg"  # whose decoder reports BT.601, of which no stream speaks
+    says = own.matrix != _UNSPECIFIED and codec not in _BT601_ALWAYS
     said = own.matrix if says else container.matrix  # 0, RGB, cannot be of such planes
     if said not in _MATRIX and matrix == "auto":
         raise errors.InputError(
@@ -150,6 +179,7 @@ def colour(
         )
     tagged = _MATRIX.get(said, "") if matrix == "auto" else matrix
     silent = codec in _SILENT and own.matrix == own.transfer == own.primaries == _UNSPECIFIED
+    silent = silent or (codec == "vp8" and container.full_range != 0)
     told = container.full_range if own.full_range == 0 or silent else own.full_range
     stored = PLANAR.match(frame.format.name)
     coding = picture.Coding(
@@ -178,20 +208,39 @@ def _require_known_curve(own: Tags, container: Tags, path: pathlib.Path) -> None
             )
 
 
-def require_plain(frame: av.VideoFrame, container: Tags, path: pathlib.Path) -> None:
+def require_plain(frame: av.VideoFrame, said: Tags, path: pathlib.Path) -> None:
     """Raise InputError for interlaced, stereoscopic, transparent and cropped pictures, which nothing here treats."""
-    if frame.interlaced_frame or container.interlaced:
+    if frame.interlaced_frame or said.interlaced:
         raise errors.InputError(
             f"{path} is interlaced: each frame holds two times. Deinterlace it first: ffmpeg -i clip -vf bwdif out.mp4."
         )
-    stereo = _beside(frame, sidedata.Type.STEREO3D)
+    own = tags(frame)
+    if not own.readable:
+        raise errors.InputError(
+            f"{path} has pictures with EXIF or other data that PyAV does not pass on, so how they are to be turned and "
+            "what their colours are is not known. Re-encode it: ffmpeg -i clip -c:v libx264 -crf 12 plain.mp4."
+        )
+    beside = dict(_beside(frame) or ())
+    unsaid = own.transfer in _NO_CURVE and said.transfer in _NO_CURVE
+    if unsaid and not beside.keys().isdisjoint(_MASTERING):
+        raise errors.InputError(
+            f"{path} is described as mastered for an HDR display and names no transfer function, so its codes follow "
+            "an unknown curve. Convert it to SDR first, or name its curve if it is SDR: ffmpeg -i clip -c:v libx264 "
+            "-color_trc bt709 plain.mp4."
+        )
+    pixels = "L" if frame.format.name.startswith("gray") else "RGB"
+    if own.profile and icc.converter(own.profile, pixels, path) is not None:
+        raise errors.InputError(
+            f"{path} describes its colours by an ICC profile in its pictures, which is not sRGB and not applied to "
+            "video. Convert it first, with a program that applies profiles."
+        )
+    stereo = beside.get(sidedata.Type.STEREO3D, b"")
     if stereo and struct.unpack("=i", stereo[:4])[0] != 0:
         raise errors.InputError(f"{path} is stereoscopic: each frame holds two views. Keep one of them, and give that.")
     if not opaque(frame):
         raise errors.InputError(
             f"{path} is transparent in places, and what lies behind is not known. Lay it over a background first."
         )
-    container_says.require_plain(path)
 
 
 def opaque(frame: av.VideoFrame) -> bool:
@@ -208,39 +257,3 @@ def square(context: av.VideoCodecContext, stream: av.VideoStream) -> fractions.F
     if not aspect or abs(float(aspect) - 1) < 0.01:
         return fractions.Fraction(1)
     return fractions.Fraction(aspect)
-
-
-def is_capture_rate(key: str) -> bool:
-    """Whether a key of metadata is one of those in which cameras state their rate, such as com.android.capture.fps."""
-    return _CAPTURE.search(key) is not None
-
-
-def capture_rate(
-    container: av.container.InputContainer, stream: av.VideoStream, path: pathlib.Path
-) -> tuple[float, str] | None:
-    """Frames per second at which a camera recorded, where the file says so, and where it does; None where not.
-
-    Read are keys such as com.android.capture.fps, Samsung's smta box and Sony's XML. Raises InputError for what no
-    camera records at.
-    """
-    stated: tuple[str, str] | None = None
-    for metadata in (container.metadata, stream.metadata):
-        for key, value in metadata.items():
-            if stated is None and is_capture_rate(key):
-                stated = value, key
-    if stated is None and "mov" in container.format.name:
-        with path.open("rb") as file:
-            stated = mp4_boxes.capture_rate(file, file.seek(0, 2))
-    if stated is None:
-        return None
-    text, key = stated
-    try:
-        rate = float(fractions.Fraction(text)) if "/" in text else float(text)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        rate = math.nan
-    if not 0 < rate <= FASTEST:
-        raise errors.InputError(
-            f"{path} says in {key[:60]} that it was recorded at {text[:40]!r} frames per second; expected a number "
-            f"above 0 and up to {FASTEST:g}. Give its true rate with --fps."
-        )
-    return rate, key

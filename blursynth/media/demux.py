@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import pathlib
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,6 +28,7 @@ _OF_THE_SYSTEM = frozenset(
     | {errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET}
     | {errno.ECONNABORTED, errno.ECONNREFUSED, errno.EINTR}
 )
+_SIGNATURE = 8  # bytes of a PNG before its chunks
 
 if TYPE_CHECKING:
     Packet: TypeAlias = av.Packet[av.VideoStream]
@@ -65,6 +67,11 @@ def opened(
             )
         counts = {streams[0].index: 0} if len(streams) == 1 else _counts(path, streams)
         stream = max(streams, key=lambda each: (counts[each.index], _area(each), -each.index))
+        if b"iCCP" in (stream.codec_context.extradata or b""):  # see `_without_profile`
+            raise errors.InputError(
+                f"{path} is an animated PNG with an ICC profile, which is not applied to video. Convert it first, with "
+                "a program that applies profiles."
+            )
         stream.codec_context.thread_count = 1
         yield container, stream
 
@@ -130,18 +137,52 @@ def whole(container: av.container.InputContainer, *streams: av.stream.Stream) ->
 
 
 def decoded(codec: av.VideoCodecContext, packet: Packet | None) -> list[av.VideoFrame]:
-    """What the decoder gives for a packet, hidden or not: nothing for a damaged one. None empties the decoder."""
+    """What the decoder gives for a packet, hidden or not: nothing for a damaged one. None empties the decoder.
+
+    A frame's `opaque` is the ICC profile in its PNG.
+    """
     if packet is not None and packet.is_discard:  # the decoder would keep its frames
-        plain: Any = av.Packet(bytes(packet))
-        plain.pts, plain.dts, plain.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
-        plain.time_base = packet.time_base
-        for beside in packet.iter_sidedata():
-            plain.set_sidedata(beside)
-        packet = plain
+        packet = _like(packet, bytes(packet))
+    profile = b""
+    if packet is not None and codec.name in ("png", "apng"):
+        packet, profile = _without_profile(packet)
     try:
-        return codec.decode(packet)
+        frames = codec.decode(packet)
     except Exception:  # of damaged packets nearly anything is raised
         return []
+    for frame in frames:
+        frame.opaque = profile
+    return frames
+
+
+def _without_profile(packet: Packet) -> tuple[Packet, bytes]:
+    """A packet of PNG without its iCCP chunk, and the profile in that.
+
+    PyAV frees the name that FFmpeg's decoder puts beside the profile a second time, which ends the process.
+    """
+    data = bytes(packet)
+    at, profile, kept = _SIGNATURE, b"", [data[:_SIGNATURE]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"iCCP":
+            with contextlib.suppress(zlib.error):
+                profile = zlib.decompress(data[at + 8 : end - 4].partition(b"\0")[2][1:])
+            profile = profile or b"damaged"
+        else:
+            kept.append(data[at:end])
+        at = end
+    return (_like(packet, b"".join([*kept, data[at:]])), profile) if profile else (packet, b"")
+
+
+def _like(packet: Packet, data: bytes) -> Packet:
+    """A packet of other data, not hidden."""
+    plain: Any = av.Packet(data)
+    plain.pts, plain.dts, plain.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
+    plain.time_base = packet.time_base
+    for beside in packet.iter_sidedata():
+        plain.set_sidedata(beside)
+    made: Packet = plain
+    return made
 
 
 def _words(error: Exception) -> str:

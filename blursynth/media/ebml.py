@@ -1,6 +1,7 @@
-"""Elements of Matroska and WebM files (RFC 8794, RFC 9559): whether a file is whole, and what it crops."""
+"""Elements of Matroska and WebM files (RFC 8794, RFC 9559): whether a file is whole, and what it says of pictures."""
 
 import dataclasses
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ _IN_SEGMENT = frozenset(
 )
 _IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA0, 0xA3, 0xAF, _CRC, _VOID})
 _UNKNOWN = -1
+_TRACK, _KIND, _PICTURES, _VIDEO = 0xAE, 0x83, 1, 0xE0
+PROJECTION, COLOUR, MASTERING = 0x7670, 0x55B0, 0x55D0
+_CHAPTERS, _EDITION, _ORDERED = 0x1043A770, 0x45B9, 0x45DD
+_GROUP, _ADDITIONS = 0xA0, 0x75A1  # a block and what goes with it; more than its picture, such as its alpha
+_OUTER = frozenset({_TRACKS, _TRACK, _VIDEO, PROJECTION, COLOUR, MASTERING, _CHAPTERS, _EDITION, _GROUP})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,45 +110,105 @@ def _require_checksum(file: BinaryIO, outer: Element) -> None:
         raise BrokenError(f"the element at byte {outer.place} has another checksum than it says")
 
 
-def crops(file: BinaryIO, size: int) -> list[tuple[int, int, int, int]]:
-    """For each picture track that is cropped: pixels left out at its bottom, top, left and right."""
-    every = [tuple(track.get(number, 0) for number in (0x54AA, 0x54BB, 0x54CC, 0x54DD)) for track in _video(file, size)]
-    return [(crop[0], crop[1], crop[2], crop[3]) for crop in every if any(crop)]
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """What a picture track's Video element and what is in it say: contents by the number of their element."""
+
+    contents: dict[int, bytes]
+
+    def number(self, element_: int) -> int:
+        """An unsigned number, 0 where it is not said."""
+        return int.from_bytes(self.contents.get(element_, b"")[:8], "big")
+
+    def real(self, element_: int) -> float | None:
+        """A number with a fraction; None where it is not said, NaN where it is none."""
+        data = self.contents.get(element_)
+        kind = {0: "", 4: ">f", 8: ">d"}.get(len(data or b""))
+        if data is None or kind is None:
+            return None if data is None else math.nan
+        return float(struct.unpack(kind, data)[0]) if kind else 0.0
 
 
-def interlaced(file: BinaryIO, size: int) -> bool:
-    """Whether a picture track says so (FlagInterlaced 1), whatever it says of the order of fields."""
-    return any(track.get(0x9A) == 1 for track in _video(file, size))
+def videos(file: BinaryIO, size: int) -> list[Video]:
+    """What is said of each picture track, in their order. Raises BrokenError where the tracks cannot be read."""
+    for tracks in _top(file, size):
+        if tracks.number == _TRACKS:
+            return [found for track in _children(file, tracks) for found in _video(file, track)]
+    raise BrokenError("there are no tracks")
 
 
-def _video(file: BinaryIO, size: int) -> list[dict[int, int]]:
-    """For each picture track, the numbers in its Video element."""
-    found: list[dict[int, int]] = []
-    try:
-        header = element(file, 0)
-        segment = element(file, header.begin + header.length)
-        end = size if segment.length == _UNKNOWN else min(size, segment.begin + segment.length)
-        for tracks in _segment(file, segment.begin, end):
-            if tracks.number != _TRACKS:
-                continue
-            for track in _children(file, tracks):
-                videos = (inner for inner in _children(file, track) if inner.number == 0xE0)
-                found += [{each.number: _number(file, each) for each in _children(file, video)} for video in videos]
-            break
-    except BrokenError:
+def _video(file: BinaryIO, track: Element) -> list[Video]:
+    inside = list(_children(file, track))
+    kinds = [_content(file, each) for each in inside if each.number == _KIND]
+    if int.from_bytes(kinds[-1] if kinds else b"", "big") != _PICTURES:
         return []
-    return found
+    elements = [each for each in inside if each.number == _VIDEO]
+    contents: dict[int, bytes] = {}
+    while elements:
+        outer = elements.pop()
+        contents[outer.number] = _content(file, outer)
+        elements += _children(file, outer)
+    return [Video(contents)]
+
+
+def is_put_together(file: BinaryIO, size: int) -> bool:
+    """Whether chapters say which parts of the file are shown, and in which order (EditionFlagOrdered)."""
+    try:
+        for chapters in _top(file, size):
+            for edition in _children(file, chapters) if chapters.number == _CHAPTERS else ():
+                flags = (each for each in _children(file, edition) if each.number == _ORDERED)
+                if any(any(_content(file, flag)) for flag in flags):
+                    return True
+    except BrokenError:
+        pass  # `flaw` names it
+    return False
+
+
+def has_additions(file: BinaryIO, size: int) -> bool:
+    """Whether any block has BlockAdditions, in which VP8 and VP9 keep their alpha; also where that cannot be told."""
+    try:
+        clusters = (each for each in _top(file, size) if each.number == _CLUSTER)
+        groups = (each for cluster in clusters for each in _blocks(file, cluster, size) if each.number == _GROUP)
+        return any(inner.number == _ADDITIONS for group in groups for inner in _children(file, group))
+    except BrokenError:
+        return True
+
+
+def _blocks(file: BinaryIO, cluster: Element, size: int) -> Iterator[Element]:
+    place, end = cluster.begin, size if cluster.length == _UNKNOWN else cluster.begin + cluster.length
+    while place < end:
+        inner = element(file, place)
+        if inner.number not in _IN_CLUSTER:
+            return
+        yield inner
+        place = inner.begin + max(0, inner.length)
+
+
+def _top(file: BinaryIO, size: int) -> Iterator[Element]:
+    """What the first segment holds; clusters are not entered. Raises BrokenError."""
+    header = element(file, 0)
+    segment = element(file, header.begin + header.length)
+    while segment.number in (_VOID, _CRC):
+        segment = element(file, segment.begin + segment.length)
+    end = size if segment.length == _UNKNOWN else min(size, segment.begin + segment.length)
+    place = segment.begin
+    while place < end:
+        inner = element(file, place)
+        yield inner
+        known = inner.length != _UNKNOWN
+        place = inner.begin + inner.length if known else _cluster(file, inner.begin, end, True)
 
 
 def _children(file: BinaryIO, outer: Element) -> Iterator[Element]:
+    """What an element holds, nothing where it is none that holds others."""
     place, end = outer.begin, outer.begin + max(0, outer.length)
-    if outer.number in (_TRACKS, 0xAE, 0xE0):
+    if outer.number in _OUTER:
         while place < end:
             inner = element(file, place)
             yield inner
             place = inner.begin + max(0, inner.length)
 
 
-def _number(file: BinaryIO, each: Element) -> int:
+def _content(file: BinaryIO, each: Element) -> bytes:
     file.seek(each.begin)
-    return int.from_bytes(file.read(min(8, max(0, each.length))), "big")
+    return file.read(max(0, min(each.length, _LARGEST)))

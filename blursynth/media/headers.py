@@ -1,24 +1,28 @@
 """What files declare of their colours, taken from their bytes where Pillow does not read it or not apart from texts.
 
-`notes` of an opened image has, where its file has it: `cicp`, the four bytes of PNG's cICP chunk; `icc_name`, the
-name of PNG's profile; `gamma`, `chromaticity` and `srgb`, PNG's gAMA, cHRM and sRGB; `unknown`, a PNG chunk that a
-reader has to know; `misplaced`, a PNG chunk of colours that stands behind the pixels, twice, or has another length;
-`stereo`, PNG's two pictures side by side; `bitmap`, a BMP's header from its size on; `enumerated`, JPEG 2000's number
-of a colour space, -1 where none can be read; `icc_profile`, None where it cannot be put together; `pixel`, width and
-height of a pixel. EXIF and XMP behind a PNG's pixels are put into `info`, where Pillow puts those before them.
+`notes` of an opened image has, where its file has it: `cicp`, the four bytes of PNG's cICP chunk; `icc_name`, the name
+of PNG's profile; `gamma`, `chromaticity` and `srgb`, PNG's gAMA, cHRM and sRGB; `unknown`, a PNG chunk that a reader
+has to know; `misplaced`, a PNG chunk of colours that stands behind the pixels, twice, or has another length; `stereo`,
+PNG's two pictures side by side; `bitmap`, a BMP's header from its size on; `enumerated`, JPEG 2000's number of a colour
+space, -1 where none can be read; `icc_profile`, None where it cannot be put together; `pixel`, width and height of a
+pixel; `scale`, the same by PNG's sCAL; `orientation`, XMP's, 0 where it is there and cannot be read; `hdr_base`,
+whether a gain map's base is HDR. EXIF behind a PNG's pixels is put into `info`, where Pillow puts that before them. XMP
+is taken out of it, of which Pillow would read an orientation by the letters alone.
 """
 
+import io
 import struct
 from typing import IO, Any
 
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
-from blursynth.media import isobmff
+from blursynth.media import isobmff, xmp
 
 _NOTES = (0, 0)  # a key in `info` that no text chunk of a PNG can have: those are strings
 _SIGNATURE = 8
 _METADATA = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
-_METADATA_KEYS = ("exif", "XML:com.adobe.xmp", "xmp", "Raw profile type exif")
+_XMP_KEYS = ("XML:com.adobe.xmp", "xmp")
+_METADATA_KEYS = ("exif", *_XMP_KEYS, "Raw profile type exif")
 _COLOURS = {b"cICP": None, b"iCCP": None, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}  # and their sizes
 _KNOWN_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _BITMAP_START = 14
@@ -31,7 +35,7 @@ def notes(image: Image.Image) -> dict[str, Any]:
     return known
 
 
-def note(image: Image.Image, file: IO[bytes]) -> None:
+def note(image: Image.Image, file: io.BytesIO) -> None:
     """Fill `notes(image)`. `file`: what the image was opened from; its position is kept."""
     known = notes(image)
     if image.format != "PNG":
@@ -41,16 +45,37 @@ def note(image: Image.Image, file: IO[bytes]) -> None:
             if key in image.info:
                 known["pixel"] = _pixel(image.info[key])
     reader = {"BMP": _bmp, "GIF": _gif, "JPEG2000": _jpeg2000}.get(image.format or "")
-    if reader is None and image.format != "PNG":
-        return
     position = file.tell()
     try:
-        if reader is None:
+        if image.format == "PNG":
             _png(image, file, known)
-        else:
+        elif reader is not None:
             reader(file, known)
     finally:
         file.seek(position)
+    _xmp(image, file, known)
+
+
+def _xmp(image: Image.Image, file: io.BytesIO, known: dict[str, Any]) -> None:
+    packets = [image.info.pop(key) for key in _XMP_KEYS if key in image.info]
+    texts = [text.encode(errors="replace") if isinstance(text, str) else bytes(text) for text in packets]
+    whole = [file.getvalue()] if image.format in ("JPEG", "MPO") else []
+    known["hdr_base"] = any(map(xmp.has_hdr_base, [text.replace(b"\0", b"") for text in texts] + whole))
+    try:
+        said = [number for number in map(xmp.orientation, texts) if number is not None]
+    except ValueError:
+        said = [0]
+    if said:
+        known["orientation"] = said[0]
+
+
+def exif_orientation(image: Image.Image) -> Any:
+    """EXIF's orientation, whatever it is; None where there is none or EXIF cannot be parsed."""
+    try:
+        # Not image.getexif(): a PNG's own would decode the whole file to look for EXIF behind the pixels.
+        return Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF is parsed from arbitrary bytes; a photo is worth more than its metadata.
+        return None
 
 
 def _pixel(density: Any) -> tuple[float, float] | None:
@@ -79,6 +104,8 @@ def _png(image: Image.Image, file: IO[bytes], known: dict[str, Any]) -> None:
                 _png_colours(image, name, file.read(min(size, 80)), known)
         elif name == b"pHYs" and size == 9:
             known["pixel"] = _pixel(struct.unpack(">II", file.read(8)))
+        elif name == b"sCAL":
+            known["scale"] = _scale(file.read(min(size, 200)))
         elif not name[0] & 0x20 and name not in _KNOWN_CRITICAL:
             known.setdefault("unknown", name.decode("latin-1"))
         elif name == b"sTER":
@@ -102,6 +129,15 @@ def _png_colours(image: Image.Image, name: bytes, content: bytes, known: dict[st
         known["gamma"] = int.from_bytes(content) / 100_000
     else:
         known["chromaticity"] = tuple(value / 100_000 for value in struct.unpack(">8I", content))
+
+
+def _scale(content: bytes) -> tuple[float, float] | None:
+    """Width and height of a pixel by PNG's sCAL: a unit, and two numbers as texts."""
+    try:
+        width, height = (float(part) for part in content[1:].split(b"\0"))
+    except ValueError:
+        return None
+    return (width, height) if 0 < width < 1e300 > height > 0 and 1e-300 < width / height < 1e300 else None
 
 
 def _late(image: Image.Image, file: IO[bytes], start: int, size: int, name: bytes) -> None:

@@ -22,6 +22,7 @@ Point = tuple[float, float]  # CIE 1931 (x, y)
 
 _KEPT = 32  # profiles and transforms in memory: sources have few, and one for inks is a megabyte
 _STEPS = 9  # of the grid, along each channel
+_APART = 8  # of 255, by which black and white of any photo differ at least
 _MOST = 1  # by which a value may differ from sRGB's, through rounding alone
 
 # Pillow's mode of pixels -> ICC's name of colour spaces that they may be in -> the mode in which littleCMS takes them.
@@ -150,12 +151,27 @@ def _transform(data: bytes, pixels: str) -> tuple[str, ImageCms.ImageCmsTransfor
             "has an ICC profile that is damaged or that littleCMS cannot use; the colours are not known. Save it again "
             "with a sound profile, or remove the profile if the photo is sRGB."
         ) from None
+    if _is_flat(mode, transform):
+        raise _UnusableError(
+            "has an ICC profile in which black, white and the colours of all channels are alike; it is damaged. Save "
+            "it again with a sound profile, or remove the profile if the photo is sRGB."
+        )
     return None if _is_srgb(mode, transform) else (mode, transform)
 
 
 def hdr_sentence(name: str, where: str) -> str:
     """What is said of HDR stills, behind the file's name."""
     return f"is an HDR photo ({name}, says {where}), which cannot be converted here; save it as SDR (sRGB) first."
+
+
+def _is_flat(mode: str, transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether black, greys, white and each channel alone come to nearly the same colour."""
+    channels = Image.getmodebands(mode)
+    corners = np.concatenate([np.zeros((1, channels)), np.full((1, channels), 128), np.full((1, channels), 255)])
+    values = np.concatenate([corners, 255 * np.eye(channels)]).astype(np.uint8)[None]
+    size = (values.shape[1], 1)
+    shown = np.asarray(_through(Image.frombytes(mode, size, values.tobytes()), mode, transform), np.int16)
+    return bool((np.ptp(shown, axis=(0, 1)) < _APART).all())
 
 
 def _is_srgb(mode: str, transform: ImageCms.ImageCmsTransform) -> bool:

@@ -10,16 +10,21 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
+_LARGEST = 64 * 2**20  # bytes of a box that is read into memory
 _NAME = re.compile(rb"[\x20-\x7e\xa9]{4}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A box: its name, where its content begins, and where it ends (as it says, beyond the file's end or not)."""
+    """A box: its name, where its content begins, and where it ends (as it says, beyond the file's end or not).
+
+    place: where the box itself begins.
+    """
 
     name: bytes
     begin: int
     end: int
+    place: int = 0
 
 
 class BrokenError(ValueError):
@@ -46,7 +51,7 @@ def walk(file: IO[bytes], begin: int, end: int) -> Iterator[Box]:
             size = end - place
         if not _NAME.fullmatch(name) or size < content - place:
             raise BrokenError(f"there is no box at byte {place}")
-        yield Box(name, content, place + size)
+        yield Box(name, content, place + size, place)
         place += size
 
 
@@ -57,3 +62,28 @@ def whole(file: IO[bytes], begin: int, end: int) -> Iterator[Box]:
             if box.end > end:
                 return
             yield box
+
+
+def inside(file: IO[bytes], box: Box, names: tuple[bytes, ...]) -> Iterator[Box]:
+    """The boxes within a box at the end of a path of names. Raises BrokenError."""
+    if not names:
+        yield box
+        return
+    for inner in walk(file, box.begin, box.end):
+        if inner.name == names[0]:
+            yield from inside(file, inner, names[1:])
+
+
+def first(file: IO[bytes], box: Box, names: tuple[bytes, ...]) -> Box:
+    """The first box within a box at the end of a path of names. Raises BrokenError where there is none."""
+    found = next(inside(file, box, names), None)
+    if found is None:
+        path = "/".join(name.decode("latin-1") for name in names)
+        raise BrokenError(f"the box at byte {box.place} holds no {path}")
+    return found
+
+
+def content(file: IO[bytes], box: Box) -> bytes:
+    """What a box holds."""
+    file.seek(box.begin)
+    return file.read(max(0, min(box.end - box.begin, _LARGEST)))

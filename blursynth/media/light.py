@@ -48,6 +48,7 @@ _SRGB_GAMMA, _AROUND = 45455, 500
 
 _EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
 _COLOUR_SPACE, _GAMMA, _INTEROPERABILITY_INDEX = 0xA001, 0xA500, 1
+_UNCALIBRATED = 65535
 _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARY_CHROMATICITIES = 301, 318, 319
 
 _JP2_SRGB_LIKE = (16, 17, 18)  # sRGB, grey with its curve, and sYCC, which OpenJPEG decodes to RGB
@@ -184,6 +185,10 @@ def _by_exif(image: Image.Image, path: pathlib.Path) -> icc.Light | None:
         return None
     if index == "R03" or space == 2:  # DCF's optional colour space; 2 is what some cameras write for it
         return icc.ADOBE_RGB
+    if space not in (None, 0, _UNCALIBRATED):
+        raise errors.InputError(
+            f"{path} has the EXIF ColorSpace {space}, which is not known without an ICC profile; {_ADVICE}."
+        )
     if gamma is None and all(value is None for value in tags.values()):
         return None
     try:

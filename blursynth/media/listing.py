@@ -16,7 +16,6 @@ import pathlib
 import stat
 from collections.abc import Collection, Iterator, Sequence
 
-from blursynth import errors
 from blursynth.media import photos, source_file
 
 _log = logging.getLogger(__name__)
@@ -38,12 +37,18 @@ class Kind:
 PHOTOS = Kind(photos.ENDINGS, photos.UNSUPPORTED_ENDINGS, "convert it to PNG, TIFF or JPEG")
 VIDEOS = Kind(
     frozenset(
-        {".3gp", ".avi", ".flv", ".h264", ".hevc", ".insv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-        | {".mts", ".ts", ".webm", ".wmv"}
+        {".264", ".265", ".3g2", ".3gp", ".asf", ".avc", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265"}
+        | {".hevc", ".insv", ".ismv", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg"}
+        | {".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mqv", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv"}
+        | {".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
     ),
-    frozenset({".braw", ".crm", ".r3d", ".y4m", ".mxf", ".ogv", ".vob", ".lrv", ".360"}),
+    frozenset({".360", ".ari", ".arx", ".braw", ".crm", ".gxf", ".lrv", ".mlv", ".r3d"}),
     "convert it to MP4 or Matroska",
 )
+_REASONS = {
+    ".lrv": "is a camera's small copy of a clip; take the clip itself, or rename the copy to .mp4",
+    ".360": "holds the two halves of a sphere and no picture of one lens; render it to MP4 first",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +108,9 @@ def unsupported(name: str, *kinds: Kind) -> LeftOut | None:
     """A file of one of these kinds whose ending cannot be read, with the reason; else None."""
     what = ending(name)
     kind = next((kind for kind in kinds if what in kind.unsupported), None)
-    return LeftOut(readable(name), f"{what} files cannot be read; {kind.advice}") if kind else None
+    if kind is None:
+        return None
+    return LeftOut(readable(name), _REASONS.get(what, f"is a {what} file, which cannot be read; {kind.advice}"))
 
 
 def ending(name: str) -> str:
@@ -128,12 +135,6 @@ def is_text(name: str) -> bool:
 def readable(name: str) -> str:
     """A file's name with bytes that are not UTF-8 written out."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def require_file(path: pathlib.Path) -> None:
-    """Raise InputError where a path that was named is a pipe, a socket or a device: reading it may never end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise errors.InputError(f"{path} {_wrong(path.stat().st_mode)}; name a file or a folder.")
 
 
 def sentences(left_out: Sequence[LeftOut], root: object) -> Iterator[str]:

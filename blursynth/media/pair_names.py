@@ -33,6 +33,13 @@ KNOWN = (
     ("input", "gt"),  # DVD
 )
 """Words for blurred and sharp images, in lower case; they are found in any case."""
+KNOWN_BESIDE = (
+    ("test", "gt"),  # HIDE: test/test-close-ups, test/test-long-shot and train beside GT
+    ("train", "gt"),
+)
+"""As KNOWN, but the word for blurred images says nothing of blur. It counts only where both name folders in one folder,
+and no other word is known there.
+"""
 
 _SPLITS = {split: split for split in ("train", "val", "test")} | {
     "validation": "val",
@@ -65,7 +72,10 @@ class _Side:
 
 
 def choices(names: Sequence[str], blurred: str | None = None, sharp: str | None = None) -> list[tuple[str, str]]:
-    """The pairs of words that these names have: known ones, or those given, as far as files have them."""
+    """The pairs of words that these names have: known ones, or those given, as far as files have them.
+
+    Of KNOWN_BESIDE there may be several, one for each split; of KNOWN, they are meant for other images each.
+    """
     if blurred and sharp:
         return [(blurred, sharp)] if _side(names, blurred).folders and _side(names, sharp).folders else []
     ways = {_folders(name) for name in names}
@@ -81,7 +91,17 @@ def choices(names: Sequence[str], blurred: str | None = None, sharp: str | None 
         both = [pair for pair in KNOWN if found[pair[0]] and found[pair[1]]]
         if both:
             return both
-    return []
+    return [] if blurred or sharp else [pair for pair in KNOWN_BESIDE if _are_beside(ways, *pair)]
+
+
+def _are_beside(ways: Iterable[tuple[str, ...]], *words: str) -> bool:
+    """Whether these words name folders with files below, that lie in one folder."""
+    above: list[set[tuple[str, ...]]] = [set() for _ in words]
+    for way in ways:
+        for place, part in enumerate(way):
+            if part.lower() in words:
+                above[words.index(part.lower())].add(way[:place])
+    return bool(set.intersection(*above))
 
 
 def has(names: Sequence[str], word: str) -> bool:

@@ -24,17 +24,16 @@ import logging
 import os
 import pathlib
 import threading
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
 import numpy.typing
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from blursynth import errors
-from blursynth.media import colour, completeness, deep, headers, source_file
+from blursynth.media import atomic_file, colour, completeness, deep, headers, source_file
 
 Pixels = numpy.typing.NDArray[numpy.uint8]
 
@@ -43,13 +42,15 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
 
 # File name endings (lower case) that a folder is searched for.
 ENDINGS = frozenset(
-    {".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
+    {".apng", ".bmp", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx"}
+    | {".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
-# Photos all the same, which would be missed in silence: phones' formats and raw files.
+# Photos all the same, which would be missed in silence: phones' formats, raw files and those of editors and renderers.
 UNSUPPORTED_ENDINGS = frozenset(
-    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf", ".rw2"}
+    {".3fr", ".arw", ".avif", ".cin", ".cr2", ".cr3", ".dcr", ".dds", ".dng", ".dpx", ".erf", ".exr", ".hdr", ".heic"}
+    | {".heif", ".hif", ".iiq", ".jxl", ".jxr", ".kdc", ".mef", ".mrw", ".nef", ".nrw", ".orf", ".pam", ".pcx", ".pef"}
+    | {".pfm", ".psb", ".psd", ".qoi", ".raf", ".rw2", ".rwl", ".sgi", ".sr2", ".srf", ".srw", ".tga", ".x3f", ".xcf"}
 )
 
 _NO_MEMORY = ImageFile.ERRORS[-9]
@@ -121,9 +122,16 @@ def read_deep(path: str | pathlib.Path, data: bytes | None = None) -> numpy.typi
 
 
 def require_all_rows(image: Image.Image, path: pathlib.Path, data: bytes) -> None:
-    """Raise InputError where the data of a loaded PNG end before its last row. Costs time where that row is black."""
+    """Raise InputError where the data of a loaded PNG or JPEG end before its last row.
+
+    Costs time where that row is black, or the last block of one colour.
+    """
     with refusing(path):
-        if completeness.may_be_cut(image) and not completeness.has_all_rows(data):
+        if image.format == "PNG":
+            lacks = completeness.may_be_cut(image) and not completeness.has_all_rows(data)
+        else:
+            lacks = completeness.jpeg_may_be_cut(image) and completeness.jpeg_ends_early(data)
+        if lacks:
             raise errors.InputError(
                 f"{path} has fewer rows of pixels than its header says: it is damaged or cut short."
             )
@@ -148,21 +156,20 @@ def _read(
     """
     channels, dtype = result
     with opened(path, data) as image:
-        orientation = _orientation(image)
+        turned = _left_to_turn(image, _orientation(image))
         with refusing(path):
             colour.check(image, path)
             deep.note(image)
             image.load()
         if image.format == "PNG":
             verify_checksums(path, data)
+        if image.format in ("PNG", "JPEG", "MPO"):
             require_all_rows(image, path, data)
         with refusing(path):
             convert = converter(image)
         if convert is None:
             return None
-        # Pillow turns a TIFF upright by itself when it loads it.
-        turned = orientation if image.format != "TIFF" else 1
-        upright: numpy.typing.NDArray[Any] = numpy.empty((*_upright_size(image, orientation), channels), dtype)
+        upright: numpy.typing.NDArray[Any] = numpy.empty((*_upright_size(image, turned), channels), dtype)
         stored = _STORED_VIEW[turned](upright)
         for top in range(0, image.height, _ROWS):
             box = (0, top, image.width, min(top + _ROWS, image.height))
@@ -180,7 +187,7 @@ def probe(path: str | pathlib.Path, data: bytes | None = None) -> tuple[int, int
     path = pathlib.Path(path)
     with opened(path, source_file.read(path) if data is None else data) as image, refusing(path):
         colour.check(image, path)
-        return _upright_size(image, _orientation(image))
+        return _upright_size(image, _left_to_turn(image, _orientation(image)))
 
 
 def is_converted(path: str | pathlib.Path, data: bytes | None = None) -> bool:
@@ -218,16 +225,10 @@ def write_png(path: str | pathlib.Path, pixels: Pixels) -> None:
     assert pixels.dtype == numpy.uint8, pixels.dtype
     declared = PngImagePlugin.PngInfo()
     declared.add(*SRGB_CHUNK)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with temporary.open("xb") as file:
-            Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG", pnginfo=declared)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_file.unfinished(path) as temporary, temporary.open("xb") as file:
+        Image.fromarray(numpy.ascontiguousarray(pixels)).save(file, format="PNG", pnginfo=declared)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
@@ -282,19 +283,21 @@ def verify_checksums(path: pathlib.Path, data: bytes) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 (upright) to 8; 1 where there is none or EXIF cannot be parsed."""
-    try:
-        # Not image.getexif(): a PNG's own would decode the whole file to look for EXIF behind the pixels.
-        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    except Exception:  # EXIF is parsed from arbitrary bytes; a photo is worth more than its metadata.
-        return 1
+    """EXIF's orientation, 1 (upright) to 8, or XMP's where EXIF has none; 1 where neither says a known one."""
+    orientation = headers.exif_orientation(image)
+    if orientation is None:
+        orientation = headers.notes(image).get("orientation", 1)
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    """(height, width); Pillow gives a TIFF's size upright already."""
-    turned = orientation >= 5 and image.format != "TIFF"
-    return (image.width, image.height) if turned else (image.height, image.width)
+def _left_to_turn(image: Image.Image, orientation: int) -> int:
+    """What of the orientation Pillow does not do: it turns a TIFF by its own tag when it loads it, and not by XMP."""
+    return 1 if image.format == "TIFF" and headers.exif_orientation(image) is not None else orientation
+
+
+def _upright_size(image: Image.Image, turned: int) -> tuple[int, int]:
+    """(height, width). turned: what is left to turn; Pillow gives a TIFF's size upright already."""
+    return (image.width, image.height) if turned >= 5 else (image.height, image.width)
 
 
 class _Quiet:

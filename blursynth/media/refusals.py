@@ -1,5 +1,6 @@
 """Files that Pillow decodes to other pixels than they declare, or whose pixels are no photo: why each is refused."""
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +19,11 @@ _BITS, _FILL_ORDER, _PLANAR = 258, 266, 284
 _UNCOMPRESSED, _WHITE_IS_ZERO = 1, 0
 _SUBFILE_TYPE, _WHITE_POINT, _INK_SET, _SAMPLE_FORMAT = 254, 318, 332, 339
 _COEFFICIENTS, _BLACK_WHITE = 529, 532
+_COLOUR_MAP, _TRANSFER_RANGE, _DNG_VERSION = 320, 342, 50706
 _REDUCED, _MASK = 1, 4
 _CMYK_INKS, _SIGNED = 1, 2
 _BT601 = (0.299, 0.587, 0.114)
 _D50 = (0.3457, 0.3585)
-_HDR_BASE = (b'BaseRenditionIsHDR="True"', b"BaseRenditionIsHDR>True")
 
 
 def check(image: Image.Image, path: pathlib.Path) -> None:
@@ -54,7 +55,8 @@ def _chunks(image: Image.Image) -> str | None:
 
 
 def _shape(image: Image.Image) -> str | None:
-    width, height = headers.notes(image).get("pixel") or (1, 1)
+    sizes = [headers.notes(image).get(key) or (1, 1) for key in ("pixel", "scale")]
+    width, height = max(sizes, key=lambda size: abs(math.log(size[0] / size[1])))
     if 1 / (1 + _SQUARE) <= width / height <= 1 + _SQUARE:
         return None
     return (
@@ -64,10 +66,24 @@ def _shape(image: Image.Image) -> str | None:
 
 
 def _hdr_base(image: Image.Image) -> str | None:
-    xmp = image.info.get("xmp", b"")
-    if isinstance(xmp, bytes) and any(mark in xmp for mark in _HDR_BASE):
+    if headers.notes(image).get("hdr_base"):
         return "is an HDR photo with a map to SDR, which cannot be converted here; save it as SDR (sRGB) first."
     return None
+
+
+def _xmp(image: Image.Image) -> str | None:
+    if headers.notes(image).get("orientation") != 0 or headers.exif_orientation(image) is not None:
+        return None
+    return (
+        "has XMP that speaks of an orientation and cannot be read, and no EXIF orientation; which way is up is not "
+        "known. Save it again upright, or remove the XMP."
+    )
+
+
+def _inks(image: Image.Image) -> str | None:
+    if image.format not in ("JPEG", "MPO") or image.mode != "CMYK" or "adobe" in image.info:
+        return None
+    return "has inks (CMYK) without Adobe's marker, and may have them inverted or not; save it as RGB."
 
 
 def _tiff(image: Image.Image) -> str | None:
@@ -78,6 +94,12 @@ def _tiff(image: Image.Image) -> str | None:
         return "has fewer rows of pixels than its header says: it is damaged or cut short."
     if _PHOTOMETRIC not in tags and tags.get(_COMPRESSION) != _OLD_JPEG:
         return "does not say whether zero is black or white (TIFF's PhotometricInterpretation); save it again."
+    if _DNG_VERSION in tags:
+        return "is a raw file (DNG), whose values are no photo yet; develop it and save it as TIFF or PNG."
+    if image.mode in ("P", "PA") and max(tags.get(_COLOUR_MAP, (0,))) < 256:
+        return "has a palette of values below 256, where TIFF's go to 65535; save it as RGB."
+    if not _is_whole_range(tags.get(_TRANSFER_RANGE), tags.get(_BITS, (1,))[0]):
+        return "has a TransferRange, which no decoder follows; save it again as sRGB."
     kind = tags.get(_SUBFILE_TYPE, 0)
     if isinstance(kind, int) and kind & (_REDUCED | _MASK):
         return "begins with a page that is a preview or a mask of another one; save the photo alone in its own file."
@@ -99,6 +121,11 @@ def _tiff(image: Image.Image) -> str | None:
     ):
         return f"has L*a*b* values for the white {white}, not D50; save it as RGB."
     return None
+
+
+def _is_whole_range(values: Any, bits: int) -> bool:
+    """Whether a TransferRange is none: black is 0 and white the greatest value, of each channel."""
+    return values is None or tuple(values) == (0, (1 << bits) - 1) * (len(values) // 2)
 
 
 def _planes_go_wrong(image: Image.Image, tags: Any) -> bool:
@@ -135,4 +162,4 @@ def _apart(values: Any, expected: tuple[float, ...]) -> float:
     return max(abs(value - other) for value, other in zip(numbers, expected, strict=True))
 
 
-_RULES: tuple[Callable[[Image.Image], str | None], ...] = (_chunks, _shape, _hdr_base, _tiff, _luma)
+_RULES: tuple[Callable[[Image.Image], str | None], ...] = (_chunks, _shape, _hdr_base, _xmp, _inks, _tiff, _luma)

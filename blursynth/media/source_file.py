@@ -6,12 +6,21 @@ nothing about what the file contains. Decode from the bytes that were read: what
 
 import errno
 import hashlib
+import logging
 import os
 import pathlib
 import stat
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from blursynth import errors
 
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+WAITS = (1.0, 5.0)  # seconds before each further attempt, where a source could not be read: a file server may be back
 LARGEST = 2**31  # bytes of a file that is read whole; photos, maps and tables are smaller
 _PIECE = 16 * 2**20  # bytes read at a time of what is only hashed
 
@@ -42,14 +51,13 @@ def raw(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> tu
 def read(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> bytes:
     """A file's bytes from `start`, all of them or `size`.
 
-    Raises SourceError where the system refuses, gives fewer bytes than there should be, and for a pipe, a socket or a
-    device, which would block or never end: what stands in a file's place says nothing about the file.
+    Raises SourceError where the system refuses, gives fewer bytes than there should be, and for a folder, a FIFO, a
+    socket or a device, of which some would block or never end: what stands in a file's place says nothing about it.
     """
     mode = status(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not stat.S_ISREG(mode):
         raise errors.SourceError(
-            f"{path} is a pipe, a socket or a device, not a file. Put the file there, or name another, and run the "
-            "same command again."
+            f"{path} is {kind(mode)}, not a file. Put the file there, or name another, and run the same command again."
         )
     try:
         data, expected = raw(path, start, size)
@@ -84,11 +92,28 @@ def digest(path: str | pathlib.Path) -> tuple[str, int]:
     """SHA-256 (hex) and size in bytes of a file of any size, never whole in memory. Raises SourceError as `read`."""
     total, size = hashlib.sha256(), 0
     expected = status(path).st_size
-    while size < expected:
+    while True:  # once at least: a pipe has no bytes, and `read` refuses it
         piece = read(path, size, min(_PIECE, expected - size))
         total.update(piece)
         size += len(piece)
-    return total.hexdigest(), size
+        if size >= expected:
+            return total.hexdigest(), size
+
+
+def patiently(function: Callable[[], Result]) -> Result:
+    """What the function gives; called again, after a while, where something could not be read.
+
+    Errors that last until somebody fixes their cause (`StorageError.lasts`) are raised at once.
+    """
+    for wait in WAITS:
+        try:
+            return function()
+        except (errors.SourceError, errors.StorageError, OSError) as error:
+            if isinstance(error, errors.StorageError) and error.lasts:
+                raise
+            _log.warning("%s Trying again in %g s.", error, wait)
+            time.sleep(wait)
+    return function()
 
 
 def status(path: str | pathlib.Path) -> os.stat_result:
@@ -99,21 +124,71 @@ def status(path: str | pathlib.Path) -> os.stat_result:
         raise failure(path, error) from error
 
 
-def is_file(path: str | pathlib.Path) -> bool:
-    """Whether there is a file (links are followed).
+def status_if_any(path: str | pathlib.Path) -> os.stat_result | None:
+    """`os.stat`, with links followed; None where there is nothing.
 
     Raises SourceError where the system does not say, and for a link to something that is not there.
     """
     path = pathlib.Path(path)
     try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        link = broken(path)
-        if link is not None:
-            raise away(link) from error
-        return False
+        try:
+            return path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            link = broken(path)
     except OSError as error:
         raise failure(path, error) from error
+    except ValueError:  # a NUL character, which no path has
+        return None
+    if link is not None:
+        raise away(link)
+    return None
+
+
+def exists(path: str | pathlib.Path) -> bool:
+    """Whether there is anything. Raises SourceError as `status_if_any`."""
+    return status_if_any(path) is not None
+
+
+def is_file(path: str | pathlib.Path) -> bool:
+    """Whether there is a file. Raises SourceError as `status_if_any`."""
+    found = status_if_any(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_folder(path: str | pathlib.Path) -> bool:
+    """Whether there is a folder. Raises SourceError as `status_if_any`."""
+    found = status_if_any(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def kind(mode: int) -> str:
+    """What a mode (`st_mode`) stands for: "a file", "a folder", "a FIFO (named pipe)", "a socket" or "a device"."""
+    if stat.S_ISREG(mode):
+        return "a file"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a FIFO (named pipe)"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def require_file(path: str | pathlib.Path, expected: str = "a file") -> None:
+    """Raise InputError, saying what is there, where a path that was named is no file: reading it may never end.
+
+    A path at which there is nothing is left to what reads it. expected: for the sentence. Raises SourceError as
+    `status_if_any`.
+    """
+    found = status_if_any(path)
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise errors.InputError(f"{path} is {kind(found.st_mode)}; expected {expected}. Name another path.")
+
+
+def names(folder: str | pathlib.Path) -> list[str]:
+    """Names of all that is in a folder, sorted. Raises SourceError where it cannot be listed."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError as error:
+        raise failure(folder, error) from error
 
 
 def failure(path: object, error: OSError) -> errors.SourceError:

@@ -14,7 +14,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.media import containers, declarations, demux, picture, stamp
+from blursynth.media import camera_says, container_says, containers, declarations, demux, picture, stamp
 
 MATRICES = declarations.MATRICES
 
@@ -97,7 +97,7 @@ def index(
     """Index a clip. `matrix`, one of MATRICES, overrides what the file says of its colour matrix; "auto" does not.
 
     primaries: see `declarations.colour`. fps: overrides the rate that the file says. capture: whether times are those
-    of the recording (`declarations.capture_rate`) rather than those at which the file is played.
+    of the recording (`camera_says.capture_rate`) rather than those at which the file is played.
 
     Reads the whole file twice and decodes its first frame; a file that is in order in no more than two attempts is.
     Raises InputError where it is not a video, has no picture that can be decoded, or declares what is not treated here
@@ -140,9 +140,15 @@ def _index(
 ) -> Index:
     with demux.opened(path) as (container, stream):
         said = declarations.of_container(stream.codec_context)
-        rate = declarations.capture_rate(container, stream, path) if capture and fps is None else None
+        numbers = container_says.colour(container, stream, path)
+        if numbers is not None:
+            said = dataclasses.replace(said, primaries=numbers[0], transfer=numbers[1], matrix=numbers[2])
+        camera = camera_says.statements(container, stream, path)
+        rate = camera_says.capture_rate(camera, path) if capture and fps is None else None
         first = _first_frame(container, stream, path)
         declarations.require_plain(first, said, path)
+        container_says.require_plain(container, stream, path)
+        camera_says.require_plain(camera, primaries, path)
         colour = declarations.colour(first, said, stream.codec_context.name, matrix, primaries, path)
         tags = declarations.tags(first)
         orientation = declarations.orientation(tags.orientation, path)
@@ -151,11 +157,13 @@ def _index(
         guessed = float(stream.guessed_rate or 25)
         aspect = declarations.square(stream.codec_context, stream)
         number = stream.index
+        shown_times = container_says.shown_times(container, stream, path)
     every, damage = _packets(path, number)
     times = [time for time, _, _ in every]
     timed = None not in times and len(set(times)) == len(times)
     if not timed:
-        if any(hidden for _, _, hidden in every):  # packets are in the order of decoding, frames in that of showing
+        # Packets are in the order of decoding, frames in that of showing.
+        if shown_times is not None or any(hidden for _, _, hidden in every):
             raise errors.InputError(
                 f"{path} has an edit list that hides frames, and frames without times of their own, so which are "
                 "hidden is not known. Re-encode it: ffmpeg -i clip -c:v libx264 -crf 12 plain.mp4."
@@ -165,7 +173,10 @@ def _index(
     stamps = numpy.array(times, numpy.int64)
     order = numpy.argsort(stamps)
     keys = numpy.flatnonzero(numpy.array([key for _, key, _ in every], bool)[order])
-    shown = numpy.flatnonzero(~numpy.array([hidden for _, _, hidden in every], bool)[order])
+    hidden = numpy.array([hidden for _, _, hidden in every], bool)
+    if shown_times is not None:
+        hidden |= _before(stamps, time_base, shown_times, path)
+    shown = numpy.flatnonzero(~hidden[order])
     if not shown.size:
         raise errors.InputError(f"{path} has no frame that is shown: its edit list hides all of them.")
     size = (first.width, first.height) if orientation.transposed else (first.height, first.width)
@@ -197,6 +208,26 @@ def _index(
     if rate is None or not usual or abs(rate[0] * usual - 1) <= _NEAR:
         return found
     return dataclasses.replace(found, capture=rate)
+
+
+def _before(
+    stamps: Stamps,
+    time_base: fractions.Fraction,
+    shown_times: tuple[fractions.Fraction, fractions.Fraction | None],
+    path: pathlib.Path,
+) -> numpy.typing.NDArray[numpy.bool_]:
+    """Which times lie before those that are shown. Raises InputError where others lie behind them."""
+    begin, end = shown_times
+    last = int(stamps.max(initial=0)) * time_base
+    step = interval(numpy.sort(stamps).astype(numpy.float64) * numpy.float64(time_base))
+    if end is not None and last > end - fractions.Fraction(step) / 2:
+        raise errors.InputError(
+            f"{path} is a fragmented file with an edit list that ends at {float(end):.3f} s, and it has frames up to "
+            f"{float(last):.3f} s; expected one that shows all to the end. Re-encode it: ffmpeg -i clip -c:v libx264 "
+            "-crf 12 plain.mp4."
+        )
+    before: numpy.typing.NDArray[numpy.bool_] = stamps < round(begin / time_base)
+    return before
 
 
 def _packets(path: pathlib.Path, number: int) -> tuple[list[tuple[int | None, bool, bool]], str]:

@@ -5,8 +5,8 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
-from blursynth.production import machine, plan
 from blursynth.production import maker as makers
+from blursynth.production import plan, worker_process
 from blursynth.storage import writer
 
 SECONDS = 0.5  # that a block of items should take; all of it is done in two to three times this, and compiling
@@ -38,7 +38,7 @@ def measure(maker: makers.Maker, tasks: Sequence[plan.ShardTask], workers: int) 
     Blocks are as long as makes them take SECONDS, and a whole shard at most, so that what a shard costs once is
     shared by many items as it will be.
     """
-    machine.prepare_process()
+    worker_process.prepare_process()
     length = _length(maker, tasks[0].made)
     spread = [tasks[k * len(tasks) // workers] for k in range(min(workers, len(tasks)))]
     with concurrent.futures.ThreadPoolExecutor(len(spread)) as pool:

@@ -3,9 +3,9 @@
 import logging
 
 from blursynth import errors
-from blursynth.production import calibration, execute, jobs, machine, plan
+from blursynth.production import calibration, executors, plan, resume, retries, worker_process
 from blursynth.production import maker as makers
-from blursynth.storage import place
+from blursynth.stores import store
 
 _BLOCK = 4096  # of most file systems
 
@@ -14,31 +14,31 @@ _log = logging.getLogger(__name__)
 
 def task_bytes(maker: makers.Maker) -> int:
     """The most memory that one task takes: a shard made and encoded."""
-    return maker.peak_bytes(min(maker.schema.shard_length, maker.schema.items))
+    return retries.patiently(lambda: maker.peak_bytes(min(maker.schema.shard_length, maker.schema.items)))
 
 
-def threads(maker: makers.Maker, workers: int | None, memory: int | None) -> execute.Threads:
+def threads(maker: makers.Maker, workers: int | None, memory: int | None) -> executors.Threads:
     """As many threads as asked for; else one for each CPU, or as many as fit into memory."""
     if workers is not None:
-        return execute.Threads(workers)
-    cpus = execute.available_workers()
-    limit = memory or machine.memory_bytes()
-    fitting = max(1, (limit - machine.BASE_BYTES) // max(1, task_bytes(maker)))
+        return executors.Threads(workers)
+    cpus = executors.available_workers()
+    limit = memory or worker_process.memory_bytes()
+    fitting = max(1, (limit - worker_process.BASE_BYTES) // max(1, task_bytes(maker)))
     if fitting < cpus:
         _log.warning("Using %d of %d processors: more would not fit into %s of memory.", fitting, cpus, words(limit))
-    return execute.Threads(min(cpus, fitting))
+    return executors.Threads(min(cpus, fitting))
 
 
-def require_fits(job: jobs.Job, executor: execute.Executor, memory: int | None) -> None:
+def require_fits(job: resume.Job, executor: executors.Executor, memory: int | None) -> None:
     """Raise DatasetError, with the numbers, for a plan that does not fit memory or disk."""
     require_memory(job.maker, executor, memory)
     require_disk(job, executor.workers)
 
 
-def require_memory(maker: makers.Maker, executor: execute.Executor, memory: int | None) -> None:
+def require_memory(maker: makers.Maker, executor: executors.Executor, memory: int | None) -> None:
     each = task_bytes(maker)
     processes = executor.memory
-    needed = {name: machine.BASE_BYTES + tasks * each for name, (tasks, _) in processes.items()}
+    needed = {name: worker_process.BASE_BYTES + tasks * each for name, (tasks, _) in processes.items()}
     if memory is not None and sum(needed.values()) > memory:
         raise errors.DatasetError(
             _too_much(maker, executor.workers, sum(needed.values()), f"{words(memory)} of --memory")
@@ -54,12 +54,12 @@ def _too_much(maker: makers.Maker, workers: int, needed: int, there: str) -> str
     tasks = "1 task" if workers == 1 else f"{workers} tasks at a time"
     return (
         f"The plan does not fit into memory: {tasks} of {words(each)} each (shards of {shard} items) and "
-        f"{words(machine.BASE_BYTES)} for the programs need {words(needed)}, more than the {there}. "
+        f"{words(worker_process.BASE_BYTES)} for the programs need {words(needed)}, more than the {there}. "
         "Give fewer --workers, a shorter --shard-length, or more --memory."
     )
 
 
-def require_disk(job: jobs.Job, workers: int) -> None:
+def require_disk(job: resume.Job, workers: int) -> None:
     """Compare the free space with what is missing: uncompressed, and only if that is too much, by a measured size."""
     tasks = job.tasks()
     items = missing_items(tasks)
@@ -80,12 +80,12 @@ def disk_bytes(maker: makers.Maker, shards: int, items: int, cost: calibration.C
     return round(items * cost.bytes_per_item) + files * _BLOCK // 2
 
 
-def free_bytes(job: jobs.Job) -> int | None:
+def free_bytes(job: resume.Job) -> int | None:
     """Space for the dataset, counting that of the one that it replaces; None in an object store, which has no limit."""
-    free = place.free_bytes(job.path)
+    free = store.free_bytes(job.path)
     if free is None:
         return None
-    return free + (place.size_of(job.path) if job.state is jobs.State.REPLACE else 0)
+    return free + (store.size_of(job.path) if job.state is resume.State.REPLACE else 0)
 
 
 def words(amount: float) -> str:

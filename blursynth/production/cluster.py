@@ -18,7 +18,7 @@ import distributed
 from distributed.comm import core
 
 from blursynth import errors
-from blursynth.production import crew, execute, lanes, machine
+from blursynth.production import cluster_workers, executors, task_order, worker_process
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def connected(address: str, workers: int | None = None) -> Iterator["Cluster"]:
     """
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
-            address = stack.enter_context(_quiet(_local(workers or execute.available_workers()))).scheduler_address
+            address = stack.enter_context(_quiet(_local(workers or executors.available_workers()))).scheduler_address
         client = stack.enter_context(_quiet(_client(address)))
         cluster = Cluster(client, address)
         cluster.require_alike()
@@ -120,7 +120,7 @@ class Cluster:
     def __init__(self, client: distributed.Client, address: str) -> None:
         self._client = client
         self._address = address
-        self._check: crew.Check | None = None
+        self._check: cluster_workers.Check | None = None
         self._failed: dict[Any, set[str]] = {}
 
     @property
@@ -139,28 +139,28 @@ class Cluster:
 
     def require_alike(self) -> None:
         """Raise ClusterError where a worker would make other data than this process, or none at all."""
-        ours = machine.versions()
-        found = self._client.run(machine.probe(ours))
+        ours = worker_process.versions()
+        found = self._client.run(worker_process.probe(ours))
         wrong = {name: theirs for name, theirs in found.items() if theirs != ours}
         if wrong:
-            lines = "\n".join(f"  {name}: {machine.difference(ours, theirs)}" for name, theirs in wrong.items())
+            lines = "\n".join(f"  {name}: {worker_process.difference(ours, theirs)}" for name, theirs in wrong.items())
             raise errors.ClusterError(
                 f"{len(wrong)} of {len(found)} workers differ from this machine in what decides a dataset's bytes:\n"
                 f"{lines}\nInstall the same versions there, or close these workers."
             )
 
-    def admit(self, make_check: Callable[[], crew.Check]) -> None:
+    def admit(self, make_check: Callable[[], cluster_workers.Check]) -> None:
         """See `execute.Executor`. A worker that joins later is asked before it gets its first task."""
         self._check, self._failed = make_check(), {}
 
-    def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: execute.Ended[Task]) -> None:
+    def run(self, function: Callable[[Task], None], tasks: Sequence[Task], ended: executors.Ended[Task]) -> None:
         """See `execute.Executor`. Raises ClusterError when the scheduler is lost, or no worker may work.
 
         When it is stopped, tasks that have begun on workers go on to their end: what they store is what is missing.
         """
-        hands = crew.Crew(self._client, self._address, self._check, self._failed)
+        hands = cluster_workers.Crew(self._client, self._address, self._check, self._failed)
         hands.look(self._threads())
-        waiting = collections.deque(lanes.spread(tasks, hands.threads))
+        waiting = collections.deque(task_order.spread(tasks, hands.threads))
         with self._sent(function, hands) as sent:
             looked = time.monotonic()
             while waiting or sent.pending:
@@ -182,7 +182,7 @@ class Cluster:
                     ended(task, error)
 
     @contextlib.contextmanager
-    def _sent(self, function: Callable[[Task], None], hands: crew.Crew) -> Iterator["_Sent[Task]"]:
+    def _sent(self, function: Callable[[Task], None], hands: cluster_workers.Crew) -> Iterator["_Sent[Task]"]:
         """What is with the scheduler; nothing of it is left there at the end."""
         sent = _Sent(self._client, function, hands)
         try:
@@ -224,7 +224,9 @@ class Cluster:
 class _Sent(Generic[Task]):
     """Tasks that are with the scheduler, each for certain workers alone."""
 
-    def __init__(self, client: distributed.Client, function: Callable[[Task], None], hands: crew.Crew) -> None:
+    def __init__(
+        self, client: distributed.Client, function: Callable[[Task], None], hands: cluster_workers.Crew
+    ) -> None:
         self._client = client
         self._hands = hands
         self._run = uuid.uuid4().hex
@@ -271,7 +273,7 @@ def _itself(value: Any) -> Any:
 
 def _attempt(function: Callable[[Task], None], task: Task) -> None:
     """One task, on a worker. What it raises says which worker that was."""
-    machine.prepare_process()
+    worker_process.prepare_process()
     try:
         function(task)
     except Exception as error:

@@ -1,7 +1,7 @@
 """What the production room asks of a kind of dataset."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -78,6 +78,15 @@ class FromSources(Maker, Protocol):
 
         Rows come in any order. What the columns say is taken as it stands, and has to be within the source.
         """
+        ...
+
+
+@runtime_checkable
+class PartlyReadable(Maker, Protocol):
+    """What a maker adds that uses sources of which a part is lost, such as clips that end early."""
+
+    def losses(self, names: Collection[str]) -> Sequence[provenance.Skipped]:
+        """Return what the used sources with these names have lost, whatever is made of them."""
         ...
 
 

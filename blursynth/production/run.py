@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.production import attempts, capacity, execute, jobs, plan, sight
+from blursynth.production import capacity, executors, plan, resume, retries, visibility
 from blursynth.production import maker as makers
-from blursynth.storage import growth, lock, place, provenance, stray, writer
+from blursynth.storage import growth, lock, provenance, stray_objects, writer
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def produce(
     progress: Callable[[int, int], None] | None = None,
     strict: bool = False,
     append: bool = False,
-    executor: execute.Executor | None = None,
+    executor: executors.Executor | None = None,
     memory: int | None = None,
 ) -> Outcome:
     """Make the dataset that `maker` describes at `out`, or go on with one that was begun.
@@ -61,28 +62,28 @@ def produce(
     ClusterError where the executor is lost. Whatever stops it leaves a dataset that the same call goes on with.
     """
     began = time.monotonic()
-    path = place.normalise(out)
+    path = store.normalise(out)
     with lock.held(path) as token:
-        job = jobs.look(maker, path, overwrite=overwrite, append=append)
+        job = resume.look(maker, path, overwrite=overwrite, append=append)
         if executor is None:
             executor = capacity.threads(job.maker, workers, memory)
         _begin(job, executor, memory)
         resumed = _make_missing(job, executor, progress, strict, token)
         skipped, invalid = _finish(job, strict)
     seconds = time.monotonic() - began
-    complete = job.state is jobs.State.COMPLETE
+    complete = job.state is resume.State.COMPLETE
     return Outcome(job.maker.schema.items - resumed, resumed, skipped, seconds, complete, invalid)
 
 
-def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> None:
+def _begin(job: resume.Job, executor: executors.Executor, memory: int | None) -> None:
     """Make sure that the plan fits, and put down what is being made."""
     schema, record = job.maker.schema, job.maker.record()
-    if job.state is not jobs.State.COMPLETE:
+    if job.state is not resume.State.COMPLETE:
         capacity.require_fits(job, executor, memory)
-    if job.state is jobs.State.REPLACE:
+    if job.state is resume.State.REPLACE:
         writer.remove(job.path)
-    stray.remove(job.path, job.strays)
-    if job.state is jobs.State.GROW:
+    stray_objects.remove(job.path, job.strays)
+    if job.state is resume.State.GROW:
         assert job.stored is not None, "nothing there that could grow"
         growth.begin(job.path, job.stored, schema, record)
     else:
@@ -90,13 +91,13 @@ def _begin(job: jobs.Job, executor: execute.Executor, memory: int | None) -> Non
 
 
 def _make_missing(
-    job: jobs.Job, executor: execute.Executor, progress: Callable[[int, int], None] | None, strict: bool, token: str
+    job: resume.Job, executor: executors.Executor, progress: Callable[[int, int], None] | None, strict: bool, token: str
 ) -> int:
     """Make the shards that are not finished; gives the number of items that were."""
     schema = job.maker.schema
-    if job.state is jobs.State.COMPLETE:
+    if job.state is resume.State.COMPLETE:
         return schema.items
-    place.sweep(job.path)
+    store.sweep(job.path)
     tasks = job.tasks()
     resumed = done = schema.items - sum(len(task.made) for task in tasks)
     if resumed:
@@ -117,8 +118,8 @@ def _make_missing(
     if progress is not None:
         progress(done, schema.items)
     task_of = functools.partial(make_shard, job.maker, job.path, strict, job.identity)
-    executor.admit(lambda: sight.of(job.maker, job.path, job.identity, token).problem)
-    attempts.complete(executor, task_of, tasks, finished=finished, stops=stops)
+    executor.admit(lambda: visibility.of(job.maker, job.path, job.identity, token).problem)
+    retries.complete(executor, task_of, tasks, finished=finished, stops=stops)
     return resumed
 
 
@@ -133,22 +134,22 @@ def make_shard(maker: makers.Maker, path: str, strict: bool, identity: str, task
     writer.write_shard(path, maker.schema, task.shard, arrays, identity)
 
 
-def _finish(job: jobs.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...], int]:
+def _finish(job: resume.Job, strict: bool) -> tuple[tuple[provenance.Skipped, ...], int]:
     """Put the reasons for left-out items on record and mark the dataset complete.
 
     Gives all that was left out, and how many items.
     """
     maker, path = job.maker, job.path
-    if job.state is not jobs.State.COMPLETE:
+    if job.state is not resume.State.COMPLETE:
         writer.require_in_the_making(path, job.identity)
-        if job.state is jobs.State.GROW:
+        if job.state is resume.State.GROW:
             growth.extend(path, maker.schema, maker.record())
         has_flags = schemas.VALID in maker.schema.names
         invalid = writer.invalid_items(path) if has_flags else np.empty(0, np.int64)
         new = invalid[invalid >= job.kept]  # what was left out of a dataset that grew is on record
         if strict:
-            attempts.patiently(lambda: _refuse(maker, new))
-        reasons = attempts.patiently(lambda: maker.skipped(new)) if new.size else ()
+            retries.patiently(lambda: _refuse(maker, new))
+        reasons = retries.patiently(lambda: maker.skipped(new)) if new.size else ()
         if len(invalid) == maker.schema.items:
             first = reasons[0]
             writer.remove(path)  # nothing to keep, and in the way of another try

@@ -1,48 +1,91 @@
-"""Distributions as bar charts: inline SVG that takes its colours from the page's style sheet."""
+"""Bar charts of distributions: the numbers that `chart.svg` draws, in px. Colours are the page's."""
 
+import dataclasses
 import math
 
 from blursynth.report import distribution
-from blursynth.report.markup import Markup, element
 
 _WIDTH, _HEIGHT = 320, 138
 _LEFT, _RIGHT, _TOP, _BASE = 6, 314, 18, 118  # of the bars, px; labels below the base
-_RUG = 9  # px, length of the marks of what is shown beside
+_RUG = 9  # px, length of the marks of reference values
 _LABELS = 5  # at most, along the axis
 
 
-def bars(shown: distribution.Distribution) -> Markup:
-    """The chart of a distribution of at least one number. Values beside it are marks below the axis."""
-    most = max(shown.counts)
-    slots = len(shown.counts)
-    pitch = (_RIGHT - _LEFT) / slots
-    drawn = []
-    for k, count in enumerate(shown.counts):
-        height = (_BASE - _TOP) * count / most
-        tip = f"{_bin(shown, k)}: {count:,}"
-        box = element(
-            "rect",
-            element("title", tip),
-            class_="bar",
-            x=_round(_LEFT + k * pitch + pitch * 0.06),
-            y=_round(_BASE - height),
-            width=_round(pitch * 0.88),
-            height=_round(height),
-        )
-        drawn.append(box)
-    axis = element("line", class_="axis", x1=_LEFT, x2=_RIGHT, y1=_BASE, y2=_BASE)
-    top = element("text", f"{most:,}", class_="label", x=_LEFT, y=_TOP - 5)
-    return element(
-        "svg",
-        *drawn,
-        axis,
-        top,
-        *_marks(shown),
-        *_labels(shown),
-        view_box=f"0 0 {_WIDTH} {_HEIGHT + (_RUG if shown.beside else 0)}",
-        role="img",
-        aria_label=f"{shown.title}: {summary(shown)}",
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A bar and its tooltip."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    tip: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A reference value below the axis."""
+
+    x: str
+    tip: str
+    y1: int = _BASE + 2
+    y2: int = _BASE + 2 + _RUG
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A number below the axis. anchor: SVG's text-anchor."""
+
+    x: str
+    y: int
+    anchor: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """Everything that a chart shows. label: the chart in words, for those who hear it."""
+
+    heading: str
+    meaning: str
+    summary: str
+    label: str
+    most: str
+    bars: list[Bar]
+    marks: list[Mark]
+    labels: list[Label]
+    height: int
+    width: int = _WIDTH
+    left: int = _LEFT
+    right: int = _RIGHT
+    top: int = _TOP - 5
+    base: int = _BASE
+
+
+def chart(shown: distribution.Distribution) -> Chart:
+    """Lay out the chart of a distribution of at least one number; reference values are marks below the axis."""
+    missing = f" {shown.missing:,} have none." if shown.missing else ""
+    return Chart(
+        heading=shown.title + ("" if shown.units == "1" else f", {shown.units}"),
+        meaning=shown.meaning + "." if shown.meaning else "",
+        summary=f"{summary(shown)}.{missing}",
+        label=f"{shown.title}: {summary(shown)}",
+        most=f"{max(shown.counts):,}",
+        bars=_bars(shown),
+        marks=[Mark(_round(_place(shown, value)), number(value)) for value in shown.beside],
+        labels=_labels(shown),
+        height=_HEIGHT + (_RUG if shown.beside else 0),
     )
+
+
+def _bars(shown: distribution.Distribution) -> list[Bar]:
+    pitch = (_RIGHT - _LEFT) / len(shown.counts)
+    bars = []
+    for k, count in enumerate(shown.counts):
+        height = (_BASE - _TOP) * count / max(shown.counts)
+        x, y = _round(_LEFT + k * pitch + pitch * 0.06), _round(_BASE - height)
+        bars.append(Bar(x, y, _round(pitch * 0.88), _round(height), f"{_bin(shown, k)}: {count:,}"))
+    return bars
 
 
 def summary(shown: distribution.Distribution) -> str:
@@ -62,7 +105,7 @@ def _bin(shown: distribution.Distribution, k: int) -> str:
     return f"{number(shown.edges[k], 5)} to {number(shown.edges[k + 1], 5)}"
 
 
-def _labels(shown: distribution.Distribution) -> list[Markup]:
+def _labels(shown: distribution.Distribution) -> list[Label]:
     """Numbers below the axis: each distinct value as far as there is room, or round numbers."""
     if shown.distinct:
         slots = len(shown.distinct)
@@ -75,24 +118,9 @@ def _labels(shown: distribution.Distribution) -> list[Markup]:
     return [_label(x, y, value) for x, value in places]
 
 
-def _label(x: float, y: float, value: float) -> Markup:
+def _label(x: float, y: int, value: float) -> Label:
     anchor = "start" if x < _LEFT + 12 else "end" if x > _RIGHT - 12 else "middle"
-    return element("text", number(value, 5), class_="label", x=_round(x), y=y, text_anchor=anchor)
-
-
-def _marks(shown: distribution.Distribution) -> list[Markup]:
-    return [
-        element(
-            "line",
-            element("title", number(value)),
-            class_="mark",
-            x1=_round(_place(shown, value)),
-            x2=_round(_place(shown, value)),
-            y1=_BASE + 2,
-            y2=_BASE + 2 + _RUG,
-        )
-        for value in shown.beside
-    ]
+    return Label(_round(x), y, anchor, number(value, 5))
 
 
 def _place(shown: distribution.Distribution, value: float) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from blursynth import recipe_file
+from blursynth.config import photo_pairs, toml
 from blursynth.storage import reader
-from blursynth.synthesis import motion, recipe
+from blursynth.synthesis import trajectories
 
 Follow = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 
@@ -21,10 +21,10 @@ def follower(dataset: reader.Dataset) -> Follow | None:
     """
     if dataset.kind == "trajectories":
         return functools.partial(_stored, dataset)
-    if dataset.kind != "pairs" or "anxiety" not in dataset.columns:
+    motion = toml.tables(dataset.attributes["recipe"], dataset.path).get("motion")
+    if dataset.kind != "pairs" or "anxiety" not in dataset.columns or not isinstance(motion, dict):
         return None
-    request = recipe_file.parse(dataset.attributes["recipe"], recipe.Convolve, dataset.path)
-    return None if request.motion is None else functools.partial(_again, dataset, request.motion)
+    return functools.partial(_again, dataset, toml.build(motion, photo_pairs.Motion, dataset.path))
 
 
 def _stored(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -33,5 +33,7 @@ def _stored(dataset: reader.Dataset, items: npt.NDArray[np.int64]) -> npt.NDArra
     return found
 
 
-def _again(dataset: reader.Dataset, request: recipe.Motion, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    return motion.simulate(request, dataset.attributes["seed"], dataset.item_numbers[items]).pixels()
+def _again(
+    dataset: reader.Dataset, request: photo_pairs.Motion, items: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    return trajectories.simulate(request, dataset.attributes["seed"], dataset.item_numbers[items]).pixels()

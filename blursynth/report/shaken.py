@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.storage import reader
-from blursynth.synthesis import points, shake
+from blursynth.synthesis import rendered_psfs, shake
 
 GRID = 3
 
@@ -18,9 +18,9 @@ class Cameras:
 
     def kernels(self, item: int) -> npt.NDArray[np.float32]:
         """PSFs at the middles of GRID x GRID parts of the image, float32 (GRID, GRID, K, K)."""
-        size = points.size_for(self._dataset, item)
+        size = rendered_psfs.size_for(self._dataset, item)
         grid = shake.grid(self._height, self._width, GRID, GRID)
-        found = points.psfs(self._dataset, item, grid, size)
+        found = rendered_psfs.psfs(self._dataset, item, grid, size)
         return found.reshape(GRID, GRID, size, size)
 
     def caption(self, item: int) -> str:

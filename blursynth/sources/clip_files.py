@@ -148,9 +148,13 @@ def one(name: str, path: pathlib.Path, rules: Rules = DECLARED, *, hashed: bool 
 
     Raises InputError where it cannot be used, SourceError where it cannot be read at this moment.
     """
-    if not path.exists():
+    if not source_file.exists(path):
         raise errors.InputError(f"There is no file or folder {path}.")
-    return _folder_clip(name, path, rules, hashed) if path.is_dir() else _video_clip(name, path, rules, hashed)
+    return (
+        _folder_clip(name, path, rules, hashed)
+        if source_file.is_folder(path)
+        else _video_clip(name, path, rules, hashed)
+    )
 
 
 def _video_clip(name: str, path: pathlib.Path, rules: Rules, hashed: bool) -> Clip:
@@ -233,6 +237,17 @@ def _folder_clip(name: str, folder: pathlib.Path, rules: Rules, hashed: bool) ->
         },
         open=_FolderOpener(tuple(frames), extent),
     )
+
+
+def absolute(clip: Clip) -> Clip:
+    """The clip with absolute paths: a worker elsewhere may have another current folder. Its record is the same."""
+    opener = clip.open
+    if isinstance(opener, _FolderOpener):
+        frames = tuple(dataclasses.replace(frame, path=frame.path.absolute()) for frame in opener.frames)
+        opener = dataclasses.replace(opener, frames=frames)
+    elif isinstance(opener, _Opener):
+        opener = _Opener(dataclasses.replace(opener.index, path=opener.index.path.absolute()))
+    return dataclasses.replace(clip, path=clip.path.absolute(), open=opener)
 
 
 def as_recorded(clip: Clip, described: source.Source, about: dict[str, str | int | float]) -> Clip:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from blursynth import errors
-from blursynth.media import listing, photos, picture
+from blursynth.media import listing, photos, picture, source_file
 from blursynth.sources import clip_files, source
 
 
@@ -41,7 +41,7 @@ def scan(
     usable = tuple(each for each in measured if isinstance(each, clip_files.Clip))
     skipped = (*left_out, *(each for each in measured if isinstance(each, source.Skipped)))
     if not usable:
-        shown = "\n".join(each.reason for each in skipped[:5])
+        shown = "\n".join(map(named, skipped[:5]))
         raise errors.InputError(shown if len(skipped) == 1 else f"None of {len(skipped)} clips can be used:\n{shown}")
     return Clips(usable, skipped)
 
@@ -56,11 +56,13 @@ def _located(paths: Sequence[str | pathlib.Path]) -> tuple[dict[str, pathlib.Pat
     found: dict[str, pathlib.Path] = {}
     left_out: list[source.Skipped] = []
     for path in map(pathlib.Path, paths):
-        if not path.exists():
+        if not source_file.exists(path):
             raise errors.InputError(f"There is no file or folder {path}.")
-        listing.require_file(path)
-        several = len(paths) > 1 and path.is_dir()
-        inside_folder, others = _inside(path) if path.is_dir() else ([path], [])
+        is_folder = source_file.is_folder(path)
+        if not is_folder:
+            source_file.require_file(path, "a video file, or a folder of videos or frames")
+        several = len(paths) > 1 and is_folder
+        inside_folder, others = _inside(path) if is_folder else ([path], [])
         left_out += others
         for clip in inside_folder:
             inside = clip.relative_to(path).as_posix() if clip != path else path.resolve().name
@@ -105,6 +107,11 @@ def _recorded(path: pathlib.Path | None, listed: Mapping[str, Any], rules: clip_
     return clip_files.as_recorded(clip, described, about)
 
 
+def named(left: source.Skipped) -> str:
+    """A reason with the clip's name, which stands in most already."""
+    return left.reason if left.name in left.reason else f"{left.name} {left.reason}"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Unreadable:
     reason: str
@@ -123,7 +130,7 @@ def _inside(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[source.Skipp
     with_images = {name.parent for name in names if name.suffix.lower() in photos.ENDINGS}
     frames = {name for name in with_images if not with_images.intersection(name.parents)}
     videos = []
-    left_out = [source.Skipped(each.name, f"{each.name} {each.reason}.") for each in found.left_out]
+    left_out = [source.Skipped(each.name, f"{each.reason}.") for each in found.left_out]
     for name in names:
         within = frames.intersection(name.parents)
         if not within:

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from blursynth import errors, records
+from blursynth import errors
+from blursynth.config import records
 from blursynth.media import maps, source_file
 from blursynth.sources import outlines
 
 NO_THING = "a region of stuff (isthing is 0), which is no single object"
 NO_CATEGORY = "a category that the file does not list"
+SAME_ID = "an id that an annotation before it has"
 NO_PIXEL = "no pixel in the panoptic map"
 NO_SEGMENT = "pixels in the panoptic map and no segment in the file"
 NO_IMAGE = "an image that the file does not list"
@@ -71,7 +73,11 @@ class Image:
 
     def _instances(self, height: int, width: int) -> tuple[tuple[outlines.Instance, ...], Lost]:
         read = [(each.get("id"), outlines.of_annotation(each, height, width)) for each in self.annotations]
-        return _parted(read)
+        return _parted([(number, self._listed(each)) for number, each in read])
+
+    def _listed(self, found: outlines.Instance | str) -> outlines.Instance | str:
+        known = isinstance(found, str) or self.categories is None or found.category in self.categories
+        return found if known else NO_CATEGORY
 
     def _with_map(self, data: bytes) -> tuple[tuple[outlines.Instance, ...], Lost]:
         assert self.png is not None
@@ -106,8 +112,7 @@ def read(path: pathlib.Path) -> tuple[list[Image], Lost]:
     Raises InputError for what is not COCO's instances or panoptic JSON.
     """
     what = "COCO's instances or panoptic JSON"
-    if not source_file.is_file(path):
-        raise errors.InputError(f"{path} is no file; expected {what}.")
+    source_file.require_file(path, what)
     content = source_file.read(path)
     with errors.boundary(path, what):
         text = content.decode("utf-8-sig")
@@ -163,7 +168,7 @@ def _image(
         # As older versions did: none is a thing where no category is listed as one.
         return Image(path.name, name, size, segments, png, things or None, categories, fault)
     ordered = sorted(annotations, key=lambda each: (not outlines.is_whole(each.get("id")), _number(each.get("id"))))
-    return Image(path.name, name, size, ordered, fault=fault)
+    return Image(path.name, name, size, ordered, categories=categories, fault=fault)
 
 
 def _number(value: Any) -> int:
@@ -171,8 +176,14 @@ def _number(value: Any) -> int:
 
 
 def _parted(read: list[tuple[Any, outlines.Instance | str]]) -> tuple[tuple[outlines.Instance, ...], Lost]:
-    found = tuple(each for _, each in read if isinstance(each, outlines.Instance))
-    return found, tuple((number, each) for number, each in read if isinstance(each, str))
+    found: dict[int, outlines.Instance] = {}  # by id, which tells objects apart in a dataset
+    lost: list[tuple[Any, str]] = []
+    for number, each in read:
+        if isinstance(each, str):
+            lost.append((number, each))
+        elif found.setdefault(each.id, each) is not each:
+            lost.append((number, SAME_ID))
+    return tuple(found.values()), tuple(lost)
 
 
 def _numbers(png: pathlib.Path, digest: bytes, data: bytes) -> frozenset[int]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from blursynth import errors
 from blursynth.media import listing, maps, source_file
-from blursynth.sources import beside, coco, outlines, source
+from blursynth.sources import coco, outlines, sidecars, source
 
 _TEXT = ".txt"
 _TEXTS = listing.Kind(frozenset({_TEXT}), frozenset(), "")
@@ -50,10 +50,10 @@ class Masks:
         """Raise InputError where there are no masks at all, or a file of them is not understood."""
         self._index()
 
-    def claim(self, photo: source.Source) -> beside.Claim | None:
+    def claim(self, photo: source.Source) -> sidecars.Claim | None:
         image = self._image(photo)
         name = photo.name if not isinstance(image, _Text) else f"{photo.name.rpartition('.')[0]}{_TEXT}"
-        return beside.Claim(f"{image.name} of {image.file}", image.name == name)
+        return sidecars.Claim(f"{image.name} of {image.file}", image.name == name)
 
     def digest(self, photo: source.Source) -> str:
         image = self._image(photo)
@@ -93,7 +93,7 @@ class Masks:
         for file in index.files:
             images = [image for each in index.by_name.values() for image in each if image.file == file]
             lone = [image.name for image in images if id(image) not in claimed]
-            found += beside.leftover(file, "masks", "mask", lone)
+            found += sidecars.leftover(file, "masks", "mask", lone)
         return [*found, *index.left_out, *self._unused(all_photos, index)]
 
     def _unused(self, all_photos: tuple[source.Source, ...], index: "_Index") -> list[source.Skipped]:
@@ -125,17 +125,17 @@ class Masks:
         parts = [f"{count[key]} {key} than {100 * share:.4g}%" for key, share in shares.items() if count[key]]
         return f"{' and '.join(parts)} of the {'crop' if self.crop else 'photo'}"
 
-    def _bounds(self, frame: beside.Frame) -> tuple[float, float]:
+    def _bounds(self, frame: sidecars.Frame) -> tuple[float, float]:
         whole = self.crop or frame.height * frame.width
         return self.least * whole, self.greatest * whole
 
-    def _beyond(self, frame: beside.Frame, instances: Sequence[outlines.Instance]) -> collections.Counter[str]:
+    def _beyond(self, frame: sidecars.Frame, instances: Sequence[outlines.Instance]) -> collections.Counter[str]:
         low, high = self._bounds(frame)
         areas = [each.area for each in instances]
         counts = {"smaller": sum(area < low for area in areas), "larger": sum(area > high for area in areas)}
         return collections.Counter({key: count for key, count in counts.items() if count})
 
-    def _within(self, frame: beside.Frame, image: coco.Image, data: bytes | None) -> list[outlines.Instance]:
+    def _within(self, frame: sidecars.Frame, image: coco.Image, data: bytes | None) -> list[outlines.Instance]:
         """Objects that may move. Raises InputError where there are none."""
         instances, lost = image.objects(frame.height, frame.width, data)
         if not instances:
@@ -148,11 +148,11 @@ class Masks:
             raise errors.InputError(f"has no object that can move: {self._say(self._beyond(frame, instances))}")
         return within
 
-    def _frame(self, photo: source.Source, image: coco.Image, data: bytes | None) -> beside.Frame:
+    def _frame(self, photo: source.Source, image: coco.Image, data: bytes | None) -> sidecars.Frame:
         """The picture that was annotated. Raises InputError where it is not the photo."""
         drawn = None if image.png is None or data is None else maps.size(image.png, data)
         size = image.size or drawn
-        frame = beside.frame(
+        frame = sidecars.frame(
             photo, self.photos, size, self.orientation, "--masks-orientation", f"masks in {image.file}"
         )
         if drawn is not None and drawn != (frame.height, frame.width):
@@ -190,9 +190,11 @@ class Masks:
         return [*index.by_name.get(name.name, ()), *index.by_name.get(f"{name.stem}{_TEXT}", ())]
 
     def _index(self) -> "_Index":
-        if not self.place.exists():
+        if not source_file.exists(self.place):
             raise errors.InputError(f"There is no file or folder of masks {self.place}.")
         state = source_file.status(self.place)
+        if not stat.S_ISDIR(state.st_mode):
+            source_file.require_file(self.place, "a file or a folder of masks")
         listed = listing.Listing((self.place.name,))
         if stat.S_ISDIR(state.st_mode):
             listed = _json_files(self.place, state.st_mtime_ns)

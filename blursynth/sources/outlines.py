@@ -133,7 +133,7 @@ def _of_polygons(listed: Any, height: int, width: int) -> _Shape | str:
         parts = [np.asarray(each, np.float64).reshape(-1, 2) for each in listed]
     except (ValueError, TypeError, OverflowError):
         return NO_POINTS
-    if len(parts[0]) < 3 or not all(np.isfinite(each).all() for each in parts):
+    if not parts or len(parts[0]) < 3 or not all(np.isfinite(each).all() for each in parts):
         return NO_POINTS
     parts = [each for each in parts if len(each) > 2]  # fewer points have no area
     beyond = max(float(np.abs(each).max()) for each in parts) - max(height, width)

@@ -49,7 +49,7 @@ def recorded(path: str | pathlib.Path, sources: Sequence[source.Source]) -> Phot
     Raises InputError where there is nothing at `path`. Whether the photos still are what they were is for `changed`.
     """
     path = pathlib.Path(path)
-    if not path.exists():
+    if not source_file.exists(path):
         raise errors.InputError(f"There is no file or folder {path}.")
     return PhotoFolder(folder(path), tuple(sources), ())
 
@@ -64,10 +64,10 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
     SourceError for a file that cannot be read and a folder that cannot be listed.
     """
     path = pathlib.Path(path)
-    if not path.exists():
+    if not source_file.exists(path):
         raise errors.InputError(f"There is no file or folder {path}.")
-    if not path.is_dir():
-        listing.require_file(path)
+    if not source_file.is_folder(path):
+        source_file.require_file(path, "a photo, or a folder of photos")
         return PhotoFolder(path.parent, (_measure(path.parent, path.name),), ())
     found = listing.files(path, listing.PHOTOS)
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as threads:
@@ -82,7 +82,7 @@ def scan(path: str | pathlib.Path, *, workers: int | None = None) -> PhotoFolder
 def folder(path: str | pathlib.Path) -> pathlib.Path:
     """What the names of the photos at `path` are relative to: the folder, or that of the one photo."""
     path = pathlib.Path(path)
-    return path if path.is_dir() else path.parent
+    return path if source_file.is_folder(path) else path.parent
 
 
 def _measure_or_skip(root: pathlib.Path, name: str) -> source.Source | source.Skipped:

@@ -16,7 +16,7 @@ import numpy
 import numpy.typing
 
 from blursynth import errors
-from blursynth.kernels import leaves, random, response
+from blursynth.kernels import dead_leaves, random, response
 from blursynth.sources import source
 
 VERSION = 1  # part of a scene's hash: raise it with any change of what a seed gives
@@ -80,11 +80,11 @@ def render(seed: int, index: int, size: int) -> Floats:
     shade = numpy.ones((size, size), numpy.float32)
     uncovered = size * size
     for first in range(_FIRST_LEAF, _MOST_LEAVES, _BATCH):
-        batch = _leaves(leaves.draws(seed, index, first, _BATCH, _DRAWS), look, size)
-        uncovered -= leaves.paint(batch, light, clear, shade, look.shadow)
+        batch = _leaves(dead_leaves.draws(seed, index, first, _BATCH, _DRAWS), look, size)
+        uncovered -= dead_leaves.paint(batch, light, clear, shade, look.shadow)
         if uncovered <= look.background * size * size:
             break
-    leaves.paint(_background(look, size), light, clear, shade, look.shadow)
+    dead_leaves.paint(_background(look, size), light, clear, shade, look.shadow)
     brightness = (light * 4096).astype(numpy.int64).sum() / (4096 * light.size)  # whole numbers add up exactly
     return light * numpy.float32(look.exposure / max(brightness, 1e-3))
 
@@ -147,49 +147,51 @@ def _leaves(draws: Floats, look: _Look, size: int) -> Floats:
     that leaves much larger than the picture are rarer than in the papers' unbounded plane.
     """
     draw = iter(draws.T)
-    table = numpy.zeros((len(draws), len(leaves.FIELDS)), numpy.float32)
+    table = numpy.zeros((len(draws), len(dead_leaves.FIELDS)), numpy.float32)
     field = table.T
     ratio = numpy.float32((look.smallest / look.largest) ** 2)
     radius = numpy.float32(look.smallest) / numpy.sqrt(1 - next(draw) * (1 - ratio))
-    field[leaves.X] = next(draw) * (size + 2 * radius) - radius
-    field[leaves.Y] = next(draw) * (size + 2 * radius) - radius
-    field[leaves.LENGTH] = radius
+    field[dead_leaves.X] = next(draw) * (size + 2 * radius) - radius
+    field[dead_leaves.Y] = next(draw) * (size + 2 * radius) - radius
+    field[dead_leaves.LENGTH] = radius
 
     shape = numpy.searchsorted([0.3, 0.55, 0.75], next(draw), side="right")
     slender = next(draw)
-    slenderness = numpy.where(shape == leaves.BOX, 0.04 + 0.96 * slender**2, 0.35 + 0.65 * slender)
-    field[leaves.SHAPE] = shape
-    field[leaves.BREADTH] = (radius * slenderness).clip(0.7)
+    slenderness = numpy.where(shape == dead_leaves.BOX, 0.04 + 0.96 * slender**2, 0.35 + 0.65 * slender)
+    field[dead_leaves.SHAPE] = shape
+    field[dead_leaves.BREADTH] = (radius * slenderness).clip(0.7)
     turn, upright = next(draw), next(draw) < 0.4  # what people build stands upright
-    field[leaves.TURN] = numpy.where(upright, numpy.rint(4 * turn) / 4 + 0.02 * (next(draw) - 0.5), turn)
+    field[dead_leaves.TURN] = numpy.where(upright, numpy.rint(4 * turn) / 4 + 0.02 * (next(draw) - 0.5), turn)
 
-    for channel in (leaves.RED, leaves.RED_2):
+    for channel in (dead_leaves.RED, dead_leaves.RED_2):
         colour = look.colours[(next(draw) * _COLOURS).astype(numpy.int64)]
         field[channel : channel + 3] = colour.T * (0.6 + 0.8 * next(draw))
     pattern = numpy.searchsorted([0.7, 0.8, 0.86], next(draw), side="right")
-    field[leaves.PATTERN] = pattern
-    field[leaves.PERIOD] = numpy.minimum(3 + 40 * next(draw) ** 2, radius.clip(4))
-    field[leaves.CONTRAST] = look.grain * (0.02 + 0.3 * next(draw) ** 2)
-    field[leaves.ROUGHNESS] = 0.6 + 0.4 * next(draw)
-    field[leaves.STRETCH] = 1 + 30 * (next(draw) - 0.75).clip(0)
-    field[leaves.WAVELENGTH] = 4 + next(draw) * radius.clip(0, 96)
-    field[leaves.SLOPE_ALONG] = 0.8 * (next(draw) - 0.5)
-    field[leaves.SLOPE_ACROSS] = 0.8 * (next(draw) - 0.5)
-    field[leaves.BULGE] = 0.45 * next(draw) ** 2
-    field[leaves.DEPTH] = numpy.where(next(draw) < 0.5, (0.3 * field[leaves.BREADTH]).clip(0, 16) * next(draw), 0)
-    field[leaves.IDENTITY] = next(draw) * 2**24
+    field[dead_leaves.PATTERN] = pattern
+    field[dead_leaves.PERIOD] = numpy.minimum(3 + 40 * next(draw) ** 2, radius.clip(4))
+    field[dead_leaves.CONTRAST] = look.grain * (0.02 + 0.3 * next(draw) ** 2)
+    field[dead_leaves.ROUGHNESS] = 0.6 + 0.4 * next(draw)
+    field[dead_leaves.STRETCH] = 1 + 30 * (next(draw) - 0.75).clip(0)
+    field[dead_leaves.WAVELENGTH] = 4 + next(draw) * radius.clip(0, 96)
+    field[dead_leaves.SLOPE_ALONG] = 0.8 * (next(draw) - 0.5)
+    field[dead_leaves.SLOPE_ACROSS] = 0.8 * (next(draw) - 0.5)
+    field[dead_leaves.BULGE] = 0.45 * next(draw) ** 2
+    field[dead_leaves.DEPTH] = numpy.where(
+        next(draw) < 0.5, (0.3 * field[dead_leaves.BREADTH]).clip(0, 16) * next(draw), 0
+    )
+    field[dead_leaves.IDENTITY] = next(draw) * 2**24
     return table
 
 
 def _background(look: _Look, size: int) -> Floats:
     """One leaf behind all others that fills the picture: plain, with grain and a slope of brightness."""
-    leaf = numpy.zeros((1, len(leaves.FIELDS)), numpy.float32)
-    leaf[0, [leaves.X, leaves.Y]] = size / 2
-    leaf[0, [leaves.LENGTH, leaves.BREADTH]] = 2 * size
-    leaf[0, leaves.RED : leaves.RED + 3] = look.colours[0]
-    leaf[0, leaves.CONTRAST] = 0.06 * look.grain
-    leaf[0, leaves.ROUGHNESS] = 0.7
-    leaf[0, leaves.STRETCH] = 1
-    leaf[0, leaves.WAVELENGTH] = size / 4
-    leaf[0, [leaves.SLOPE_ALONG, leaves.SLOPE_ACROSS]] = look.shadow[:2]
+    leaf = numpy.zeros((1, len(dead_leaves.FIELDS)), numpy.float32)
+    leaf[0, [dead_leaves.X, dead_leaves.Y]] = size / 2
+    leaf[0, [dead_leaves.LENGTH, dead_leaves.BREADTH]] = 2 * size
+    leaf[0, dead_leaves.RED : dead_leaves.RED + 3] = look.colours[0]
+    leaf[0, dead_leaves.CONTRAST] = 0.06 * look.grain
+    leaf[0, dead_leaves.ROUGHNESS] = 0.7
+    leaf[0, dead_leaves.STRETCH] = 1
+    leaf[0, dead_leaves.WAVELENGTH] = size / 4
+    leaf[0, [dead_leaves.SLOPE_ALONG, dead_leaves.SLOPE_ACROSS]] = look.shadow[:2]
     return leaf

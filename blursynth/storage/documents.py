@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import pydantic
 
-from blursynth import errors, recipe_file, records
-from blursynth.storage import place, seal
+from blursynth import errors
+from blursynth.config import records, toml
+from blursynth.storage import metadata_digests
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 _MOST_ITEMS = 2**48
 _MOST_ITEM_BYTES = 2**32
@@ -33,13 +35,13 @@ Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Open(recipe_file.Model):
+class Open(toml.Model):
     """A model that lets unknown keys pass."""
 
     model_config = pydantic.ConfigDict(extra="allow")
 
 
-class Skipped(recipe_file.Model):
+class Skipped(toml.Model):
     name: str
     reason: str
 
@@ -212,7 +214,7 @@ def array(path: str, name: str, content: bytes, attributes: Mapping[str, Any]) -
 
     Those of `digest` are never used: the record says all of them (`schema.digest_schema`).
     """
-    where = f"{path}/{seal.document_key(name)}"
+    where = f"{path}/{metadata_digests.document_key(name)}"
     document: dict[str, Any] = records.parse(content, where, errors.DatasetError)
     if name == schemas.DIGEST:
         return document
@@ -229,7 +231,7 @@ def array(path: str, name: str, content: bytes, attributes: Mapping[str, Any]) -
 
 def sources(path: str, attributes: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     """The list of sources, `count` or more once a dataset has grown, in the attributes of the column `source`."""
-    where = f"{path}/{seal.document_key(schemas.SOURCE)}"
+    where = f"{path}/{metadata_digests.document_key(schemas.SOURCE)}"
     records.check(attributes, _Sources, where, errors.DatasetError)
     listed = list(attributes.get("sources", []))
     if len(listed) < count:
@@ -256,9 +258,9 @@ def require_whole_column(path: str, name: str, document: Mapping[str, Any]) -> N
     if size * max(items, length) < _LARGE_COLUMN:
         return
     shards = -(-items // length)
-    stored = place.keys_below(path, f"{name}/c/")
+    stored = store.keys_below(path, f"{name}/c/")
     last = f"{name}/c/{shards - 1}"
-    if len(stored) < shards or place.read_range(path, last, size * length + 3, 1) is None:
+    if len(stored) < shards or store.read_range(path, last, size * length + 3, 1) is None:
         raise errors.DatasetError(
             f"{path} declares {items} items and has not as many in {name}: it is damaged. {ADVICE}"
         )
@@ -266,5 +268,5 @@ def require_whole_column(path: str, name: str, document: Mapping[str, Any]) -> N
 
 def is_as_written(content: bytes, name: str, attributes: Mapping[str, Any]) -> bool:
     """Whether an array's document is the one of which a finished dataset's record has the digest, if it has any."""
-    expected = attributes.get(seal.DOCUMENTS, {}).get(seal.document_key(name))
+    expected = attributes.get(metadata_digests.DOCUMENTS, {}).get(metadata_digests.document_key(name))
     return expected is None or hashlib.sha256(content).hexdigest() == expected

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.storage import documents, place, provenance, reader, writer
+from blursynth.storage import documents, provenance, reader, writer
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 GROWN_FROM = "grown_from"
 # Of the longer dataset while it is made: how many items are kept, and the SHA-256 of the last old shard's row.
@@ -28,7 +29,7 @@ _GROWTH = "growth"
 
 def pending(path: str) -> dict[str, Any] | None:
     """The attributes of what the dataset at a path is growing into, or None."""
-    found: dict[str, Any] | None = place.read_json(path, schemas.GROWTH)
+    found: dict[str, Any] | None = store.read_json(path, schemas.GROWTH)
     if found is not None:
         documents.record(path, schemas.GROWTH, found, growing=True)
     return found
@@ -62,7 +63,7 @@ def begin(path: str, stored: Mapping[str, Any], schema: schemas.Schema, record: 
     if there is not None:
         wanted = provenance.attributes(record, schema)
         if there.get("inputs", {}) != wanted["inputs"]:
-            place.write_json(path, schemas.GROWTH, {**there, **writer.moved(wanted)})
+            store.write_json(path, schemas.GROWTH, {**there, **writer.moved(wanted)})
         return
     for array in schema.arrays:
         _require_same_form(path, array.name, schema.document(array))
@@ -76,11 +77,11 @@ def begin(path: str, stored: Mapping[str, Any], schema: schemas.Schema, record: 
         GROWN_FROM: [*stored.get(GROWN_FROM, []), before],
         _GROWTH: {"kept": stored["items"], "last_row": hashlib.sha256(rows[last].tobytes()).hexdigest()},
     }
-    place.write_json(path, schemas.GROWTH, growing)
+    store.write_json(path, schemas.GROWTH, growing)
 
 
 def _require_same_form(path: str, name: str, wanted: Mapping[str, Any]) -> None:
-    there = place.read_json(path, f"{name}/zarr.json") or {}
+    there = store.read_json(path, f"{name}/zarr.json") or {}
     for key in ("data_type", "chunk_grid", "codecs"):
         if there.get(key) != wanted[key]:
             raise errors.DatasetError(f"{path} stores {name} in another form than this version makes; it cannot grow.")
@@ -102,7 +103,7 @@ def extended(
     """A shard's arrays: the stored items `kept`, then those made anew."""
     joined = {}
     for array in schema.arrays:
-        with place.failures(path, f"read items {kept.start} to {kept.stop - 1} of {array.name}"):
+        with store.failures(path, f"read items {kept.start} to {kept.stop - 1} of {array.name}"):
             stored = reader.open_array(path, array.name)[kept.start : kept.stop].read().result()
         joined[array.name] = np.concatenate([stored, arrays[array.name]])
     return joined
@@ -115,15 +116,15 @@ def extend(path: str, schema: schemas.Schema, record: provenance.Record) -> None
     left_out = [provenance.Skipped(**entry) for entry in there["skipped"] if entry["name"] in names]
     skipped = provenance.skipped_attribute([*record.skipped, *left_out])
     attributes = {key: value for key, value in growing.items() if key != _GROWTH}
-    place.write_json(path, schemas.GROUP, schemas.group_document(attributes | {"skipped": skipped}))
+    store.write_json(path, schemas.GROUP, schemas.group_document(attributes | {"skipped": skipped}))
     documents = writer.documents(schema, record)
     for name in (schemas.DIGEST, *schema.names):
-        place.write_json(path, f"{name}/zarr.json", documents[name])
+        store.write_json(path, f"{name}/zarr.json", documents[name])
 
 
 def end(path: str) -> None:
     """Forget that the dataset grew, if it has: where it is still shorter, the note is left."""
     growing, there = pending(path), reader.stored_attributes(path)
     if growing is not None and there is not None and there["complete"] and not provenance.differing(there, growing):
-        with place.failures(path, "remove the note of what it grew into"):
-            place.store(path).write(schemas.GROWTH, None).result()
+        with store.failures(path, "remove the note of what it grew into"):
+            store.store(path).write(schemas.GROWTH, None).result()

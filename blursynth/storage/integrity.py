@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.storage import documents, place, reader, seal
+from blursynth.storage import documents, metadata_digests, reader
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 # What a record must have for anything below to make sense.
 _REQUIRED = frozenset(
@@ -109,8 +110,8 @@ def inspect(path: str) -> tuple[Stored | None, list[Finding]]:
     if attributes is None:
         return None, findings
     sound, more = _documents(path, attributes)
-    with place.failures(path, "list the files", hint=""):
-        keys = frozenset(key.decode() for key in place.store(path).list().result())
+    with store.failures(path, "list the files", hint=""):
+        keys = frozenset(key.decode() for key in store.store(path).list().result())
     finished, rows, unreadable = _digests(path, attributes, keys)
     stored = Stored(path, attributes, sound, keys, finished, rows)
     return stored, [*findings, *more, *unreadable, *_fingerprint(stored), *_strangers(stored)]
@@ -128,7 +129,7 @@ def shard(stored: Stored, shard: int) -> list[Finding]:
     for row, name in enumerate(stored.arrays):
         key = stored.key(name, shard)
         try:
-            digest, size = place.digest(stored.path, key)
+            digest, size = store.digest(stored.path, key)
         except errors.DatasetError as error:
             findings.append(Finding(key, str(error), name, shard, items))
             continue
@@ -145,7 +146,7 @@ def undecodable(stored: Stored, name: str, shard: int) -> npt.NDArray[np.int64]:
     So what a store does not give at this moment is a StorageError, and no damage.
     """
     key = stored.key(name, shard)
-    content = place.read_bytes(stored.path, key)
+    content = store.read_bytes(stored.path, key)
     array = reader.open_array("", name, document=stored.documents[name], kvstore={"driver": "memory"})
     array.kvstore.write(key.partition("/")[2], content or b"").result()
     lost = []
@@ -159,15 +160,15 @@ def undecodable(stored: Stored, name: str, shard: int) -> npt.NDArray[np.int64]:
 
 def _group(path: str) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The group's attributes, or None where they cannot be trusted."""
-    if place.is_vacant(path):
+    if store.is_vacant(path):
         raise errors.DatasetError(f"There is no dataset at {path}.")
-    text = place.read_bytes(path, schemas.GROUP)
+    text = store.read_bytes(path, schemas.GROUP)
     attributes = _attributes(path, text)
     if attributes is None or not attributes.keys() >= _REQUIRED:
-        if text is None or place.read_bytes(path, seal.document_key(schemas.DIGEST)) is None:
-            raise errors.DatasetError(f"{path} is not a blursynth dataset.")
+        if text is None or store.read_bytes(path, metadata_digests.document_key(schemas.DIGEST)) is None:
+            raise errors.NotADatasetError(f"{path} is not a blursynth dataset.")
         return None, [Finding(schemas.GROUP, "is damaged: the record of what the dataset is cannot be read")]
-    sealed = seal.is_whole(attributes)
+    sealed = metadata_digests.is_whole(attributes)
     if sealed or not attributes["complete"]:
         reader.require_known_version(path, attributes)
     if attributes["complete"] and not sealed:
@@ -175,7 +176,7 @@ def _group(path: str) -> tuple[dict[str, Any] | None, list[Finding]]:
         if attributes["format_version"] != schemas.FORMAT_VERSION:
             problem += f", or it is of format version {attributes['format_version']}, which this version does not know"
         return None, [Finding(schemas.GROUP, problem)]
-    if text != place.json_bytes(schemas.group_document(attributes)):
+    if text != store.json_bytes(schemas.group_document(attributes)):
         return attributes, [Finding(schemas.GROUP, "is not as it was written, but the record in it is whole")]
     return attributes, []
 
@@ -191,8 +192,8 @@ def _documents(path: str, attributes: Mapping[str, Any]) -> tuple[dict[str, Any]
     """The metadata of the arrays that are sound: equal to their digest, or, while a dataset is made, JSON."""
     sound, findings = {}, []
     for name in [*attributes["arrays"], schemas.DIGEST]:
-        key = seal.document_key(name)
-        text = place.read_bytes(path, key)
+        key = metadata_digests.document_key(name)
+        text = store.read_bytes(path, key)
         if text is None:
             findings.append(Finding(key, "is missing", name))
         elif attributes["complete"] and not documents.is_as_written(text, name, attributes):
@@ -216,7 +217,7 @@ def _digests(
     array = reader.open_array(path, schemas.DIGEST, document=schema.digest_document())
     there = [shard for shard in range(schema.shards) if schemas.digest_key(shard) in keys]
     for shard in there:
-        place.require_plain(path, schemas.digest_key(shard))
+        store.require_plain(path, schemas.digest_key(shard))
     for shard, reading in [(shard, array[shard].read()) for shard in there]:
         try:
             rows[shard] = reading.result()
@@ -239,7 +240,7 @@ def _fingerprint(stored: Stored) -> Iterator[Finding]:
 
 def _strangers(stored: Stored) -> list[Finding]:
     """Objects that no part of the dataset is stored in."""
-    known = {schemas.GROUP, *(seal.document_key(name) for name in [*stored.arrays, schemas.DIGEST])}
+    known = {schemas.GROUP, *(metadata_digests.document_key(name) for name in [*stored.arrays, schemas.DIGEST])}
     for shard in range(stored.shards):
         known |= {schemas.digest_key(shard), *(stored.key(name, shard) for name in stored.arrays)}
     problem = "is no part of the dataset; readers pass it over"

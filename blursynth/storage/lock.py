@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place, provenance
+from blursynth.storage import provenance
+from blursynth.stores import store as place
 
 _log = logging.getLogger(__name__)
 

@@ -71,10 +71,14 @@ def versions() -> dict[str, str]:
 
 def other_versions(recorded: Mapping[str, str]) -> list[str]:
     """`pillow 11.1.0 then, 12.0.0 now` for every package that is not the one of the record."""
+    return [f"{name} {then} then, {now} now" for name, (then, now) in changed_versions(recorded).items()]
+
+
+def changed_versions(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Package -> version (then, now), "none" where it is absent, for all that are not those of the record."""
     current = versions()
-    names = sorted({*recorded, *current})
-    pairs = [(name, recorded.get(name, "none"), current.get(name, "none")) for name in names]
-    return [f"{name} {then} then, {present} now" for name, then, present in pairs if then != present]
+    pairs = {name: (recorded.get(name, "none"), current.get(name, "none")) for name in sorted({*recorded, *current})}
+    return {name: (then, now) for name, (then, now) in pairs.items() if then != now}
 
 
 def attributes(record: Record, schema: schemas.Schema) -> dict[str, Any]:
@@ -152,13 +156,18 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 def source_differences(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
     """`b.png is gone`, `c.png has changed`, `d.png is new`: what became of the sources since."""
+    old = {source["name"] for source in stored}
+    added = [f"{source['name']} is new" for source in wanted if source["name"] not in old]
+    return lost_sources(stored, wanted) + added
+
+
+def lost_sources(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`b.png is gone`, `c.png has changed`: sources that are not what they were."""
     old, new = (
         {source["name"]: (source["sha256"], source.get("beside")) for source in sources} for sources in (stored, wanted)
     )
     gone = [f"{name} is gone or cannot be used any more" for name in old if name not in new]
-    changed = [f"{name} has changed" for name in old if name in new and new[name] != old[name]]
-    added = [f"{name} is new" for name in new if name not in old]
-    return gone + changed + added
+    return gone + [f"{name} has changed" for name in old if name in new and new[name] != old[name]]
 
 
 def identity(attributes: Mapping[str, Any]) -> str:

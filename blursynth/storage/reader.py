@@ -14,8 +14,9 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import columns, documents, place, seal, windows
+from blursynth.storage import columns, documents, metadata_digests, windows
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
     Raises DatasetError where there is none, where it is of a newer format, where its record is damaged or was edited,
     or where it is not complete (unless `incomplete`, which is for looking into a dataset in the making).
     """
-    place_ = place.normalise(path)
+    place_ = store.normalise(path)
     attributes = stored_attributes(place_)
     if attributes is None:
         raise errors.DatasetError(f"There is no dataset at {path}.")
@@ -46,8 +47,8 @@ def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset"
 
 def require_whole(path: str, attributes: Mapping[str, Any]) -> None:
     """Raise DatasetError where the record of a finished dataset is not what was written."""
-    sealed = seal.SEAL in attributes or seal.DOCUMENTS in attributes
-    if attributes["complete"] and sealed and not seal.is_whole(attributes):
+    sealed = metadata_digests.SEAL in attributes or metadata_digests.DOCUMENTS in attributes
+    if attributes["complete"] and sealed and not metadata_digests.is_whole(attributes):
         raise errors.DatasetError(
             f"{path} is damaged or was edited: the record in its {schemas.GROUP} is not what was written. "
             f"{documents.ADVICE}"
@@ -57,14 +58,14 @@ def require_whole(path: str, attributes: Mapping[str, Any]) -> None:
 def stored_attributes(path: str) -> dict[str, Any] | None:
     """Attributes of the dataset at a path, complete or not, as `documents` checks them; None where nothing is yet.
 
-    Raises DatasetError where something else is there, or the record is damaged.
+    Raises NotADatasetError where something else is there, DatasetError where the record is damaged.
     """
-    if place.is_vacant(path):
+    if store.is_vacant(path):
         return None
-    content = place.read_bytes(path, schemas.GROUP)
+    content = store.read_bytes(path, schemas.GROUP)
     ours = documents.attributes(path, content)
     if ours is None:
-        raise errors.DatasetError(
+        raise errors.NotADatasetError(
             f"{path} exists and is not a blursynth dataset, so it is left alone; name another place. (Of a dataset "
             "that was damaged, `blursynth verify` says how.)"
         )
@@ -95,17 +96,17 @@ def open_array(
     """
     spec = {
         "driver": "zarr3",
-        "kvstore": kvstore or place.kvstore_spec(path, name),
+        "kvstore": kvstore or store.kvstore_spec(path, name),
         "fill_missing_data_reads": False,
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
     }
     if document is None:
-        place.require_plain(path, f"{name}/zarr.json")
+        store.require_plain(path, f"{name}/zarr.json")
     else:
         metadata = {key: value for key, value in document.items() if key != "attributes"}
         spec |= {"metadata": metadata, "assume_metadata": True}
-    return ts.open(spec, read=True, context=context or place.context()).result()
+    return ts.open(spec, read=True, context=context or store.context()).result()
 
 
 def digests(
@@ -119,12 +120,12 @@ def digests(
     shards = -(-attributes["items"] // attributes["shard_length"])
     rows = np.zeros((shards, len(attributes["arrays"]), schemas.DIGEST_BYTES), np.uint8)
     finished = np.zeros(shards, np.bool_)
-    keys = place.keys_below(path, f"{schemas.DIGEST}/c/")
-    with place.failures(path, "list the finished shards"):
+    keys = store.keys_below(path, f"{schemas.DIGEST}/c/")
+    with store.failures(path, "list the finished shards"):
         array = open_array(path, schemas.DIGEST, document=document)
     listed = [shard for shard in range(shards) if schemas.digest_key(shard) in keys]
     for shard in listed:
-        place.require_plain(path, schemas.digest_key(shard))
+        store.require_plain(path, schemas.digest_key(shard))
     for shard, reading in [(shard, array[shard].read()) for shard in listed]:
         try:
             rows[shard] = reading.result()
@@ -245,7 +246,7 @@ class Dataset:
         array = self._array(name)
         if not stored.size:
             return np.empty((0, *array.shape[1:]), array.dtype.numpy_dtype)
-        with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+        with store.failures(self.path, f"read {name}", hint=_DAMAGED):
             values: npt.NDArray[Any] = array[stored].read().result()
         self._require_listed(name, values)
         return values
@@ -281,13 +282,13 @@ class Dataset:
         readings = {}
         for name in names:
             self._require(name)
-            with place.failures(self.path, f"cut windows out of {name}", hint=_DAMAGED):
+            with store.failures(self.path, f"cut windows out of {name}", hint=_DAMAGED):
                 readings[name] = windows.begin(self._array(name), stored, top, left, height, width)
 
         def wait() -> dict[str, npt.NDArray[Any]]:
             values = {}
             for name, reading in readings.items():
-                with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+                with store.failures(self.path, f"read {name}", hint=_DAMAGED):
                     values[name] = reading.result()
             return values
 
@@ -309,13 +310,13 @@ class Dataset:
             )
         if name not in self._opened:
             document = self._document(name)
-            with place.failures(self.path, f"open {name}", hint=_DAMAGED):
+            with store.failures(self.path, f"open {name}", hint=_DAMAGED):
                 self._opened[name] = open_array(self.path, name, self._context, document)
         return self._opened[name]
 
     def _document(self, name: str) -> dict[str, Any]:
         """An array's metadata, if they are those that were written."""
-        content = place.read_bytes(self.path, seal.document_key(name))
+        content = store.read_bytes(self.path, metadata_digests.document_key(name))
         if content is None:
             raise errors.DatasetError(f"{self.path} has lost the array {name}: there is no {name}/zarr.json.")
         if not documents.is_as_written(content, name, self.attributes):
@@ -323,8 +324,8 @@ class Dataset:
             now = stored_attributes(self.path)
             if now is None or not documents.is_as_written(content, name, now):
                 raise errors.DatasetError(
-                    f"{self.path}/{seal.document_key(name)} is damaged or was edited: it is not what was written. "
-                    f"{documents.ADVICE}"
+                    f"{self.path}/{metadata_digests.document_key(name)} is damaged or was edited: it is not what was "
+                    f"written. {documents.ADVICE}"
                 )
         return documents.array(self.path, name, content, self.attributes)
 
@@ -339,7 +340,7 @@ class Dataset:
         array = self._array(name)
         documents.require_whole_column(self.path, name, self._document(name))
         part = array[: self.items] if self._stored is None else array[self._stored]
-        with place.failures(self.path, f"read {name}", hint=_DAMAGED):
+        with store.failures(self.path, f"read {name}", hint=_DAMAGED):
             values: npt.NDArray[Any] = part.read().result()
         self._require_listed(name, values)
         values.flags.writeable = False
@@ -370,9 +371,12 @@ class Dataset:
         return np.asarray(items[self._flags(items) != 0], np.int64)
 
     def _flags(self, items: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        with place.failures(self.path, f"read {schemas.VALID}", hint=_DAMAGED):
+        with store.failures(self.path, f"read {schemas.VALID}", hint=_DAMAGED):
             flags: npt.NDArray[Any] = self._array(schemas.VALID)[items].read().result()
         return flags
 
 
-_DAMAGED = "Files are damaged or were removed: `blursynth verify` names them, `blursynth repair` makes them again."
+_DAMAGED = (
+    "Files are damaged, were removed, or lie on a disk that is not mounted now: `blursynth verify` names them, "
+    "`blursynth repair` makes them again."
+)

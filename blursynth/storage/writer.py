@@ -17,8 +17,9 @@ import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import place, provenance, reader, remote, seal
+from blursynth.storage import metadata_digests, provenance, reader
 from blursynth.storage import schema as schemas
+from blursynth.stores import s3, store
 
 _log = logging.getLogger(__name__)
 
@@ -35,16 +36,16 @@ def create(path: str, schema: schemas.Schema, record: provenance.Record) -> None
     wanted = provenance.attributes(record, schema)
     stored = reader.stored_attributes(path)
     if stored is None:
-        place.write_json(path, schemas.GROUP, schemas.group_document(wanted))
+        store.write_json(path, schemas.GROUP, schemas.group_document(wanted))
     else:
         require_same(path, stored, wanted, record.sources)
         if not stored["complete"] and stored.get("inputs", {}) != wanted["inputs"]:
-            place.write_json(path, schemas.GROUP, schemas.group_document(stored | moved(wanted)))
+            store.write_json(path, schemas.GROUP, schemas.group_document(stored | moved(wanted)))
     for name, document in documents(schema, record).items():
         key = f"{name}/zarr.json"
-        existing = place.read_json(path, key) if stored is not None else None
+        existing = store.read_json(path, key) if stored is not None else None
         if existing is None:
-            place.write_json(path, key, document)
+            store.write_json(path, key, document)
         elif existing != document:
             raise errors.DatasetError(
                 f"{path} was begun with another form of the array {name} than this version makes. "
@@ -60,7 +61,7 @@ def moved(wanted: Mapping[str, Any]) -> dict[str, Any]:
 def remove(path: str) -> None:
     """Remove the dataset that is there, complete or not."""
     stored = attributes_of(path)
-    place.remove(path, schemas.GROUP, schemas.group_document(stored | {"complete": False}))
+    store.remove(path, schemas.GROUP, schemas.group_document(stored | {"complete": False}))
 
 
 def reopen(path: str, attributes: Mapping[str, Any], shards: Sequence[int], names: Set[str]) -> dict[str, Any]:
@@ -70,12 +71,12 @@ def reopen(path: str, attributes: Mapping[str, Any], shards: Sequence[int], name
     between, it leaves a finished dataset that lacks digests, which can be taken from its objects again.
     """
     for shard in shards:
-        with place.failures(path, f"take back the digests of shard {shard}", hint=""):
-            place.store(path).write(schemas.digest_key(shard), None).result()
-    dropped = {"valid_items", "fingerprint", seal.DOCUMENTS, seal.SEAL}
+        with store.failures(path, f"take back the digests of shard {shard}", hint=""):
+            store.store(path).write(schemas.digest_key(shard), None).result()
+    dropped = {"valid_items", "fingerprint", metadata_digests.DOCUMENTS, metadata_digests.SEAL}
     begun = {key: value for key, value in attributes.items() if key not in dropped}
     begun |= {"complete": False, "skipped": [left for left in attributes["skipped"] if left["name"] not in names]}
-    place.write_json(path, schemas.GROUP, schemas.group_document(begun))
+    store.write_json(path, schemas.GROUP, schemas.group_document(begun))
     return begun
 
 
@@ -123,8 +124,8 @@ def require_same(
 
 def require_in_the_making(path: str, identity: str) -> None:
     """Raise StorageError where the dataset of this identity is not, or no longer, what is being made at `path`."""
-    group = place.read_json(path, schemas.GROUP)
-    documents = [group["attributes"][schemas.ATTRIBUTE] if group else None, place.read_json(path, schemas.GROWTH)]
+    group = store.read_json(path, schemas.GROUP)
+    documents = [group["attributes"][schemas.ATTRIBUTE] if group else None, store.read_json(path, schemas.GROWTH)]
     if identity in [provenance.identity(attributes) for attributes in documents if attributes is not None]:
         return
     raise lost(path, "was replaced by another dataset" if group else "is gone: it was removed")
@@ -132,7 +133,7 @@ def require_in_the_making(path: str, identity: str) -> None:
 
 def attributes_of(path: str) -> dict[str, Any]:
     """The group attributes of the dataset that is being made. Raises StorageError where it is gone."""
-    stored = None if place.read_bytes(path, schemas.GROUP) is None else reader.stored_attributes(path)
+    stored = None if store.read_bytes(path, schemas.GROUP) is None else reader.stored_attributes(path)
     if stored is None:
         raise lost(path)
     return stored
@@ -169,10 +170,10 @@ def write_shard(
     if identity is not None:
         require_in_the_making(path, identity)
     try:
-        with place.failures(path, f"write shard {shard}"):
+        with store.failures(path, f"write shard {shard}"):
             digests = _ended([_begin(path, schema, array, shard, arrays[array.name]) for array in schema.arrays])
     except errors.StorageError as error:
-        if error.number != errno.ENOENT or remote.is_remote(path):
+        if error.number != errno.ENOENT or s3.is_remote(path):
             raise
         digests = [None]  # folders vanish while they are written into
     if identity is not None:
@@ -209,7 +210,7 @@ def encode_shard(schema: schemas.Schema, shard: int, arrays: Mapping[str, npt.ND
 def write_digests(path: str, schema: schemas.Schema, shard: int, digests: npt.NDArray[np.uint8]) -> None:
     """Store a shard's row of digests anew, uint8 (arrays, 32)."""
     key = schemas.digest_key(shard)
-    place.write_bytes(path, key, _encode(schema.digest_document(), digests[None], shard, key.partition("/")[2]))
+    store.write_bytes(path, key, _encode(schema.digest_document(), digests[None], shard, key.partition("/")[2]))
 
 
 def _require_still(path: str, identity: str, written: Sequence[str]) -> None:
@@ -217,10 +218,10 @@ def _require_still(path: str, identity: str, written: Sequence[str]) -> None:
     try:
         require_in_the_making(path, identity)
     except errors.StorageError:
-        if place.read_json(path, schemas.GROUP) is None:
-            with place.failures(path, "take back a shard"):
+        if store.read_json(path, schemas.GROUP) is None:
+            with store.failures(path, "take back a shard"):
                 for key in written:
-                    place.store(path).write(key, None).result()
+                    store.store(path).write(key, None).result()
         raise
 
 
@@ -236,16 +237,16 @@ def _begin(
     replaced, as an object in a store is, by bytes that were encoded before.
     """
     key, start = schema.chunk_key(array, shard), schema.items_of(shard).start
-    place.require_plain(path, key)
-    if remote.is_remote(path) or os.path.lexists(f"{path}/{key}"):
+    store.require_plain(path, key)
+    if s3.is_remote(path) or os.path.lexists(f"{path}/{key}"):
         encoded = _encode(schema.document(array), values, start, key.partition("/")[2])
-        stored = place.store(path).write(key, encoded)
+        stored = store.store(path).write(key, encoded)
         return lambda: (stored.result(), hashlib.sha256(encoded).digest())[1]
-    _, written = _write(place.kvstore_spec(path, array.name), schema.document(array), values, start)
+    _, written = _write(store.kvstore_spec(path, array.name), schema.document(array), values, start)
 
     def finish() -> bytes | None:
         written.result()
-        return place.digest(path, key)[0]
+        return store.digest(path, key)[0]
 
     return finish
 
@@ -266,7 +267,7 @@ def _write(
         "assume_metadata": True,
         "store_data_equal_to_fill_value": True,
     }
-    array = ts.open(spec, context=place.context()).result()
+    array = ts.open(spec, context=store.context()).result()
     part = array[start : start + len(values)]
     # The values outlive the write, so the copy that tensorstore would make of them is saved.
     return array, part.write(np.ascontiguousarray(values), can_reference_source_data_indefinitely=True)
@@ -298,13 +299,13 @@ def finished(path: str, schema: schemas.Schema) -> npt.NDArray[np.bool_]:
 def is_empty(path: str) -> bool:
     """Whether no shard is finished of the dataset that is there."""
     first, last = f"{schemas.DIGEST}/c/", f"{schemas.DIGEST}/c0"  # "0" comes after "/"
-    with place.failures(path, "list the finished shards"):
-        return not place.store(path).list(ts.KvStore.KeyRange(first, last)).result()
+    with store.failures(path, "list the finished shards"):
+        return not store.store(path).list(ts.KvStore.KeyRange(first, last)).result()
 
 
 def invalid_items(path: str) -> npt.NDArray[np.int64]:
     """Numbers of the items that are marked invalid, of a dataset whose shards are all made."""
-    with place.failures(path, f"read the column {schemas.VALID}"):
+    with store.failures(path, f"read the column {schemas.VALID}"):
         flags = reader.open_array(path, schemas.VALID).read().result()
     return np.flatnonzero(flags == 0).astype(np.int64)
 
@@ -325,15 +326,15 @@ def finalise(path: str, schema: schemas.Schema, skipped: Sequence[provenance.Ski
             "Run the same command again to make them."
         )
     before = [provenance.Skipped(**entry) for entry in attributes["skipped"]]
-    place.sweep(path)
+    store.sweep(path)
     attributes |= {
         "complete": True,
         "valid_items": schema.items - invalid,
         "fingerprint": hashlib.sha256(rows.tobytes()).hexdigest(),
         "skipped": provenance.skipped_attribute([*before, *skipped]),
     }
-    place.write_json(path, schemas.GROUP, schemas.group_document(seal.sealed(path, attributes)))
-    documents = [seal.document_key(name) for name in attributes["arrays"]]
-    if any(place.read_bytes(path, key) is None for key in documents):  # removed meanwhile: this alone is left of it
-        place.remove_object(path, schemas.GROUP)
+    store.write_json(path, schemas.GROUP, schemas.group_document(metadata_digests.sealed(path, attributes)))
+    documents = [metadata_digests.document_key(name) for name in attributes["arrays"]]
+    if any(store.read_bytes(path, key) is None for key in documents):  # removed meanwhile: this alone is left of it
+        store.remove_object(path, schemas.GROUP)
         raise lost(path)

@@ -62,6 +62,17 @@ class Crop:
         return np.ascontiguousarray(found)
 
 
+def corner(
+    uniform_2: npt.NDArray[np.float64], photo_size: tuple[int, int], crop_size: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the first row and column of a crop that lies anywhere in a photo, with equal probability.
+
+    uniform_2: draws in [0, 1) for row and column. Sizes are (height, width) in px.
+    """
+    top, left = (int(uniform_2[axis] * (photo_size[axis] - crop_size[axis] + 1)) for axis in (0, 1))
+    return top, left
+
+
 def _within(start: int, stop: int, size: int) -> tuple[slice, int, int]:
     """The part of [start, stop) that lies in [0, size), and how much is missing before and after it."""
     return slice(max(start, 0), min(stop, size)), max(-start, 0), max(stop - size, 0)

@@ -10,10 +10,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import pose, stack
+from blursynth.config import shake as shake_config
+from blursynth.kernels import layer_compositing, pose
 from blursynth.media import maps, opencv
 from blursynth.synthesis import crop as crops
-from blursynth.synthesis import shake, shake_recipe
+from blursynth.synthesis import shake
 
 _APART = 0.5  # px: neighbouring planes move by less than this differently
 _BAND = 2.0  # px that a plane goes on beyond what is uncovered: the pixels beside, and OpenCV's distances are near
@@ -42,7 +43,7 @@ def filled(depth_HW: Floats32) -> Floats32:
 
 
 def blur(
-    request: shake_recipe.Shake,
+    request: shake_config.Shake,
     crop: crops.Crop,
     depth_HW: Floats32,
     path_K6: Floats32,
@@ -65,7 +66,7 @@ def blur(
     index_HW = _quantised(crop.around(inverse_HW, margin), far, near, len(planes))
     used, layers_L4HW = stacked(table[crop.window(margin)], index_HW, apart)
     back = np.stack([pose.maps(taken.pose_T6, frame.focal, planes[k])[1] for k in used])
-    light = stack.composite(layers_L4HW, margin, back, taken.weights_RT, frame)
+    light = layer_compositing.composite(layers_L4HW, margin, back, taken.weights_RT, frame)
     inner = slice(margin, margin + frame.height), slice(margin, margin + frame.width)
     with np.errstate(divide="ignore"):
         seen = (1 / np.asarray(planes))[index_HW[inner]].astype(np.float32)

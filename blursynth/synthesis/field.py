@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from blursynth.config import photo_pairs
 from blursynth.kernels import field, psf, random, trajectory
 from blursynth.synthesis import crop as crops
-from blursynth.synthesis import motion, recipe
+from blursynth.synthesis import trajectories
 
 AT_ONCE = 16  # items whose paths at every grid point are in memory together
 
@@ -21,10 +22,10 @@ class Kernels:
 
 
 def kernels(
-    request: recipe.Convolve,
+    request: photo_pairs.Convolve,
     seed: int,
     items: npt.NDArray[np.int64],
-    motions: motion.Motions,
+    motions: trajectories.Motions,
     exposure_N2: npt.NDArray[np.float32],
 ) -> Kernels:
     """PSFs of paths that change across the image; see `recipe.Field`. motions: b of each item.
@@ -67,10 +68,10 @@ def _places(rows: int, columns: int) -> npt.NDArray[np.complex64]:
 
 
 def _second_paths(
-    request: recipe.Motion,
+    request: photo_pairs.Motion,
     seed: int,
     items: npt.NDArray[np.int64],
-    motions: motion.Motions,
+    motions: trajectories.Motions,
     some: slice,
     turn: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float32]:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth.kernels import frames as kernel
-from blursynth.kernels import light as lights
-from blursynth.kernels import planes as rows
+from blursynth.kernels import linear_sum as lights
+from blursynth.kernels import yuv as rows
 from blursynth.media import picture
 from blursynth.synthesis import flow
 

@@ -43,9 +43,9 @@ _STUCK = re.compile(r"(?:(?:w|gyr|gyro|gyroscope|omega|ω|rotationrate|angularve
 _OTHER = {"accuracy", "temperature", "temp", "magnitude", "abs", "absolute", "norm", "acc", "accel", "accelerometer"}
 _OTHER |= {"acceleration", "mag", "magnetometer", "magnetic", "index", "frame", "sample", "counter", "seq", "sequence"}
 _STUCK_OTHER = re.compile(r"(a|acc|accel|m|mag)[xyz]")
-# A hyphen is a sign unless it stands within a name or has spaces around it; other signs are not known.
+# A hyphen is a sign unless it joins two words or has spaces around it; other signs are not known.
 _JOINED = re.compile(r"\w+(?:[\s\-.:/°]+\w+)*:?")
-_SIGN = re.compile(r"(?:^|\s)-\w")
+_SIGN = re.compile(r"(?:^|\s)-\w|[_.:/(\[]\s*-\s*\w")
 _BARE = re.compile(r"([xyz]|axis[_ ]?[xyz]|[xyz][-_ ]?axis)")
 
 
@@ -69,6 +69,9 @@ PLAIN = Columns((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0), (False, False), 4)
 """Without a heading: seconds and rates about x, y and z in rad/s."""
 
 
+LONGEST = 200  # characters of a column's name
+
+
 @dataclasses.dataclass(frozen=True)
 class _Column:
     """kind: "time", "x", "y", "z", "unknown", or what is not read: "other", "vector" (of three axes).
@@ -89,7 +92,7 @@ def understood(names: Sequence[str], where: str) -> Columns:
     lead = f"{where} names the columns {shown}"
     for name, column in zip(names, columns, strict=True):
         if column.kind == "unknown":
-            raise errors.InputError(f"{lead}: {name.strip()!r} is not known. Expected {EXPECTED}. {HOW}.")
+            raise errors.InputError(f"{lead}: {name.strip()[:LONGEST]!r} is not known. Expected {EXPECTED}. {HOW}.")
         if column.unit:
             raise errors.InputError(
                 f"{lead}: the unit {column.unit!r} of {name.strip()!r} is not known. Expected s, ms, us or ns of a "
@@ -142,6 +145,8 @@ def _only(lead: str, columns: Sequence[_Column], kind: str) -> int:
 
 
 def _column(name: str) -> _Column:
+    if len(name) > LONGEST:  # no name of a column; the searches below take time of its square
+        return _Column("unknown")
     text = name.strip().strip("\"'").strip().lstrip("#%").strip()
     if text == "-":
         return _Column("other")

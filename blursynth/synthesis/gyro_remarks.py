@@ -1,13 +1,14 @@
 """Remarks (lines behind #) of a gyroscope's recording: those that say how to read its numbers are not passed over.
 
 A remark that states a unit, an order of axes, a scale, an orientation or a sign is refused, unless it states what is
-read anyway: seconds, rad/s, and the axes in the order of the columns. All else is prose.
+read anyway: seconds, rad/s, and the axes in the order of the columns. Where the heading does not state the units of the
+time and the rates, so is one with any word that is not known to be harmless: it may state them in words of its own.
 """
 
 import re
 
 from blursynth import errors
-from blursynth.synthesis import gyro_columns
+from blursynth.synthesis import gyro_columns, gyro_words
 
 CONVERT = "Numbers that need a scale, a sign or other axes have to be converted first."
 
@@ -17,7 +18,7 @@ _RADIANS = re.compile(
 )
 _RATE_UNIT = re.compile(
     r"(?<![a-z])(?:[mkcµμu]|milli|centi|micro)?(?:deg|degs|degrees?|dps|rad|rads|radians?|rpm|rps)(?![a-z])"
-    r"(?!\s*(?:c|f|celsius|fahrenheit)\b)|°(?!\s*[cf]\b)|(?<![a-z])(?:revolutions?|turns?)\s*(?:/|per)",
+    r"(?!\s*(?:c|f|celsius|fahrenheit)\b)|°(?!\s*[cf]\b)|(?<![a-z])(?:revolutions?|turns?)\s*(?:/|per|each|an?\b)",
     re.IGNORECASE,
 )
 _TIME_UNIT = re.compile(
@@ -30,7 +31,7 @@ _SCALE = re.compile(
     r"|(?<![a-z])(?:gain|factor|sensitivity|multiplier)\W*[\d.]"
     r"|(?<![a-z])(?:lsbs?|adc|multipl(?:y|ied)|divided?)(?![a-z])"
     r"|\braw\s+(?:counts?|units?|values|integers?|readings)\b|\bin\s+counts\b|[\u00d7*]\s*\d|(?<![\w/.])(?!x(?:86|64)\b|x86_)[x/]\d"
-    r"|(?:\brad/s|values?|rates?)\s*[x/]\s*\d",
+    r"|(?:\brad/s|values?|rates?)\s*[x/]\s*\d|(?<!\w)[x\u00d7*]\s+\d*\.\d",
     re.IGNORECASE,
 )
 _PARTS = re.compile(r"\b(?:in|units?)\b\W*(?:of\s+)?(?:1\s*/\s*)?\d[\d.e+-]*\s*$", re.IGNORECASE)  # in 0.001 (rad/s)
@@ -62,8 +63,7 @@ _FILLING = {
     "rotation",
     "-",
 }
-_FILLING |= {"rotation", "-"}
-_ORDER = {"column", "columns", "order", "field", "fields", "format"}
+_ORDER = {"first", "second", "third", "last", "column", "columns", "order", "field", "fields", "format"}
 
 
 def refuse(path: str, remarks: list[str], layout: gyro_columns.Columns) -> None:
@@ -90,7 +90,13 @@ def _stated(remark: str, layout: gyro_columns.Columns) -> str | None:
         return "a unit of the time"
     if _ORIENTATION.search(text) or _SIGNED.search(text):
         return "an orientation or a sign"
-    return None if _axes_as_read(text, layout) else "an order of axes"
+    if not _axes_as_read(text, layout):
+        return "an order of axes"
+    if all(layout.stated):
+        return None
+    names = frozenset(word for word in re.findall(r"\w+", text.lower()) if _kinds(word))
+    word = gyro_words.unknown(text, names)
+    return None if word is None else f"something ({word!r})"
 
 
 def _axes_as_read(text: str, layout: gyro_columns.Columns) -> bool:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import pathlib
 
 import numpy as np
 import numpy.typing as npt
@@ -115,8 +114,7 @@ def read(
 
 
 def _content(path: str) -> bytes:
-    if pathlib.Path(path).exists() and not source_file.is_file(path):
-        raise errors.InputError(f"{path} is no file; a recording is a text file of lines with a time and rates.")
+    source_file.require_file(path, "a recording: a text file of lines with a time and rates")
     content = source_file.read(path)
     if len(content) > _MOST_BYTES:
         raise errors.InputError(f"{path} has {len(content):,} bytes; a recording of up to {_MOST_BYTES:,} can be read.")

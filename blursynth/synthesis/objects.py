@@ -11,10 +11,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from blursynth.kernels import bodies, pose, random, stack, warp
+from blursynth.config import objects
+from blursynth.kernels import layer_compositing, pose, random, rigid_motion, warp
 from blursynth.media import opencv
 from blursynth.synthesis import crop as crops
-from blursynth.synthesis import objects_recipe, shake
+from blursynth.synthesis import shake
 
 _CLEAR = 3  # px around a mask that the background is not continued from: they are the object's as often as not
 RANKED = 256  # objects of a photo among which those that move are drawn; were there more, the rest would never be
@@ -46,7 +47,7 @@ class Moved:
     motions: tuple[float, ...]
 
 
-def choice(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int64]) -> Choice:
+def choice(request: objects.Objects, seed: int, items: npt.NDArray[np.int64]) -> Choice:
     """How many objects move in each item, and draws that say which."""
     drawn = random.uniforms(seed, random.Stream.OBJECT_CHOICE, items, 1 + RANKED)
     return Choice(1 + (drawn[:, 0] * request.objects).astype(np.int64), drawn[:, 1:])
@@ -67,13 +68,13 @@ def begin(there: npt.NDArray[np.intp], extent: int, size: int, uniform: float) -
     return low + int(uniform * (high - low + 1))
 
 
-def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int64]) -> Floats32:
+def paths(request: objects.Objects, seed: int, items: npt.NDArray[np.int64]) -> Floats32:
     """Own motion of `request.objects` objects in each item, float32 (N, objects, knots, 3), see `kernels.bodies`.
 
     It is none at the knot of the sharp image.
     """
     many = request.objects
-    each = (items[:, None] * objects_recipe.MOST + np.arange(many)).reshape(-1)
+    each = (items[:, None] * objects.MOST + np.arange(many)).reshape(-1)
     drawn = random.uniforms(seed, random.Stream.OBJECT_PARAMETERS, each, 4)
     lengths, spins = request.object_motion.at(drawn[:, 0]), np.radians(request.spin.at(drawn[:, 1]))
     correlation = request.object_correlation.at(drawn[:, 2]) / (1 + request.readout)
@@ -92,7 +93,7 @@ def paths(request: objects_recipe.Objects, seed: int, items: npt.NDArray[np.int6
 
 
 def blur(
-    request: objects_recipe.Objects,
+    request: objects.Objects,
     crop: crops.Crop,
     masks: list[Mask],
     path_K6: Floats32,
@@ -114,16 +115,16 @@ def blur(
     lines = [outlined(mask, crop, request.grow, around) for mask in masks]
     found = [part(owns_BK3[k], *lines[k], frame) for k in order]
     row_time = request.readout / max(frame.height - 1, 1)
-    taken = bodies.samples(path, found, frame, inverse, 1.0, row_time)
-    reach = max([reach, *(int(np.ceil(bodies.reach(path, body, frame, inverse))) for body in found)])
+    taken = rigid_motion.samples(path, found, frame, inverse, 1.0, row_time)
+    reach = max([reach, *(int(np.ceil(rigid_motion.reach(path, body, frame, inverse))) for body in found)])
     margin = reach + 2
     alphas = [grown(crop.around(masks[k], margin), request.grow) for k in order]
     layers = stacked(crop.window(margin), alphas, table)
     poses = taken.camera.pose_T6
     maps = [pose.maps(poses, frame.focal, inverse)[1]]
     for body, own in zip(found, taken.own_BT3, strict=True):
-        maps.append(bodies.maps(poses, own, body.pivot, frame.focal, inverse)[1])
-    light = stack.composite(layers, margin, np.stack(maps), taken.camera.weights_RT, frame)
+        maps.append(rigid_motion.maps(poses, own, body.pivot, frame.focal, inverse)[1])
+    light = layer_compositing.composite(layers, margin, np.stack(maps), taken.camera.weights_RT, frame)
     whose = np.zeros((frame.height, frame.width), np.uint8)
     for k, alpha in zip(order, alphas, strict=True):
         whose[alpha[margin : margin + frame.height, margin : margin + frame.width]] = k + 1
@@ -139,7 +140,7 @@ def blur(
 
 def psfs(
     path_K6: Floats32,
-    parts: list[bodies.Body],
+    parts: list[rigid_motion.Body],
     whose_P: npt.NDArray[np.uint8],
     frame: pose.View,
     depth: float,
@@ -151,25 +152,25 @@ def psfs(
 
     parts: the objects. whose_P: the one that each point is on, plus 1; 0 for the background.
     """
-    taken = bodies.samples(path_K6, parts, frame, 1 / depth, 1.0, readout / max(frame.height - 1, 1))
+    taken = rigid_motion.samples(path_K6, parts, frame, 1 / depth, 1.0, readout / max(frame.height - 1, 1))
     poses, found = taken.camera.pose_T6, np.empty((len(points), size, size), np.float32)
     for which in np.unique(whose_P).tolist():
         if which == 0:
             maps = pose.maps(poses, frame.focal, 1 / depth)
         else:
-            maps = bodies.maps(poses, taken.own_BT3[which - 1], parts[which - 1].pivot, frame.focal, 1 / depth)
+            maps = rigid_motion.maps(poses, taken.own_BT3[which - 1], parts[which - 1].pivot, frame.focal, 1 / depth)
         here = whose_P == which
         found[here] = warp.point(maps, taken.camera.weights_RT, frame, points[here], size)
     return found
 
 
-def part(own_K3: Floats32, pivot_2: Floats32, box_4: Floats32, frame: pose.View) -> bodies.Body:
+def part(own_K3: Floats32, pivot_2: Floats32, box_4: Floats32, frame: pose.View) -> rigid_motion.Body:
     """An object. pivot_2, box_4: px from the crop's first pixel, as `Moved` has them."""
     left, top, right, bottom = box_4.astype(np.float64)
     corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]])
     centre = frame.centre_x, frame.centre_y
     pivot = float(pivot_2[0]) - centre[0], float(pivot_2[1]) - centre[1]
-    return bodies.Body(own_K3, pivot, corners - centre)
+    return rigid_motion.Body(own_K3, pivot, corners - centre)
 
 
 def outlined(mask_HW: Mask, crop: crops.Crop, grow: int, around: int) -> tuple[Floats32, Floats32]:

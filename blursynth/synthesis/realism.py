@@ -1,18 +1,19 @@
-"""Blurred light -> the image that a camera would have left: saturation, noise, demosaicing, response, JPEG.
+"""Turn blurred linear intensity into a camera's image: saturation, noise, demosaicing, response, JPEG.
 
 The order, and the sensor's part, are those of Rim et al. 2022 ("Realistic blur synthesis for learning image
 deblurring", section 4). Saturation acts before the blur: see `decode_table`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from blursynth.config import realism
 from blursynth.kernels import random, response, sensor
 from blursynth.media import photos
-from blursynth.synthesis import realism_recipe
 
 # Linear sRGB to CIE XYZ (D65): IEC 61966-2-1.
 _SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -34,12 +35,12 @@ COLUMNS = {
 """What may be drawn for each item: dtype and meaning."""
 
 
-def drawn(wanted: realism_recipe.Realism) -> list[str]:
+def drawn(wanted: realism.Realism) -> list[str]:
     """Which of COLUMNS this recipe draws."""
     return list(draw(wanted, 0, np.zeros(0, np.int64)))
 
 
-def draw(wanted: realism_recipe.Realism, seed: int, items: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+def draw(wanted: realism.Realism, seed: int, items: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
     """The values of each item, (N,), by the names of `drawn`."""
     uniform = random.uniforms(seed, random.Stream.SENSOR, items, 9)
     values: dict[str, npt.NDArray[Any]] = {}
@@ -66,6 +67,11 @@ def draw(wanted: realism_recipe.Realism, seed: int, items: npt.NDArray[np.int64]
     return values
 
 
+def of_item(draws: Mapping[str, npt.NDArray[Any]], row: int) -> dict[str, float]:
+    """Return what `draw` drew for the item in this row."""
+    return {name: float(values[row]) for name, values in draws.items()}
+
+
 def decode_table(transfer: str, saturation: float) -> npt.NDArray[np.float32]:
     """Linear light of each 8-bit code, float32 (256,), with white raised by `saturation`.
 
@@ -79,46 +85,69 @@ def decode_table(transfer: str, saturation: float) -> npt.NDArray[np.float32]:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """What ends in image files. transfer: how the sharp image's codes relate to light, with the light of each code
-    (256, or 3 x 256 by channel) where it is "table"."""
+    """The camera of one item: how linear intensity becomes its blurred image.
 
-    wanted: realism_recipe.Realism
+    config: None where the image is only encoded. transfer: how the sharp image's 8-bit values relate to intensity.
+    response: the intensity of each value (256, or 3 x 256 by channel) where transfer is "table". values: what `draw`
+    drew for the item.
+    """
+
+    config: realism.Realism | None
     transfer: str
-    table: tuple[float, ...] | None = None
+    response: tuple[float, ...] | None = None
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    item: int = 0
 
-    def blurred(
-        self, light_HWC: npt.NDArray[np.float32], values: dict[str, float], seed: int, item: int
-    ) -> npt.NDArray[np.uint8]:
-        """The image of blurred light, uint8 (H, W, 3), encoded.
+    @property
+    def is_plain(self) -> bool:
+        """Whether the blurred image is only encoded."""
+        return self.config is None
 
-        light_HWC: float32 linear RGB, 1 = white, not clipped. values: this item's, by the names of `drawn`.
+    @property
+    def saturation(self) -> float:
+        """Intensity above white of what shows as white, in parts of white."""
+        return self.values.get("saturation", 0.0)
+
+    @property
+    def table(self) -> npt.NDArray[np.float32]:
+        """The linear intensity of each 8-bit value of a sharp image, float32 (256,); see `decode_table`."""
+        return decode_table(self.transfer, self.saturation)
+
+    def blurred(self, light_HWC: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """Return the image of blurred linear intensity: uint8 (H, W, 3), encoded.
+
+        light_HWC: float32, linear RGB, 1 = white, not clipped.
         """
+        if self.config is None:
+            return self.encode(light_HWC)
+        values = self.values
         clipped = np.clip(light_HWC, 0, 1)
-        if self.wanted.sensor is not None:
-            clipped = _seen(clipped, self.wanted.sensor, values, seed, item)
+        if self.config.sensor is not None:
+            clipped = _seen(clipped, self.config.sensor, values, self.seed, self.item)
         codes = self.encode(clipped)
         sigma, width = values.get("noise_sigma", 0.0), values.get("noise_width", 0.0)
         if sigma or width:
-            codes = sensor.add_plain_noise(codes, sigma, width, seed, item)
+            codes = sensor.add_plain_noise(codes, sigma, width, self.seed, self.item)
         return photos.through_jpeg(codes, int(values["jpeg_quality"])) if "jpeg_quality" in values else codes
 
     def sharp(self, codes_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The sharp image: as it is, or with the recipe's response in place of its own."""
-        if self.wanted.response is None:
+        """Return the sharp image as it is stored: as it is, or with the config's response in place of its own."""
+        if self.config is None or self.config.response is None:
             return codes_HWC
-        own = response.to_linear(np.arange(256) / 255, self.transfer) if self.table is None else self.table
-        seen = _nearest(_curves(own).T, self.wanted.response)
+        own = response.to_linear(np.arange(256) / 255, self.transfer) if self.response is None else self.response
+        seen = _nearest(_curves(own).T, self.config.response)
         return np.stack([seen[codes_HWC[..., c], c] for c in range(3)], axis=-1)
 
     def encode(self, light_HWC: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """Linear light in [0, 1] to codes of the response or transfer function."""
-        table = self.wanted.response or self.table
+        """Encode linear intensity with the config's response, or the transfer function."""
+        table = self.response if self.config is None else self.config.response or self.response
         if table is not None:
             return _nearest(light_HWC, table)
         return response.encode(np.ascontiguousarray(light_HWC, np.float32), self.transfer)
 
 
-def to_sensor(wanted: realism_recipe.Sensor, red: float, blue: float) -> npt.NDArray[np.float64]:
+def to_sensor(wanted: realism.Sensor, red: float, blue: float) -> npt.NDArray[np.float64]:
     """The matrix (3, 3) from linear sRGB to the sensor's colours before white balance.
 
     The sensor's response to white is 1 in each colour after white balance, as in Brooks et al. 2019 ("Unprocessing
@@ -131,7 +160,7 @@ def to_sensor(wanted: realism_recipe.Sensor, red: float, blue: float) -> npt.NDA
 
 
 def _seen(
-    light_HWC: npt.NDArray[np.float32], wanted: realism_recipe.Sensor, values: dict[str, float], seed: int, item: int
+    light_HWC: npt.NDArray[np.float32], wanted: realism.Sensor, values: Mapping[str, float], seed: int, item: int
 ) -> npt.NDArray[np.float32]:
     """Light in [0, 1] as the sensor shows it: mosaic, noise, white balance, demosaicing, back to linear sRGB."""
     pattern = int(values["bayer"])

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
-from blursynth.kernels import gaussian, pose, random, trajectory, warp
+from blursynth.config import photo_pairs, shake
+from blursynth.kernels import gaussian_process, pose, random, trajectory, warp
 from blursynth.synthesis import crop as crops
-from blursynth.synthesis import gyroscope, motion, recipe, shake_recipe
+from blursynth.synthesis import gyroscope, trajectories
 
 # The length in px for which the parameters of Boracchi-Foi paths are given; their inertia is per px.
 _LENGTH = trajectory.LENGTH
@@ -41,9 +42,7 @@ class Shaken:
     moments: int
 
 
-def paths(
-    request: shake_recipe.Shake, seed: int, items: npt.NDArray[np.int64], log: gyroscope.Log | None = None
-) -> Paths:
+def paths(request: shake.Shake, seed: int, items: npt.NDArray[np.int64], log: gyroscope.Log | None = None) -> Paths:
     """The camera's path of each item, not yet scaled to `motion`. log: the recording, where the recipe has one."""
     drawn = random.uniforms(seed, random.Stream.CAMERA_PARAMETERS, items, 12)
     depth = np.zeros(len(items)) if request.depth is None else request.depth.at(drawn[:, 0])
@@ -68,7 +67,7 @@ def paths(
     return Paths(path.astype(np.float32), depth.astype(np.float32))
 
 
-def _recorded(request: shake_recipe.Shake, log: gyroscope.Log, seconds: float, place: float) -> npt.NDArray[np.float64]:
+def _recorded(request: shake.Shake, log: gyroscope.Log, seconds: float, place: float) -> npt.NDArray[np.float64]:
     """Poses of the recording, float64 (knots, 6), relative to that of the sharp image."""
     knots, scale = request.knots, request.gyro_scale
     if request.convention == "lai":
@@ -79,7 +78,7 @@ def _recorded(request: shake_recipe.Shake, log: gyroscope.Log, seconds: float, p
     return log.path(seconds, place, knots, scale, reference)
 
 
-def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
+def view(request: shake.Shake, crop: crops.Crop) -> pose.View:
     """The crop as a frame, and the camera behind it, whose principal point is the photo's centre.
 
     Lai et al.'s code has it at half the number of rows and columns, counted from 1: half a pixel before the centre.
@@ -90,7 +89,7 @@ def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
         focal = request.focal
     else:
         assert request.field_of_view is not None
-        seen = max(height, width) + 2 * shake_recipe.PADDING * lai
+        seen = max(height, width) + 2 * shake.PADDING * lai
         focal = seen / 2 / float(np.tan(np.radians(request.field_of_view / 2)))
     before = 0.5 * lai
     centre_x, centre_y = (width - 1) / 2 - before - crop.left, (height - 1) / 2 - before - crop.top
@@ -98,7 +97,7 @@ def view(request: shake_recipe.Shake, crop: crops.Crop) -> pose.View:
 
 
 def blur(
-    request: shake_recipe.Shake,
+    request: shake.Shake,
     crop: crops.Crop,
     path_K6: npt.NDArray[np.float32],
     depth: float,
@@ -114,7 +113,7 @@ def blur(
     path = path_K6 if motion_px is None else scaled(path_K6, frame, [1 / depth], motion_px)
     margin = reach_within(path, frame, [1 / depth]) + 2
     taken = samples(path, frame, [1 / depth], request.readout)
-    window = crop.window(margin) if request.convention is None else crop.padded(margin, shake_recipe.PADDING)
+    window = crop.window(margin) if request.convention is None else crop.padded(margin, shake.PADDING)
     planes = np.ascontiguousarray(table[window].transpose(2, 0, 1))
     _, back = pose.maps(taken.pose_T6, frame.focal, 1 / depth)
     light = warp.accumulate(planes, margin, back, taken.weights_RT, frame)
@@ -181,7 +180,7 @@ def grid(height: int, width: int, rows: int, columns: int) -> npt.NDArray[np.int
     return np.stack([np.repeat(down, columns), np.tile(across, rows)], axis=1)
 
 
-def target(request: shake_recipe.Shake) -> int:
+def target(request: shake.Shake) -> int:
     """The knot at which the sharp image is taken: with a rolling shutter, the middle row's middle, or first moment."""
     start = 0.5 * request.readout / (1 + request.readout) if request.readout else 0.0
     place = start + (0.5 / (1 + request.readout) if request.target == "middle" else 0.0)
@@ -203,8 +202,8 @@ def unit_path(
     turn: (N,), its first direction as a draw in [0, 1)).
     """
     if kind == "gaussian":
-        return gaussian.paths(seed, items, stream, steps=knots, correlation=correlation)
-    parameters, _ = motion.parameters(recipe.Motion.model_validate({}), seed, items)
+        return gaussian_process.paths(seed, items, stream, steps=knots, correlation=correlation)
+    parameters, _ = trajectories.parameters(photo_pairs.Motion.model_validate({}), seed, items)
     parameters[:, trajectory.PARAMETERS.index("angle")] = 2 * np.pi * turn
     followed = trajectory.simulate(
         seed, items, parameters, steps=knots, length=_LENGTH, dynamics="boracchi-foi", stream=stream

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from blursynth.config import average_frames
 from blursynth.kernels import random
-from blursynth.synthesis import frames_recipe
 
 _NAMED = re.compile(r"GOPR\d+_(\d\d)_\d\d")
 _NUMBERED = re.compile(r"GOPR\d+_(\d+)_\d\d")
@@ -33,7 +33,7 @@ def named_frames(name: str) -> int | None:
     return count if count >= 2 else None
 
 
-def refusal(recipe: frames_recipe.AverageFrames, name: str) -> str | None:
+def refusal(recipe: average_frames.AverageFrames, name: str) -> str | None:
     """Why no window can have the M that a name carries, if the recipe takes M from names; else none."""
     found = _NUMBERED.search(name) if recipe.frames_from_name else None
     if found is None:
@@ -47,13 +47,13 @@ def refusal(recipe: frames_recipe.AverageFrames, name: str) -> str | None:
     return None
 
 
-def choices(recipe: frames_recipe.AverageFrames, name: str) -> tuple[int, ...]:
+def choices(recipe: average_frames.AverageFrames, name: str) -> tuple[int, ...]:
     """The M that windows of a clip may have."""
     named = named_frames(name) if recipe.frames_from_name else None
     return recipe.frames if named is None else (named,)
 
 
-def plan(recipe: frames_recipe.AverageFrames, seed: int, clips: Sequence[tuple[str, int]]) -> Windows:
+def plan(recipe: average_frames.AverageFrames, seed: int, clips: Sequence[tuple[str, int]]) -> Windows:
     """All windows that fit into clips of (name, frames), in order.
 
     Window n has an M drawn for (seed, n), so that a clip added at the end changes none before it.

@@ -22,9 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blursynth.exchange import png
+from blursynth.layouts import export
+from blursynth.makers import convolve, imported_pairs_request
 from blursynth.media import photos
-from blursynth.production import convolve, execute, export, importing, run
+from blursynth.production import executors, run
+from blursynth.sources import png
 from blursynth.storage import reader
 
 ROUNDS = 3
@@ -126,7 +128,7 @@ def imports(folder: pathlib.Path, workers: int) -> None:
     out = folder.parent / "imported.zarr"
 
     def imported() -> None:
-        maker = importing.maker("gopro", str(folder), {"seed": 0, "workers": workers})
+        maker = imported_pairs_request.maker("gopro", str(folder), {"seed": 0, "workers": workers})
         run.produce(maker, out, workers=workers)
 
     cv2.setNumThreads(1)
@@ -176,7 +178,7 @@ def written(objects: list[bytes], folder: pathlib.Path, workers: int) -> None:
 def main() -> None:
     source = sys.argv[1] if len(sys.argv) > 1 else "scenes:40"
     pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 1200
-    workers = execute.available_workers()
+    workers = executors.available_workers()
     print(f"load {os.getloadavg()[0]:.1f}, {workers} processors")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)

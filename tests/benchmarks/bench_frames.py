@@ -73,9 +73,10 @@ def opencv_reads(clip: pathlib.Path) -> tuple[float, float]:
 
 def average(clip: pathlib.Path, out: pathlib.Path, workers: int) -> dict[str, float]:
     """Make the dataset in this process, which was started for it."""
-    from blursynth.production import footage, run
+    from blursynth.makers import average_frames_request
+    from blursynth.production import run
 
-    description = footage.maker([str(clip)], {"seed": 0, "frames": "11"})
+    description = average_frames_request.maker([str(clip)], {"seed": 0, "frames": "11"})
     description.make(range(1))  # compiles
     peak, stop = [0], threading.Event()
     watch = threading.Thread(target=_watch, args=(peak, stop))

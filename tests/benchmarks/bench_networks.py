@@ -11,9 +11,11 @@ import time
 import torch
 from torch.utils import flop_counter
 
-from blursynth import recipe_file
-from trainers import methods, networks, tiles
+from blursynth.config import toml
+from trainers import methods
+from trainers.inference import tiles
 from trainers.methods import method
+from trainers.networks import layers
 
 SETTINGS = {
     "DeblurGAN": {"name": "deblurgan"},
@@ -29,7 +31,7 @@ SETTINGS = {
 def build(table: dict[str, str], device: torch.device) -> method.Method:
     kind = methods.find(table["name"])
     torch.manual_seed(0)
-    return kind(kind.for_restoring(recipe_file.build(table, kind.Config)), device)
+    return kind(kind.for_restoring(toml.build(table, kind.Config)), device)
 
 
 def seconds(trained: method.Method, blurred: torch.Tensor, times: int) -> float:
@@ -62,7 +64,7 @@ def main() -> None:
     )
     for name, table in SETTINGS.items():
         trained = build(table, device)
-        size = networks.size(trained.networks["generator"]).parameters
+        size = layers.size(trained.networks["generator"]).parameters
         # What the U-Net's 256 pixels and more need does not grow with the image's pixels.
         per_pixel = f"{tiles.bytes_per_pixel(trained, device):.0f}" if trained.tileable else "-"
         with flop_counter.FlopCounterMode(display=False) as counter:

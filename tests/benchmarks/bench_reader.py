@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 import blursynth
-from blursynth.production import convolve, execute, run
-from blursynth.storage import sampler
+from blursynth.loading import sampler
+from blursynth.makers import convolve
+from blursynth.production import executors, run
 
 NAMES = ("blurred", "sharp")
 BATCH = 16
@@ -78,7 +79,7 @@ def use_in_threads(shares: Sequence[Iterable[Any]]) -> None:
 def make(folder: pathlib.Path, pairs: int, size: int, per_photo: int, fit: str) -> blursynth.Dataset:
     out = folder / f"pairs-{size}.zarr"
     options = {"seed": 0, "size": size, "fit": fit, "per_photo": per_photo, "no_psf": True}
-    run.produce(convolve.maker(f"scenes:{pairs // per_photo}", options), out, workers=execute.available_workers())
+    run.produce(convolve.maker(f"scenes:{pairs // per_photo}", options), out, workers=executors.available_workers())
     return blursynth.open(out)
 
 
@@ -160,7 +161,7 @@ def bench_order() -> None:
 
 
 def main(folder: pathlib.Path, pairs: int) -> None:
-    workers = execute.available_workers()
+    workers = executors.available_workers()
     print(f"{workers} processors, cv2 {cv2.__version__}, load {os.getloadavg()[0]:.1f}", flush=True)
     dataset = make(folder, pairs, 256, 16, "crop")
     write_png(dataset, folder / "png")

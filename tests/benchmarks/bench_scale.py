@@ -23,28 +23,26 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "production
 
 import test_scale
 
-from blursynth import recipe_file
+from blursynth.config import photo_pairs, toml
+from blursynth.makers import convolve, trajectories
 from blursynth.production import (
-    attempts,
     calibration,
     capacity,
     cluster,
-    convolve,
-    execute,
-    forecast,
-    jobs,
-    machine,
+    dry_run,
+    executors,
+    resume,
+    retries,
     run,
-    trajectories,
+    worker_process,
 )
 from blursynth.production import maker as makers
-from blursynth.synthesis import recipe
 
 PAIRS = {"seed": 0, "size": 256, "length": "20:60"}
 
 
 def heading(text: str, columns: Sequence[str]) -> None:
-    print(f"\n{text}; load {os.getloadavg()[0]:.1f} on {execute.available_workers()} processors\n")
+    print(f"\n{text}; load {os.getloadavg()[0]:.1f} on {executors.available_workers()} processors\n")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
 
 
@@ -81,14 +79,14 @@ def nothing(_: Any) -> None:
 def scheduling(address: str) -> tuple[float, float]:
     """Seconds a task of threads and of a cluster of processes."""
     heading("Scheduling, tasks that do nothing", ("tasks", "threads, us a task", "cluster, us a task"))
-    threads = execute.Threads(execute.available_workers())
+    threads = executors.Threads(executors.available_workers())
     with cluster.connected(address) as processes:
         for count in (1000, 3000, 10_000, 30_000):
-            tasks = jobs.Job(test_scale.Many(count, shard_length=1), "/nowhere", jobs.State.NEW).tasks()
+            tasks = resume.Job(test_scale.Many(count, shard_length=1), "/nowhere", resume.State.NEW).tasks()
             costs = []
             for executor in (threads, processes):
                 work = functools.partial(
-                    attempts.complete, executor, nothing, tasks, finished=lambda _: None, stops=lambda _: True
+                    retries.complete, executor, nothing, tasks, finished=lambda _: None, stops=lambda _: True
                 )
                 few = executor is processes and count > 10_000
                 costs.append(float("nan") if few else seconds(work, 2 if executor is threads else 1) / count)
@@ -103,13 +101,13 @@ def share(costs: tuple[float, float]) -> None:
     heading("Scheduling at the default shard size", ("task", "seconds", "threads, share", "cluster, share"))
     for name, maker in {"trajectories": paths(1_000_000), "pairs 256x256": scenes(100, 1000)}.items():
         length = maker.schema.shard_length
-        tasks = jobs.Job(maker, "/nowhere", jobs.State.NEW).tasks()
+        tasks = resume.Job(maker, "/nowhere", resume.State.NEW).tasks()
         one = calibration.measure(maker, tasks[:1], 1).seconds_per_item * length
         row(f"{name}, {length} items", f"{one:.2f}", *(f"{100 * cost / one:.3f} %" for cost in costs))
 
 
 def paths(items: int) -> makers.Maker:
-    return trajectories.TrajectoryMaker(recipe_file.build({"n": items}, recipe.Trajectories), 0)
+    return trajectories.TrajectoryMaker(toml.build({"n": items}, photo_pairs.Trajectories), 0)
 
 
 def scenes(count: int, per_photo: int) -> makers.Maker:
@@ -118,7 +116,7 @@ def scenes(count: int, per_photo: int) -> makers.Maker:
 
 def compute(maker: makers.Maker, workers: int, blocks: int, length: int) -> tuple[float, float]:
     """Seconds, and seconds of processors, to make blocks of items on threads and store nothing."""
-    machine.prepare_process()
+    worker_process.prepare_process()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         began, busy = time.perf_counter(), time.process_time()
         list(pool.map(maker.make, (range(k * length, (k + 1) * length) for k in range(blocks))))
@@ -172,16 +170,16 @@ def memory(folder: pathlib.Path) -> None:
             [sys.executable, "-c", PEAK, str(items), str(out)], capture_output=True, text=True, check=True
         )
         shutil.rmtree(out)
-        task = trajectories.TrajectoryMaker(recipe_file.build({"n": items}, recipe.Trajectories), 0, "", 250)
-        foretold = machine.BASE_BYTES + 4 * capacity.task_bytes(task)
+        task = trajectories.TrajectoryMaker(toml.build({"n": items}, photo_pairs.Trajectories), 0, "", 250)
+        foretold = worker_process.BASE_BYTES + 4 * capacity.task_bytes(task)
         row(f"{items:,}", f"{int(done.stdout) * 1.024e-3:.0f}", f"{foretold / 1e6:.0f}")
 
 
 def projection(folder: pathlib.Path) -> None:
     maker = scenes(300, 10)
     out = folder / "pairs.zarr"
-    job = jobs.look(maker, str(out))
-    told = forecast.forecast(job, execute.Threads(execute.available_workers()), None)
+    job = resume.look(maker, str(out))
+    told = dry_run.forecast(job, executors.Threads(executors.available_workers()), None)
     taken = run.produce(maker, out).seconds
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     items = maker.schema.items
@@ -190,7 +188,7 @@ def projection(folder: pathlib.Path) -> None:
         f"(foretold {told.seconds:.1f} s, {told.disk_bytes / items / 1000:.0f} kB). Projected",
         ("pairs", "shards", "files", "disk", "here", "on 64 such processors"),
     )
-    cpus = execute.available_workers()
+    cpus = executors.available_workers()
     for many in (500_000, 10_000_000):
         schema = test_scale.Many(many).schema
         files = schema.shards * (len(maker.schema.arrays) + 1)
@@ -200,8 +198,8 @@ def projection(folder: pathlib.Path) -> None:
             f"{schema.shards:,}",
             f"{files:,}",
             capacity.words(many * size / items),
-            forecast.duration(here),
-            forecast.duration(here * cpus / 64),
+            dry_run.duration(here),
+            dry_run.duration(here * cpus / 64),
         )
 
 

@@ -28,9 +28,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import mask_files
 import reference_shake
 
-from blursynth.kernels import field, pose, psf, stack, trajectory, warp
+from blursynth.kernels import field, layer_compositing, pose, psf, trajectory, warp
+from blursynth.makers import convolve, objects, shake
 from blursynth.media import photos
-from blursynth.production import convolve, objects, shake
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -138,7 +138,7 @@ def layered() -> None:
         ]
 
         def ours(layers: Floats32 = layers, maps: npt.NDArray[np.float64] = maps) -> Floats32:
-            return stack.composite(layers, margin, maps, samples.weights_RT, view)
+            return layer_compositing.composite(layers, margin, maps, samples.weights_RT, view)
 
         def by_opencv(pictures: list[Floats32] = pictures, matrices: list[npt.NDArray[np.float64]] = matrices) -> None:
             total = np.zeros((*pictures[0].shape[:2], 3), np.float32)

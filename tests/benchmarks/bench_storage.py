@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from blursynth.production import execute, run
+from blursynth.production import executors, run
 from blursynth.storage import provenance, reader, writer
 from blursynth.storage import schema as schemas
 
@@ -197,7 +197,7 @@ def bench_reading(folder: pathlib.Path, out: pathlib.Path, label: str, items: in
 
 
 def main(folder: pathlib.Path, pairs: int) -> None:
-    workers = execute.available_workers()
+    workers = executors.available_workers()
     print(f"{workers} workers, {cv2.__name__} {cv2.__version__}, load {os.getloadavg()[0]:.1f}\n")
     print("| work | ours | baseline | its figure | ratio |\n|---|---|---|---|---|")
     bench_making(folder, maker_of("trajectories", 100_000, paths(1000)), "100k trajectories", workers)

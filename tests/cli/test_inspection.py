@@ -95,7 +95,7 @@ def test_replay_prints_the_item_and_writes_the_pair(run: Run, pairs: pathlib.Pat
 
 
 def test_replay_of_what_is_not_equal(run: Run, pairs: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from blursynth.production import convolve
+    from blursynth.makers import convolve
 
     honest = convolve.ConvolveMaker._read
     monkeypatch.setattr(convolve.ConvolveMaker, "_read", lambda self, source: honest(self, source) ^ 1)

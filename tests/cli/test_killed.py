@@ -29,7 +29,9 @@ COMMANDS = {
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
     "import": ["flat", "set", "--transfer", "srgb", "--size", "32", "--per-pair", "90", "--shard-length", "9"],
 }
-KILLS, DATASETS = 2, 10  # twenty moments a command
+KILLS = 2
+DATASETS = {"convolve": 10}
+"""Twenty moments of one command, because one engine runs them all, and six of each other."""
 
 
 def blursynth(folder: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
@@ -102,12 +104,12 @@ def wait_for(process: subprocess.Popen[str], dataset: pathlib.Path, shards: int)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_killed_at_twenty_moments(command: str, inputs: pathlib.Path) -> None:
+def test_killed_at_many_moments(command: str, inputs: pathlib.Path) -> None:
     finish(inputs, command, *COMMANDS[command], "--out", "whole.zarr", "--workers", "2")
     shards = finished_shards(inputs / "whole.zarr")
     moments = random.Random(command)
-    struck = 0
-    for dataset in range(DATASETS):
+    struck, datasets = 0, DATASETS.get(command, 3)
+    for dataset in range(datasets):
         out = f"{dataset}.zarr"
         for _ in range(KILLS):
             with blursynth(inputs, command, *COMMANDS[command], "--out", out, "--workers", "2") as process:
@@ -119,19 +121,19 @@ def test_killed_at_twenty_moments(command: str, inputs: pathlib.Path) -> None:
         finish(inputs, command, *COMMANDS[command], "--out", out)
         same(inputs / out, inputs / "whole.zarr")
         assert not list((inputs / out).rglob("*__lock"))
-    assert struck >= KILLS * DATASETS // 2, "most came too late"
+    assert struck >= KILLS * datasets // 2, "most came too late"
     assert not list(inputs.glob("*.lock"))
 
 
 @pytest.mark.slow
-def test_an_append_killed_at_twenty_moments(inputs: pathlib.Path) -> None:
+def test_an_append_killed_at_many_moments(inputs: pathlib.Path) -> None:
     """Between the kills the dataset is the short one, whole, or unfinished for an instant; at the end the long one."""
     more = ["trajectories", "--n", "3000", "--append", "--workers", "2", "--out"]
     began = time.monotonic()
     finish(inputs, "trajectories", "--n", "3000", "--shard-length", "40", "--out", "whole.zarr")
     length = time.monotonic() - began
     moments = random.Random("append")
-    for dataset in range(DATASETS):
+    for dataset in range(4):
         out = f"{dataset}.zarr"
         finish(inputs, "trajectories", "--n", "1010", "--shard-length", "40", "--out", out)
         for _ in range(KILLS):

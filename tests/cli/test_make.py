@@ -4,6 +4,7 @@ import json
 import pathlib
 import shlex
 import shutil
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blursynth import recipe_file
-from blursynth.cli import recipe_commands
-from blursynth.production import verify
+from blursynth.config import toml
+from blursynth.maintenance import verify
+from blursynth.makers import dataset_recipe
 from blursynth.storage import reader
 
 Run = Callable[..., Any]  # the fixture of conftest.py
-SHIPPED = sorted((recipe_file.shipped_folder() / "synthesis").glob("*.toml"))
+SHIPPED = sorted((toml.shipped_folder() / "synthesis").glob("*.toml"))
 TWO = """
 seed = 5
 
@@ -71,8 +72,8 @@ def test_a_recipe_and_its_twin_are_of_the_same_commands(path: pathlib.Path) -> N
     text = path.read_text(encoding="utf-8")
     sources = [f"{name}=elsewhere" for name in sorted(names) if f"[{name}]" in text]
     changes = ["photos.masks=elsewhere"] if '"objects"' in text else []
-    full = recipe_commands.load(path.stem, sources, changes)
-    twin = recipe_commands.load(f"smoke/{path.stem}-data", sources, changes)
+    full = dataset_recipe.load(path.stem, sources, changes)
+    twin = dataset_recipe.load(f"smoke/{path.stem}-data", sources, changes)
     for a, b in zip(full, twin, strict=True):
         assert (a.name, a.command, a.settings.get("preset")) == (b.name, b.command, b.settings.get("preset"))
         assert set(a.settings) - set(b.settings) <= {"psf_size"}
@@ -144,6 +145,70 @@ def test_a_dry_run_says_all_of_what_does_not_fit(run: Run, monkeypatch: pytest.M
     assert both.out.count("does not fit on the disk") == 2
     assert "all together: 12 items to make" in both.out
     refused(run("convolve", "scenes:3", "--size", 48, "--dry-run"), "does not fit on the disk")
+
+
+def test_set_changes_one_value_of_a_table(run: Run, tmp_path: pathlib.Path) -> None:
+    drawn = 'field = "2x2"\nmotion = { length = 9, steps = 100 }'
+    (tmp_path / "two.toml").write_text(TWO.replace('trajectories = "paths.zarr"', drawn))
+    changes = {
+        "realism.jpeg": "60",
+        "realism.sensor.gain": "1:2",
+        "realism.saturation": "1",
+        "motion.length": "4:5",
+        "field": "1x3",
+        "store_psf": "true",
+        "splits": "{ train = 0.5, test = 0.5 }",
+        "exposure": "[0.5, 1]",
+    }
+    words = [word for key, value in changes.items() for word in ("--set", f"pairs.{key}={value}")]
+    assert run("make", "two.toml", "--only", "pairs", "-q", *words).code == 0
+    pairs = reader.open("pairs.zarr")
+    recipe = tomllib.loads(pairs.attributes["recipe"])
+    assert recipe["realism"]["jpeg"] == 60
+    assert recipe["realism"]["saturation"] == 1
+    assert (recipe["realism"]["sensor"]["gain"], recipe["realism"]["sensor"]["read"]) == ("1:2", 0.002)
+    assert (recipe["motion"]["length"], recipe["motion"]["steps"]) == ("4:5", 100)
+    assert (recipe["field"]["rows"], recipe["field"]["columns"]) == (1, 3)
+    assert recipe["splits"] == {"train": 0.5, "val": 0.0, "test": 0.5}
+    assert recipe["exposure"] == "0.5,1"
+    assert recipe["store_psf"]
+    # The recorded command makes the same.
+    said = shlex.split(pairs.attributes["command"])
+    said[said.index("--out") + 1] = "again.zarr"
+    assert run(*said[1:]).code == 0
+    assert reader.open("again.zarr").fingerprint == pairs.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "fragments"),
+    [
+        ("pairs.realism.jpg=70", ["[pairs]", "--realism jpg", "did you mean 'jpeg'"]),
+        ("pairs.motion.lenght=70", ["did you mean length"]),
+        ("pairs.per_foto=70", ["did you mean per_photo"]),
+        ("pairs.size.big=70", ["[pairs]", "--size"]),
+        ("pairs.size=true", ["[pairs]", "--size", "integer"]),
+        ("pairs.size=2.5", ["[pairs]", "--size", "integer"]),
+        ("pairs.seed=-1", ["[pairs]", "--seed"]),
+        ("pairs.no_psf=1", ["[pairs]", "no_psf", "true or false"]),
+        ("pairs.length=9", ["--length changes nothing"]),
+    ],
+)
+def test_set_refuses_what_cannot_be(change: str, fragments: list[str], run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    run("make", "two.toml", "--only", "paths", "-q")
+    refused(run("make", "two.toml", "-q", "--only", "pairs", "--set", change), *fragments)
+    assert not (tmp_path / "pairs.zarr").exists()
+
+
+def test_the_recipe_of_a_dataset_is_printed(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    assert run("make", "two.toml", "-q").code == 0
+    (tmp_path / "my.toml").write_text(run("info", "--recipe", "pairs.zarr").out)
+    assert "is complete already" in run("make", "my.toml").out
+    assert run("make", "my.toml", "--out", "again", "-q").code == 0
+    pairs, again = reader.open("pairs.zarr"), reader.open("again/pairs.zarr")
+    assert again.fingerprint == pairs.fingerprint
+    assert again.attributes["inputs"] == pairs.attributes["inputs"]
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,13 @@ import onnx_files
 import tomli_w
 from PIL import Image, ImageCms
 
-from blursynth.cli import recipe_commands
-from blursynth.exchange import files, layout, png, webdataset
+from blursynth.layouts import layout, webdataset
+from blursynth.makers import dataset_recipe
 from blursynth.media import photos
 from blursynth.production import run
 from blursynth.sources import clip_files as clips
-from blursynth.sources import masks, source
-from blursynth.storage import integrity, reader, seal
+from blursynth.sources import image_files, masks, png, source
+from blursynth.storage import integrity, metadata_digests, reader
 from blursynth.storage import schema as schemas
 from blursynth.synthesis import gyroscope
 
@@ -178,8 +178,8 @@ critic = {width = 8, steps = 1}
 perceptual = {weights = "random"}
 [schedule]
 clock = "images"
-flat = 8
-drops = [2.0, 3.5]
+constant = 8
+milestones = [2.0, 3.5]
 [validation]
 images = 2
 """
@@ -209,7 +209,7 @@ def _read_recipe(data: bytes, folder: pathlib.Path) -> None:
     if name == "training":
         recipe.load(path)
     else:
-        recipe_commands.load(str(path), sources=[])
+        dataset_recipe.load(str(path), sources=[])
 
 
 # Datasets.
@@ -284,7 +284,7 @@ def _reseal(path: pathlib.Path, changed: str, *, begun: bool) -> None:
         else:
             if changed.endswith("/zarr.json"):
                 ours["documents"][changed] = hashlib.sha256((path / changed).read_bytes()).hexdigest()
-            ours["seal"] = seal._digest(ours)
+            ours["seal"] = metadata_digests._digest(ours)
         (path / "zarr.json").write_bytes(json.dumps(group).encode("utf-8", "surrogatepass"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
@@ -326,14 +326,14 @@ def _trained() -> Any:
 def _checkpoint_seeds(folder: pathlib.Path) -> list[bytes]:
     import torch
 
-    from blursynth import recipe_file
-    from trainers import checkpoint
+    from blursynth.config import toml
+    from trainers.checkpoints import checkpoint
 
     wanted, made = _trained()
     metrics = {"protocol": "p", "images_scored": 1, "psnr": 20.0, "blurred_psnr": 19.0}
     trained_on = [{"path": "a.zarr", "fingerprint": "0" * 64, "transfer_function": "srgb", "pairs": 2, "weight": 1.0}]
     about = checkpoint.About(
-        recipe_file.to_toml(wanted), "deblurgan", "paper", 1, 2, trained_on, {"w": "none"}, metrics,
+        toml.to_toml(wanted), "deblurgan", "paper", 1, 2, trained_on, {"w": "none"}, metrics,
         {"best": 20.0, "summed": 1},
     )  # fmt: skip
     sums = {"pixel": torch.tensor(0.5, dtype=torch.float64)}
@@ -377,7 +377,9 @@ def _mutate_checkpoint(content: bytes, random: mutations.Random, others: Sequenc
 def _read_checkpoint(data: bytes, folder: pathlib.Path) -> None:
     import torch
 
-    from trainers import checkpoint, methods, restoring
+    from trainers import methods
+    from trainers.checkpoints import checkpoint
+    from trainers.inference import restorer
 
     path = folder / "last.safetensors"
     path.write_bytes(data)
@@ -386,8 +388,8 @@ def _read_checkpoint(data: bytes, folder: pathlib.Path) -> None:
     steps = [
         lambda: checkpoint.resume_from(path, 2),
         lambda: checkpoint.load_training_state(path, trained),
-        lambda: checkpoint.load_average(path, trained.networks["generator"].state_dict()),
-        lambda: restoring.load(folder, torch.device("cpu")),
+        lambda: checkpoint.load_ema(path, trained.networks["generator"].state_dict()),
+        lambda: restorer.load(folder, torch.device("cpu")),
     ]
     assert methods.find(wanted.method_name) is type(trained)
     refused = [_attempt(step) for step in steps]
@@ -441,7 +443,7 @@ def _pth_seeds(folder: pathlib.Path) -> list[bytes]:
 
 
 def _read_pth(data: bytes, folder: pathlib.Path) -> None:
-    from trainers import conversion
+    from trainers.checkpoints import conversion
 
     path = folder / "weights.pth"
     path.write_bytes(data)
@@ -489,7 +491,7 @@ def _detector_seeds(folder: pathlib.Path) -> list[bytes]:
 
 
 def _read_detector(data: bytes, folder: pathlib.Path) -> None:
-    from trainers import detectors
+    from trainers.detection import detectors
 
     (folder / "d.onnx").write_bytes(data)
     detectors.Yolo(folder / "d.onnx", size=onnx_files.SIDE)
@@ -522,11 +524,11 @@ def _tar_seeds(_: pathlib.Path) -> list[bytes]:
 
 def _read_tar(data: bytes, folder: pathlib.Path) -> None:
     (folder / "train-000000.tar").write_bytes(data)
-    found = files.Files(str(folder))
+    found = image_files.Files(str(folder))
     listing = webdataset.find(found, layout.Wanted(None, None, None))
     for pair in listing.pairs:
         for name in (pair.blurred, pair.sharp):
-            files.measure(found, name)
+            image_files.measure(found, name)
 
 
 TARGETS: Mapping[str, Target] = {

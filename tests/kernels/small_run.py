@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
-from blursynth.kernels import convolve, displacement, frames, light, png, psf, random, response, trajectory
-from blursynth.kernels import planes as rows
+from blursynth.kernels import convolve, displacement, frames, linear_sum, png, psf, random, response, trajectory
+from blursynth.kernels import yuv as rows
 
 # What a fused multiply-add may change in its last bits; everything else is the same to the bit.
 FUSED = ("uniform",)
@@ -37,14 +37,14 @@ def outputs() -> dict[str, npt.NDArray[Any]]:
     result["uniform_encoded"] = convolve.uniform_encoded(codes, result["psf centroid"][1], "srgb")
     planes = [(window[:, :, c] * 256).astype(np.uint8).reshape(1, 22, 23) for c in range(3)]
     weights = rows.coefficients("bt709", False, 8)
-    table = light.tables(light.curve("srgb"), 1)
+    table = linear_sum.tables(linear_sum.curve("srgb"), 1)
     mean = frames.average_planes(rows.stack(tuple(planes), weights, (False, False), False), 0, table)
     result["planes"] = mean.blurred
     small = (planes[0], planes[1][:, :11, :12], planes[2][:, :11, :12])
     result["small planes"] = frames.average_planes(rows.stack(small, weights, (True, True), True), 0, table).sharp
     total = np.zeros(codes.shape, np.int32)
-    light.accumulate(total, codes, table)
-    result["total"] = light.encode(total, table)
+    linear_sum.accumulate(total, codes, table)
+    result["total"] = linear_sum.encode(total, table)
     gradient = codes[..., 0].astype(np.int16) - 128
     lengths = displacement.lengths(window[:, :, :2], gradient, gradient[::-1], 90, 4)
     result["lengths"] = np.nan_to_num(lengths, nan=-1)

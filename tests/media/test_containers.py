@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from blursynth import errors
-from blursynth.media import containers, decode, video
-from blursynth.production import footage
+from blursynth.makers import average_frames_request
+from blursynth.media import containers, decode, program_stream, video
 
 H264 = {"crf": "20", "preset": "veryfast", "g": "12"}
 MPEG = {"q:v": "3"}
@@ -55,7 +55,10 @@ def made(path: pathlib.Path) -> bytes:
     codes = np.clip(codes + np.random.default_rng(0).integers(-6, 7, codes.shape), 0, 255).astype(np.uint8)
     rate = 25 if path.suffix in (".mpg", ".mxf", ".vob", ".rm", ".m2v") else 240
     if path.name != "fragments.mp4":
-        return clip_files.write(path, codes, codec=codec, pixels=pixels, options=options, rate=rate).read_bytes()
+        clip_files.write(path, codes, codec=codec, pixels=pixels, options=options, rate=rate)
+        if path.suffix in (".mpg", ".vob"):
+            path.write_bytes(path.read_bytes() + b"\0\0\1\xb9")  # which FFmpeg's muxer leaves out
+        return path.read_bytes()
     whole = clip_files.write(path.with_name("whole.mp4"), codes, codec=codec, options=options)
     moving = {"movflags": "frag_keyframe+empty_moov"}
     with av.open(str(whole)) as source, av.open(str(path), "w", options=moving) as out:
@@ -214,9 +217,11 @@ def test_a_damaged_transport_stream_does_not_stop_a_folder(tmp_path: pathlib.Pat
     (tmp_path / "b.ts").write_bytes(whole[: len(whole) // 2] + bytes(300_000))
     with pytest.raises(BlockingIOError), av.open(str(tmp_path / "b.ts")) as container:
         list(container.demux(video=0))
-    made_of = footage.maker([str(tmp_path)], {"seed": 0, "frames": 5, "motion": False})
+    made_of = average_frames_request.maker([str(tmp_path)], {"seed": 0, "frames": 5, "motion": False})
     assert [clip.name for clip in made_of.clips] == ["a.ts"]
-    allowed = footage.maker([str(tmp_path)], {"seed": 0, "frames": 5, "motion": False, "allow_damaged": True})
+    allowed = average_frames_request.maker(
+        [str(tmp_path)], {"seed": 0, "frames": 5, "motion": False, "allow_damaged": True}
+    )
     assert [clip.name for clip in allowed.clips] == ["a.ts", "b.ts"]
     assert allowed.make(range(2))["valid"].all()
 
@@ -252,6 +257,105 @@ def test_packets_that_are_missing_or_doubled_in_wmv(tmp_path: pathlib.Path) -> N
             file.seek(whole.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 40)
             file.write(struct.pack("<Q", path.stat().st_size))
         assert containers.flaw(path) is not None, len(kept)
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.vob"])
+def test_holes_in_pictures_of_program_streams(tmp_path: pathlib.Path, name: str) -> None:
+    path = tmp_path / name
+    whole = made(path)
+    packets = [at for at in range(len(whole)) if whole.startswith(b"\0\0\1\xe0", at)]
+    for at in packets[len(packets) // 4 :: 3]:
+        for value in (b"\0", b"\xff"):
+            for begin, length in ((at + 60, 300), (at + 700, 131), (at + 40, len(whole) - at - 44)):
+                path.write_bytes(whole[:begin] + value * length + whole[begin + length :])
+                assert containers.flaw(path) not in (None, program_stream.NOT_ENDED), (value, begin)
+    packs = [at for at in range(1, len(whole)) if whole.startswith(b"\0\0\1\xba", at)]
+    for at in packs[1::5]:
+        path.write_bytes(whole[:at])
+        assert containers.flaw(path) == program_stream.NOT_ENDED
+        for zeros, flawed in ((20, False), (64, False), (65, True), (2048, True)):
+            path.write_bytes(whole[:at] + bytes(zeros) + whole[at:])
+            assert (containers.flaw(path) is not None) == flawed, zeros
+            path.write_bytes(whole + bytes(zeros))
+            assert (containers.flaw(path) is not None) == flawed, zeros
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_stuffing_of_program_streams_is_no_hole(tmp_path: pathlib.Path, streams: int) -> None:
+    """Zeros before a start code fill coded pictures up, whether they end with a packet or not."""
+
+    def packet(stream: int, data: bytes) -> bytes:
+        return b"\0\0\1" + bytes([0xE0 + stream]) + struct.pack(">H", 3 + len(data)) + b"\x80\0\0" + data
+
+    def flaw(*parts: bytes) -> str | None:
+        (tmp_path / "a.mpg").write_bytes(
+            pack + b"".join(packet(k, data) for data in parts for k in range(streams)) + b"\0\0\1\xb9"
+        )
+        return containers.flaw(tmp_path / "a.mpg")
+
+    pack = b"\0\0\1\xba\x44" + bytes(8) + b"\xf8"
+    begin, next_one = b"\0\0\1\xb3" + b"codes" * 9, b"\0\0\1\0" + b"codes" * 9
+    assert flaw(begin + bytes(200) + next_one) is None
+    assert flaw(begin + bytes(200), next_one) is None
+    assert flaw(begin + bytes(200), bytes(150) + next_one) is None
+    for holed in ([begin + bytes(200) + b"codes"], [begin + bytes(200), b"codes"], [begin, next_one + bytes(99)]):
+        assert flaw(*holed) is not None
+    assert flaw(begin + b"\xff" * 64) is not None
+    assert flaw(b"\0\0\1\x09" + b"\xff" * 64) is None  # filler data of H.264
+
+
+def test_flash_files_that_end_early_between_tags(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.flv"
+    whole = made(path)
+    at, tags = 13, []
+    while at < len(whole):
+        tags.append(at)
+        at += 15 + int.from_bytes(whole[at + 1 : at + 4], "big")
+    size, length = (whole.index(name + b"\0") + len(name) + 1 for name in (b"filesize", b"duration"))
+    unknown = whole[:size] + bytes(8) + whole[size + 8 :]
+    path.write_bytes(unknown)
+    assert containers.flaw(path) is None
+    for end in (tags[len(tags) // 2], tags[-2]):
+        path.write_bytes(unknown[:end])
+        assert containers.flaw(path) is not None
+    path.write_bytes(unknown[:length] + bytes(8) + unknown[length + 8 :])
+    assert containers.flaw(path) is not None
+
+
+def test_flash_files_in_another_order_than_shown_are_whole(tmp_path: pathlib.Path) -> None:
+    path = clip_files.write(tmp_path / "a.flv", clip_files.moving(24), options={"bf": "3", "b-adapt": "0"})
+    whole = path.read_bytes()
+    size = whole.index(b"filesize\0") + 9
+    path.write_bytes(whole[:size] + bytes(8) + whole[size + 8 :])
+    assert containers.flaw(path) is None
+
+
+def test_chunks_that_are_missing_from_avi_without_an_index(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.avi"
+    whole = made(path)
+    movie, index = whole.index(b"movi"), whole.index(b"idx1")
+    at, chunks = movie + 4, []
+    while at < index:
+        length = 8 + int.from_bytes(whole[at + 4 : at + 8], "little")
+        chunks.append(whole[at : at + length + length % 2])
+        at += len(chunks[-1])
+    for left_out in (None, 10, len(chunks) - 1):
+        kept = b"".join(chunk for k, chunk in enumerate(chunks) if k != left_out)
+        head = whole[: movie - 4] + struct.pack("<I", 4 + len(kept)) + b"movi" + kept
+        path.write_bytes(head[:4] + struct.pack("<I", len(head) - 8) + head[8:])
+        assert (containers.flaw(path) is None) == (left_out is None)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.wmv"])
+@pytest.mark.parametrize("between", [0, 1, 3])
+def test_times_of_decoding_are_no_times_of_showing(tmp_path: pathlib.Path, name: str, between: int) -> None:
+    options = {"bf": str(between), "b-adapt": "0", "g": "12"}
+    path = clip_files.write(tmp_path / name, clip_files.moving(24), options=options)
+    if between:
+        with pytest.raises(errors.InputError):
+            video.index(path)
+    else:
+        assert outcome(path) == "nothing"
 
 
 @pytest.mark.parametrize("hole", [2, 4, 40, 700])

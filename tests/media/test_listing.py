@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from blursynth import errors
-from blursynth.media import listing
+from blursynth.media import listing, source_file
 from blursynth.sources import clips, photos
 
 
@@ -39,12 +39,12 @@ def test_every_kind_of_entry_is_listed_or_left_out_with_its_reason(tmp_path: pat
     found = listing.files(root, listing.PHOTOS, listing.VIDEOS)
     assert found.names == ("a.jpg", "b/z.PNG", "clip.MOV", "linked/far.png")
     assert {each.name: each.reason for each in found.left_out} == {
-        "c/phone.HEIC": ".heic files cannot be read; convert it to PNG, TIFF or JPEG",
+        "c/phone.HEIC": "is a .heic file, which cannot be read; convert it to PNG, TIFF or JPEG",
         "caf\\xe9.png": listing.NOT_TEXT,
         "circle.png": "is a link in a circle",
         "null.png": "is a pipe, a socket or a device",
         "pipe.png": "is a pipe, a socket or a device",
-        "raw.braw": ".braw files cannot be read; convert it to MP4 or Matroska",
+        "raw.braw": "is a .braw file, which cannot be read; convert it to MP4 or Matroska",
         "socket.jpg": "is a pipe, a socket or a device",
     }
     assert found.others == (("", 1), (".txt", 2))
@@ -72,8 +72,8 @@ def test_one_folder_alone_and_files_of_any_kind(tmp_path: pathlib.Path) -> None:
 
 def test_a_pipe_that_is_named_is_refused(tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    for read in (photos.scan, lambda path: clips.scan([path]), listing.require_file):
-        with pytest.raises(errors.InputError, match="is a pipe"):
+    for read in (photos.scan, lambda path: clips.scan([path]), source_file.require_file):
+        with pytest.raises(errors.InputError, match="is a FIFO"):
             read(tmp_path / "pipe.png")
 
 
@@ -91,3 +91,16 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_one(
     monkeypatch.setattr(pathlib.Path, "iterdir", gone)
     with pytest.raises(errors.SourceError, match="away"):
         listing.files(tmp_path, listing.PHOTOS)
+
+
+def test_every_usual_ending_of_photos_and_clips_is_taken_or_left_out(tmp_path: pathlib.Path) -> None:
+    taken = (
+        ".qt .f4v .3g2 .asf .264 .265 .h265 .mqv .ivf .mjpeg .nut .mxf .y4m .ogv .vob .mp4 .pbm .dib .apng .jpx .jpg"
+    )
+    listed = ".lrv .360 .r3d .exr .hdr .pfm .tga .psd .dds .pcx .pam .dng .avif"
+    fill(tmp_path, *(f"a{ending}" for ending in [*taken.split(), *listed.split()]))
+    found = listing.files(tmp_path, listing.PHOTOS, listing.VIDEOS)
+    assert not found.others
+    assert {each.name for each in found.left_out} == {f"a{ending}" for ending in listed.split()}
+    assert not listing.PHOTOS.endings & listing.PHOTOS.unsupported
+    assert not listing.VIDEOS.endings & listing.VIDEOS.unsupported

@@ -123,3 +123,12 @@ def test_what_has_no_partner_or_several_is_listed() -> None:
         "blur/4.png": "has no sharp image of its name",
         "sharp/3.png": "has no blurred image of its name",
     }
+
+
+def test_words_that_are_splits_count_beside_sharp_images_alone() -> None:
+    hide = ["test/test-close-ups/1.png", "train/2.png", "GT/1.png", "GT/2.png"]
+    assert pair_names.choices(hide) == [("test", "gt"), ("train", "gt")]
+    assert pair_names.choices([f"HIDE/{name}" for name in hide if "train" not in name]) == [("test", "gt")]
+    assert pair_names.choices(["test/GT/1.png", "test/other/1.png"]) == []
+    assert pair_names.choices(["a/test/1.png", "b/GT/1.png"]) == []
+    assert pair_names.choices(["test/blur/1.png", "GT/1.png"]) == [("blur", "gt")]

@@ -234,6 +234,15 @@ def _():
     return refused(*(saved(COLOURS, "TIFF", icc_profile=each) for each in broken))
 
 
+@row("icc-flat")
+def _():
+    grey = png(GREY, iccp(files.grey_profile(files.gamma_tag(0))))
+    tags = [(name, image_files.xyz_tag((0, 0, 0))) for name in files.XYZ]
+    tags += [(name, files.gamma_tag(2.2)) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    black = image_files.profile(b"mntr", b"RGB ", b"XYZ ", tags)
+    return refused(grey, *(png(COLOURS, iccp(each)) for each in (files.rgb_profile(files.gamma_tag(0)), black)))
+
+
 @row("icc-empty")
 def _():
     return refused(png(COLOURS, iccp(b"")))
@@ -511,6 +520,13 @@ def _():
     return refused(*(png(COLOURS, chunk(b"pHYs", struct.pack(">IIB", 2, 1, unit))) for unit in (0, 1)))
 
 
+@row("png-scal")
+def _():
+    square = (b"\x011\0001", b"\x010.5\x000.5", b"\x01a\0b")
+    assert all(numpy.array_equal(read(png(COLOURS, chunk(b"sCAL", each))), COLOURS) for each in square)
+    return refused(png(COLOURS, chunk(b"sCAL", b"\x011\x002")))
+
+
 @row("png-ster")
 def _():
     return refused(png(COLOURS, chunk(b"sTER", b"\0")))
@@ -574,6 +590,24 @@ def _():
     return [Case(bytes(content), (255 - left) * (255 - 200) / 255, 3)]
 
 
+def test_a_jpeg_whose_data_end_early_is_refused():
+    pixels = numpy.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=numpy.uint8)
+    contents = [saved(pixels, "JPEG", quality=95, progressive=progressive) for progressive in (False, True)]
+    for content in (*contents, contents[0] + bytes(99), contents[0] + contents[1], contents[0][:-2] + b"\0" * 9):
+        assert read(content).shape == pixels.shape
+    for content in contents:
+        with pytest.raises(errors.InputError, match="fewer rows"):
+            read(content[: len(content) * 3 // 5] + b"\xff\xd9")
+
+
+@row("jpeg-cmyk-no-marker")
+def _():
+    inks = numpy.dstack([SMOOTH, numpy.full(SMOOTH.shape[:2], 200, numpy.uint8)])
+    content = saved(inks, "JPEG", "CMYK", quality=100)
+    at = content.index(b"Adobe") - 4
+    return refused(content[:at] + content[at + 2 + int.from_bytes(content[at + 2 : at + 4]) :])
+
+
 @row("jpeg-profile-in-parts")
 def _():
     profile = files.rgb_profile(files.gamma_tag(1), extra=[(b"fill", bytes(70_000))])
@@ -594,14 +628,60 @@ def with_xmp(text):
     return saved(SMOOTH, "JPEG", quality=100, subsampling=0, xmp=text.encode())
 
 
+HDRGM = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/">'
+    '<hdrgm:V a="1"%s/></x:xmpmeta>'
+)
+
+
+def jpeg_segment(number, content):
+    return b"\xff" + bytes([0xE0 + number]) + struct.pack(">H", len(content) + 2) + content
+
+
+def with_gain_map(segment):
+    """A photo, and a smaller JPEG behind it whose own segment says what it is a map of."""
+    gain = saved(SMOOTH[::2, ::2], "JPEG")
+    return with_xmp(HDRGM % "") + gain[:2] + segment + gain[2:]
+
+
+def xmp_segment(text):
+    return jpeg_segment(1, b"http://ns.adobe.com/xap/1.0/\0" + text.encode())
+
+
+def extended(text):
+    """The packet in parts of extended XMP, cut within the name."""
+    cut = text.index("RenditionIs")
+    head = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32
+    parts = ((0, text[:cut]), (cut, text[cut:]))
+    return b"".join(jpeg_segment(1, head + struct.pack(">2I", len(text), at) + part.encode()) for at, part in parts)
+
+
+def iso_gain_map(flags, *numbers):
+    content = b"urn:iso:std:iso:ts:21496:-1\0" + struct.pack(f">HHB{len(numbers)}I", 0, 0, flags, *numbers)
+    return jpeg_segment(2, content + bytes(16))
+
+
 @row("jpeg-gain-map")
 def _():
-    return [Case(with_xmp('<x hdrgm:Version="1.0" hdrgm:BaseRenditionIsHDR="False"/>'), SMOOTH, 4)]
+    said = (' hdrgm:BaseRenditionIsHDR="False"', " hdrgm:BaseRenditionIsHDR = 'false'", "")
+    nested = HDRGM.replace("%s/>", "><hdrgm:BaseRenditionIsHDR x='y'> False </hdrgm:BaseRenditionIsHDR></hdrgm:V>")
+    iso = (iso_gain_map(0x40, 0, 1, 23, 10), iso_gain_map(0x48, 10, 0, 23), jpeg_segment(2, iso_gain_map(0)[4:36]))
+    contents = [with_xmp(HDRGM % each) for each in said] + [with_xmp(nested), with_gain_map(xmp_segment(HDRGM % ""))]
+    return [Case(content, SMOOTH, 4) for content in (*contents, *map(with_gain_map, iso))]
 
 
 @row("jpeg-hdr-base")
 def _():
-    return refused(with_xmp('<x hdrgm:BaseRenditionIsHDR="True"/>'))
+    name = " hdrgm:BaseRenditionIsHDR"
+    said = [HDRGM % f"{name}{each}" for each in ('="True"', "='True'", '="true"', '= "1"', ' =\n" True "')]
+    said += [HDRGM.replace("%s/>", f"><{name[1:]}{each}</{name[1:]}></hdrgm:V>") for each in (">True", " a='b'> True ")]
+    maps_ = [xmp_segment(said[0]), extended(said[0]), iso_gain_map(0x40, 23, 10, 0, 1), iso_gain_map(0x48, 10, 23, 0)]
+    others = saved(COLOURS, "WEBP", lossless=True, xmp=said[0].encode("utf-16")), png_text(said[0])
+    return refused(*map(with_xmp, said), *map(with_gain_map, [*maps_, iso_gain_map(4, 0, 1, 23, 10)]), *others)
+
+
+def png_text(packet):
+    return png(COLOURS, chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet.encode())))
 
 
 @row("jpeg-mpo")
@@ -640,10 +720,55 @@ def _():
     return same(*(webp(files.exif({274: number})) for number in (0, 9, 65535)))
 
 
+RDF = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:o="urn:other">'
+    '<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:t="http://ns.adobe.com/tiff/1.0/"%s>'
+    '%s</rdf:Description></rdf:RDF></x:xmpmeta>  <?xpacket end="w"?>'
+)
+
+
+def lossless(packet, **options):
+    return saved(
+        COLOURS, "WEBP", lossless=True, xmp=packet if isinstance(packet, bytes) else packet.encode(), **options
+    )
+
+
 @row("xmp-orientation")
 def _():
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
-    return [Case(saved(COLOURS, "WEBP", lossless=True, xmp=xmp), numpy.rot90(COLOURS, 2), 0)]
+    turned = numpy.rot90(COLOURS, -1)
+    attributes = (' tiff:Orientation="6"', " tiff:Orientation='6'", "\nt:Orientation\n=\n' 6 '")
+    elements = ("<tiff:Orientation>6</tiff:Orientation>", "<t:Orientation a='b'> 6\n</t:Orientation>")
+    elements += ("<t:Orientation><rdf:Description><rdf:value>6</rdf:value></rdf:Description></t:Orientation>",)
+    packets = [RDF % (each, "") for each in attributes] + [RDF % ("", each) for each in elements]
+    contents = [lossless(each) for each in (*packets, packets[0].encode("utf-16"), packets[0].encode() + bytes(9))]
+    contents += [saved(COLOURS, "TIFF", tiffinfo={700: packets[1].encode()})]
+    contents += [png(COLOURS, chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packets[2].encode()))]
+    contents += [png(COLOURS, behind=chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packets[1].encode()))]
+    unbound = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    others = " o:Orientation='3' Orientation='3'", "<o:In><rdf:Description tiff:Orientation='3'/></o:In>"
+    packets = [RDF % (others[0], ""), RDF % ("", others[1]), RDF % (" t:Orientation='nine'", "")]
+    exif = lossless(RDF % (attributes[0], ""), exif=files.exif({274: 3}))
+    return (
+        [Case(content, turned, 0) for content in contents]
+        + same(*map(lossless, packets))
+        + [Case(content, numpy.rot90(COLOURS, 2), 0) for content in (lossless(unbound), exif)]
+        + [Case(with_xmp(RDF % (attributes[1], "")), numpy.rot90(SMOOTH, -1), 4)]
+    )
+
+
+@row("xmp-damaged")
+def _():
+    bomb = '<!DOCTYPE x [<!ENTITY a "6"><!ENTITY b "&a;&a;">]><x tiff:Orientation="&b;"/>'
+    broken = (
+        (RDF % (' tiff:Orientation="6"', ""))[:-60],
+        bomb,
+        "<x>" * 5000 + "<tiff:Orientation>6",
+        '<x a="Orientation',
+    )
+    assert numpy.array_equal(read(lossless("<x> nothing of which way is up")), COLOURS)
+    assert read(lossless(broken[0], exif=files.exif({274: 6}))).shape == (20, 12, 3)
+    return refused(*map(lossless, broken), with_xmp(broken[0]))
 
 
 @row("exif-srgb")
@@ -672,7 +797,20 @@ def _():
 
 @row("exif-uncalibrated")
 def _():
-    return same(webp(files.exif({}, {0xA001: 65535})), webp(files.exif({}, {0xA001: 65535}, "R98")))
+    return same(
+        webp(files.exif({}, {0xA001: 65535})),
+        webp(files.exif({}, {0xA001: 65535}, "R98")),
+        webp(files.exif({}, {0xA001: 0})),
+    )
+
+
+@row("exif-colour-space-other")
+def _():
+    profile = files.rgb_profile(files.srgb_tag())
+    assert numpy.array_equal(
+        read(saved(COLOURS, "WEBP", lossless=True, exif=files.exif({}, {0xA001: 0xFFFE}), icc_profile=profile)), COLOURS
+    )
+    return refused(*(webp(files.exif({}, {0xA001: space})) for space in (0xFFFD, 0xFFFE, 3)))
 
 
 @row("exif-gamma")
@@ -852,6 +990,26 @@ def _():
 @row("tiff-preview")
 def _():
     return refused(rgb_tiff(COLOURS, (254, 4, (1,))), rgb_tiff(COLOURS, (254, 4, (4,))))
+
+
+@row("tiff-transfer-range")
+def _():
+    assert numpy.array_equal(read(rgb_tiff(COLOURS, (342, 3, (0, 255) * 3))), COLOURS)
+    return refused(rgb_tiff(COLOURS, (342, 3, (16, 235) * 3)))
+
+
+@row("tiff-dng")
+def _():
+    return refused(rgb_tiff(COLOURS, (50706, 1, (1, 4, 0, 0))))
+
+
+@row("tiff-palette-8-bit")
+def _():
+    numbers = COLOURS[:, :, :1]
+    tags = [(258, 3, (8,)), (262, 3, (3,)), (277, 3, (1,))]
+    good = files.tiff(numbers.tobytes(), 20, 12, *tags, (320, 3, tuple(257 * k for k in range(256)) * 3))
+    assert numpy.array_equal(read(good), numpy.repeat(numbers, 3, axis=2))
+    return refused(files.tiff(numbers.tobytes(), 20, 12, *tags, (320, 3, tuple(range(256)) * 3)))
 
 
 @row("tiff-pages")

@@ -302,7 +302,7 @@ def test_a_pipe_or_a_device_is_refused_and_never_waited_for(tmp_path, use):
 def test_what_is_no_photo_is_refused_in_a_sentence(tmp_path, use):
     with pytest.raises(errors.SourceError, match="No such file"):
         use(tmp_path / "absent.png")
-    with pytest.raises(errors.SourceError, match="directory"):
+    with pytest.raises(errors.SourceError, match="is a folder"):
         use(tmp_path)
     with pytest.raises(errors.InputError, match="not a photo of a known format"):
         use(written(tmp_path / "text.png", b"a letter to a friend"))

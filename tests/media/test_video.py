@@ -12,8 +12,8 @@ from PIL import Image
 
 from blursynth import errors
 from blursynth.kernels import frames as kernel
-from blursynth.kernels import light
-from blursynth.kernels import planes as rows
+from blursynth.kernels import linear_sum
+from blursynth.kernels import yuv as rows
 from blursynth.media import decode, picture, video
 
 H264 = {"crf": "12", "preset": "veryfast", "g": "12", "bf": "3"}
@@ -91,7 +91,7 @@ def test_tags_are_respected(tmp_path: pathlib.Path, matrix: str, full: bool, bit
         weights = rows.coefficients(matrix, full, bits)
         stacked = tuple(plane[None] for plane in frame.planes)
         mean = kernel.average_planes(
-            rows.stack(stacked, weights, halved, False), 0, light.tables(light.curve("gamma2.2"), 1)
+            rows.stack(stacked, weights, halved, False), 0, linear_sum.tables(linear_sum.curve("gamma2.2"), 1)
         )
         assert np.abs(mean.sharp - exact).max() <= 0.51
 

@@ -6,6 +6,7 @@ import struct
 
 import av
 import clip_files
+import declared_files
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -145,6 +146,7 @@ def with_edits(path: pathlib.Path, edits: list[tuple[int, int, float]]) -> pathl
         [(0, 8, 1), (12, 8, 1)],
         [(14, 6, 1), (2, 8, 1)],
         [(0, 12, 1), (-1, 3, 1), (12, 12, 1)],
+        [(0, 24, 1), (-1, 5, 1)],
         [(0, 24, 0.5)],
         [(0, 12, 2)],
         [(0, 12, 0)],
@@ -517,3 +519,111 @@ def test_names_with_colons_are_names(tmp_path: pathlib.Path) -> None:
     path = clip_files.write(tmp_path / "plain.mp4", clip_files.moving(3))
     path = path.rename(tmp_path / "concat:12:30.mp4")
     assert video.index(path).frames == 3
+
+
+def with_pictures(path: pathlib.Path, codec: str, pixels: str, pictures: list[bytes]) -> pathlib.Path:
+    """Whole pictures as a clip."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=240)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        for k, data in enumerate(pictures):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, k, k, True
+            packet.time_base = fractions.Fraction(1, 240)
+            out.mux(packet)
+    return path
+
+
+PROFILED = [("jpeg", "a.mov"), ("jpeg", "a.mkv"), ("jpeg", "a.avi"), ("png", "a.mov"), ("png", "a.avi")]
+
+
+@pytest.mark.parametrize(("kind", "name"), PROFILED)
+def test_profiles_in_the_stream(tmp_path: pathlib.Path, kind: str, name: str) -> None:
+    """Those that are sRGB change nothing; from a picture on that has another than the first, nothing is taken."""
+    codec, pixels = ("mjpeg", "yuvj420p") if kind == "jpeg" else ("png", "rgb24")
+    linear = declared_files.rgb_profile(declared_files.gamma_tag(1.0))
+    srgb = declared_files.rgb_profile(declared_files.srgb_tag())
+    made = {
+        profile: [declared_files.saved(codes, kind, icc_profile=profile) for codes in clip_files.moving(4)]
+        for profile in (linear, srgb, None)
+    }
+    assert video.index(with_pictures(tmp_path / name, codec, pixels, made[srgb])).frames == 4
+    index = video.index(with_pictures(tmp_path / name, codec, pixels, made[None][:2] + made[linear][2:]))
+    assert [isinstance(frame, picture.Picture) for frame in decode.Reader(index).frames(0, 4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(errors.InputError):
+        video.index(with_pictures(tmp_path / name, codec, pixels, made[linear]))
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("name", ["a.mov", "a.mkv", "a.avi", "a.mjpeg"])
+def test_exif_in_the_stream_is_refused(tmp_path: pathlib.Path, name: str, turn: int) -> None:
+    tags = declared_files.exif({0x10F: "a camera", 0x112: turn})
+    pictures = [declared_files.saved(codes, "jpeg", exif=tags) for codes in clip_files.moving(3)]
+    path = tmp_path / name
+    if path.suffix == ".mjpeg":
+        path.write_bytes(b"".join(pictures))
+    else:
+        with_pictures(path, "mjpeg", "yuvj420p", pictures)
+    with pytest.raises(errors.InputError):
+        video.index(path)
+
+
+@pytest.mark.parametrize("transfer", [2, 1, 14])
+@pytest.mark.parametrize("box", [b"clli", b"mdcv"])
+def test_what_is_mastered_for_hdr_and_names_no_curve(tmp_path: pathlib.Path, box: bytes, transfer: int) -> None:
+    content = {b"clli": struct.pack(">HH", 1000, 400), b"mdcv": struct.pack(">8HII", *range(1, 9), 10**7, 50)}[box]
+    path = with_box(with_colr(tmp_path / "a.mp4", 1, transfer, 1, False), box, content)
+    if transfer == 2:
+        with pytest.raises(errors.InputError):
+            video.index(path)
+    else:
+        assert video.index(path).frames == 3
+
+
+@pytest.mark.parametrize("numbers", [(99, 1, 1), (1, 99, 1), (1, 1, 99), (1, 65535, 1)])
+def test_numbers_that_are_not_known_are_refused(tmp_path: pathlib.Path, numbers: tuple[int, int, int]) -> None:
+    path = with_colr(tmp_path / "a.mp4", *numbers, False)
+    with pytest.raises(errors.InputError):
+        video.index(path)
+    if numbers[1] == 1:
+        assert video.index(path, "bt709", primaries="keep").frames == 3
+
+
+SECOND = [(b"nclx", 1, 1, 1, 0), (b"nclx", 9, 16, 9, 0), (b"nclx", 1, 1, 1, 128), (b"nclc", 1, 6, 1, 0)]
+
+
+@pytest.mark.parametrize("second", [*SECOND, (b"any ", 1, 1, 1, 0)])
+def test_second_descriptions_of_colour(tmp_path: pathlib.Path, second: tuple[bytes, int, int, int, int]) -> None:
+    path = with_box(with_colr(tmp_path / "a.mp4", 1, 1, 1, False), b"colr", struct.pack(">4sHHHB", *second))
+    if second[1:] == (1, 1, 1, 0) and second[0] == b"nclx":
+        assert video.index(path).frames == 3
+    else:
+        with pytest.raises(errors.InputError):
+            video.index(path)
+
+
+@pytest.mark.parametrize(("tkhd", "refused"), [((-1, 0, 0, -1), True), ((0, -1, 1, 0), False)])
+def test_orientations_of_stream_and_container(tmp_path: pathlib.Path, tkhd: tuple[int, ...], refused: bool) -> None:
+    plain = clip_files.write(tmp_path / "a.mp4", clip_files.moving(3), options={"bf": "0"})
+    path = tmp_path / "b.mp4"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as out:
+        asked = "h264_metadata=display_orientation=insert:rotate=90"
+        filtered = bitstream.BitStreamFilterContext(asked, source.streams.video[0])
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            for made in filtered.filter(packet if packet.size else None):
+                made.stream = stream
+                out.mux(made)
+    alone = video.index(path).orientation
+    a, b, c, d = (side * ONE for side in tkhd)
+    with_matrix(path, (a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    if refused:
+        with pytest.raises(errors.InputError):
+            video.index(path)
+    else:
+        assert video.index(path).orientation == alone

@@ -9,8 +9,9 @@ import fake_maker
 import pytest
 
 from blursynth import errors
-from blursynth.production import calibration, capacity, execute, forecast, jobs, machine, run
-from blursynth.storage import place, reader
+from blursynth.production import calibration, capacity, dry_run, executors, resume, run, worker_process
+from blursynth.storage import reader
+from blursynth.stores import store
 
 GB = 10**9
 
@@ -44,21 +45,21 @@ class TestMemory:
         run.produce(HEAVY, tmp_path / "f.zarr", workers=1, memory=2 * GB)
 
     def test_workers_by_default_are_as_many_as_fit(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert capacity.threads(HEAVY, None, 3 * GB).workers == min(2, execute.available_workers())
+        assert capacity.threads(HEAVY, None, 3 * GB).workers == min(2, executors.available_workers())
         assert capacity.threads(HEAVY, 4, 3 * GB).workers == 4
-        if execute.available_workers() > 1:
+        if executors.available_workers() > 1:
             assert capacity.threads(HEAVY, None, GB).workers == 1
             assert "more would not fit into 1 GB of memory" in caplog.text
 
     def test_a_shard_that_fits_nowhere_is_refused(
         self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(machine, "memory_bytes", lambda: GB)
+        monkeypatch.setattr(worker_process, "memory_bytes", lambda: GB)
         with pytest.raises(errors.DatasetError, match=r"1 task of 1 GB each.* 1 GB of this machine\. Give"):
             run.produce(HEAVY, tmp_path / "f.zarr")
 
     def test_each_process_of_a_cluster_is_looked_at(self, tmp_path: pathlib.Path) -> None:
-        job = jobs.look(HEAVY, str(tmp_path / "f.zarr"))
+        job = resume.look(HEAVY, str(tmp_path / "f.zarr"))
         with pytest.raises(errors.DatasetError, match=r"4 tasks at a time .* more than the 4 GB of tcp://b"):
             capacity.require_fits(job, Elsewhere(), None)  # type: ignore[arg-type]
 
@@ -102,12 +103,12 @@ class TestDisk:
         run.produce(dataclasses.replace(maker, seed=1), tmp_path / "f.zarr", overwrite=True)
 
     def test_space_is_asked_for_where_the_output_will_be(self, tmp_path: pathlib.Path) -> None:
-        assert place.free_bytes(str(tmp_path / "not" / "yet" / "f.zarr")) > 0
+        assert store.free_bytes(str(tmp_path / "not" / "yet" / "f.zarr")) > 0
 
 
 def test_a_calibration_measures_what_is_stored(tmp_path: pathlib.Path) -> None:
     maker = fake_maker.Fake(items=400, shard_length=100)
-    job = jobs.look(maker, str(tmp_path / "f.zarr"))
+    job = resume.look(maker, str(tmp_path / "f.zarr"))
     found = calibration.measure(maker, job.tasks(), workers=3)
     assert found.items == 300
     assert list(tmp_path.iterdir()) == []
@@ -118,15 +119,15 @@ def test_a_calibration_measures_what_is_stored(tmp_path: pathlib.Path) -> None:
 
 def test_a_calibration_is_short_for_slow_items() -> None:
     maker = fake_maker.Fake(items=4000, shard_length=1000, pause=0.3)
-    tasks = jobs.Job(maker, "/nowhere", jobs.State.NEW).tasks()
+    tasks = resume.Job(maker, "/nowhere", resume.State.NEW).tasks()
     found = calibration.measure(maker, tasks, workers=2)
     assert found.items < 20
     assert found.seconds_per_item > 0.1
 
 
 def foretold(maker: Any, path: pathlib.Path, **options: Any) -> str:
-    job = jobs.look(maker, str(path), **options)
-    return forecast.describe(forecast.forecast(job, execute.Threads(2), None), "things")
+    job = resume.look(maker, str(path), **options)
+    return dry_run.describe(dry_run.forecast(job, executors.Threads(2), None), "things")
 
 
 def test_a_forecast_says_what_there_is_to_do(tmp_path: pathlib.Path) -> None:
@@ -149,6 +150,6 @@ def test_amounts_and_times_in_words() -> None:
     assert [capacity.words(amount) for amount in (0, 999, 1000, 1_500_000, 999_999, 4 * GB, 5e15)] == [
         "0 B", "999 B", "1 kB", "1.5 MB", "1 MB", "4 GB", "5 PB"
     ]  # fmt: skip
-    assert [forecast.duration(seconds) for seconds in (0.5, 42, 600, 30_000, 400_000)] == [
+    assert [dry_run.duration(seconds) for seconds in (0.5, 42, 600, 30_000, 400_000)] == [
         "0.5 s", "42 s", "10 min", "8.3 h", "4.6 days"
     ]  # fmt: skip

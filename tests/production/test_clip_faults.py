@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from blursynth import errors
+from blursynth.makers import average_frames_request, window_columns
 from blursynth.media import demux
-from blursynth.production import footage, window_columns
 
 NUMBERS = [errno.ENOENT, errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT]
 OPTIONS = {"seed": 0, "frames": 5, "motion": False}
@@ -48,9 +48,9 @@ def clip(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_clip_that_cannot_be_read_while_a_shard_is_made(
     clip: pathlib.Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
 ) -> None:
-    expected = footage.maker([str(clip)], OPTIONS).make(range(8))
+    expected = average_frames_request.maker([str(clip)], OPTIONS).make(range(8))
     for times in (1, np.inf):
-        maker = footage.maker([str(clip)], OPTIONS)
+        maker = average_frames_request.maker([str(clip)], OPTIONS)
         if what == "open":
             monkeypatch.setattr(av, "open", Failing(av.open, number, times))
         else:
@@ -96,17 +96,17 @@ def test_a_scan_that_fails_for_good_stops_and_once_goes_on(
 ) -> None:
     monkeypatch.setattr(av, "open", Failing(av.open, number, np.inf))
     with pytest.raises(errors.BlursynthError) as caught:
-        footage.maker([str(clip.parent)], OPTIONS)
+        average_frames_request.maker([str(clip.parent)], OPTIONS)
     assert isinstance(caught.value, errors.SourceError)
     monkeypatch.undo()
     monkeypatch.setattr(av, "open", Failing(av.open, number, 1))
-    assert len(footage.maker([str(clip.parent)], OPTIONS).clips) == 1
+    assert len(average_frames_request.maker([str(clip.parent)], OPTIONS).clips) == 1
 
 
 def test_a_short_read_is_no_damage(clip: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file seems to end early once; what is recorded is what it holds."""
-    expected = footage.maker([str(clip)], OPTIONS).make(range(8))
-    maker = footage.maker([str(clip)], OPTIONS)
+    expected = average_frames_request.maker([str(clip)], OPTIONS).make(range(8))
+    maker = average_frames_request.maker([str(clip)], OPTIONS)
     left = [1]
     plain = demux.whole
 
@@ -127,20 +127,20 @@ def test_a_clip_that_is_changed_cut_or_gone(clip: pathlib.Path) -> None:
     data = clip.read_bytes()
     about = clip.stat()
     for content in (data[:-100], data[:2000] + bytes(500) + data[2500:], data[:2000], None):
-        maker = footage.maker([str(clip)], OPTIONS)
+        maker = average_frames_request.maker([str(clip)], OPTIONS)
         clip.unlink() if content is None else clip.write_bytes(content)
         with pytest.raises(errors.SourceError):
             maker.make(range(8))
         clip.write_bytes(data)
         os.utime(clip, ns=(about.st_atime_ns, about.st_mtime_ns))
         assert maker.make(range(8))["valid"].all()
-    maker = footage.maker([str(clip)], OPTIONS)
+    maker = average_frames_request.maker([str(clip)], OPTIONS)
     os.utime(clip, ns=(0, 0))  # a copy with another time, of the same bytes
     assert maker.make(range(8))["valid"].all()
 
 
 def test_a_clip_that_changes_within_a_shard(clip: pathlib.Path) -> None:
-    maker = footage.maker([str(clip)], OPTIONS)
+    maker = average_frames_request.maker([str(clip)], OPTIONS)
     assert maker.make(range(2))["valid"].all()
     other = clip.with_name("b.mkv")
     other.write_bytes(clip.read_bytes()[:-1])
@@ -157,7 +157,7 @@ def test_damage_is_still_damage(clip: pathlib.Path) -> None:
     assert hurt.pos is not None
     data[hurt.pos + 12 : hurt.pos + hurt.size - 4] = bytes(hurt.size - 16)
     clip.write_bytes(data)
-    maker = footage.maker([str(clip)], OPTIONS | {"allow_damaged": True})
+    maker = average_frames_request.maker([str(clip)], OPTIONS | {"allow_damaged": True})
     reasons = maker.make(range(8))["reason"].tolist()
     assert window_columns.Reason.DAMAGED in reasons
     assert reasons[0] == window_columns.Reason.NONE

@@ -23,7 +23,9 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
-from blursynth.production import cluster, execute, footage, machine, run, verify
+from blursynth.maintenance import verify
+from blursynth.makers import average_frames_request
+from blursynth.production import cluster, executors, run, worker_process
 from blursynth.storage import reader
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -213,7 +215,7 @@ def another_version(folder: pathlib.Path) -> pathlib.Path:
 
 
 def test_a_worker_of_another_version_is_refused_before_work_starts(tmp_path: pathlib.Path) -> None:
-    version = machine.versions()["blursynth"]
+    version = worker_process.versions()["blursynth"]
     with cluster_processes.running(tmp_path) as running:
         running.worker("same")
         running.worker("other", another_version(tmp_path))
@@ -236,7 +238,7 @@ def test_a_worker_of_another_version_that_joins_later_makes_nothing(tmp_path: pa
 
 
 def test_what_is_not_the_package_at_all_is_told() -> None:
-    assert machine.difference({"blursynth": "0.1"}, {"blursynth": "(not installed)"}).startswith(
+    assert worker_process.difference({"blursynth": "0.1"}, {"blursynth": "(not installed)"}).startswith(
         "blursynth (not installed), here 0.1"
     )
 
@@ -281,7 +283,7 @@ def clip_maker(kind: str, folder: pathlib.Path) -> Any:
         clip.mkdir()
         for k, frame_HWC in enumerate(codes):
             Image.fromarray(frame_HWC).save(clip / f"{k:04d}.png")
-    return footage.maker([str(clip)], {"seed": 3, "frames": 5, "stride": 5, "shard_length": 1})
+    return average_frames_request.maker([str(clip)], {"seed": 3, "frames": 5, "stride": 5, "shard_length": 1})
 
 
 SOURCES = ("photos", "imported tars", "video")
@@ -659,8 +661,8 @@ def test_local_starts_processes_and_names_its_dashboard(tmp_path: pathlib.Path) 
 
 
 def test_threads_say_what_they_may_use() -> None:
-    assert execute.Threads(3).memory == {"this machine": (3, machine.memory_bytes())}
-    assert machine.memory_bytes() > 2**28
+    assert executors.Threads(3).memory == {"this machine": (3, worker_process.memory_bytes())}
+    assert worker_process.memory_bytes() > 2**28
 
 
 def test_workers_compute_on_one_thread(two_workers: cluster_processes.Cluster) -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from blursynth import errors, recipe_file
-from blursynth.production import convolve, maker, psfs, run, trajectories
+from blursynth import errors
+from blursynth.config import photo_pairs, toml
+from blursynth.makers import convolve, psfs, trajectories
+from blursynth.production import maker, run
 from blursynth.storage import growth, reader
 from blursynth.storage import schema as schemas
-from blursynth.synthesis import recipe
 
 SHORT = fake_maker.Growing(items=20, shard_length=3)
 LONG = dataclasses.replace(SHORT, items=32)
@@ -188,7 +189,7 @@ class TestKinds:
     """Which keys may grow is each maker's own."""
 
     def paths(self, items: int) -> trajectories.TrajectoryMaker:
-        request = recipe_file.build({"n": items, "motion": {"steps": 50, "length": "5:20"}}, recipe.Trajectories)
+        request = toml.build({"n": items, "motion": {"steps": 50, "length": "5:20"}}, photo_pairs.Trajectories)
         return trajectories.TrajectoryMaker(request, 4)
 
     def test_trajectories(self, tmp_path: pathlib.Path) -> None:
@@ -207,18 +208,18 @@ class TestKinds:
     def test_psfs_grow_after_their_trajectories(self, tmp_path: pathlib.Path) -> None:
         paths, out = str(tmp_path / "paths.zarr"), tmp_path / "f.zarr"
         run.produce(self.paths(10), paths)
-        run.produce(psfs.maker(paths, "0.5,1", 33, "centroid"), out)
+        run.produce(psfs.maker(paths, {"exposures": "0.5,1", "size": 33}), out)
         run.produce(self.paths(16), paths, append=True)
         with pytest.raises(errors.DatasetError, match="--append to add to it"):
-            run.produce(psfs.maker(paths, "0.5,1", 33, "centroid"), out)
-        run.produce(psfs.maker(paths, "0.5,1", 33, "centroid"), out, append=True)
-        run.produce(psfs.maker(paths, "0.5,1", 33, "centroid"), tmp_path / "whole.zarr")
+            run.produce(psfs.maker(paths, {"exposures": "0.5,1", "size": 33}), out)
+        run.produce(psfs.maker(paths, {"exposures": "0.5,1", "size": 33}), out, append=True)
+        run.produce(psfs.maker(paths, {"exposures": "0.5,1", "size": 33}), tmp_path / "whole.zarr")
         one, other = reader.open(out), reader.open(tmp_path / "whole.zarr")
         assert len(one) == 32
         assert np.array_equal(one.read("psf", range(32)), other.read("psf", range(32)))
         run.produce(self.paths(20), tmp_path / "others.zarr")
         with pytest.raises(errors.DatasetError, match="holds other paths than those"):
-            run.produce(psfs.maker(str(tmp_path / "others.zarr"), "0.5,1", 33, "centroid"), out, append=True)
+            run.produce(psfs.maker(str(tmp_path / "others.zarr"), {"exposures": "0.5,1", "size": 33}), out, append=True)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_disk_that_takes_no_more_is_one_sentence_and_the_run_is_continued(tmp_pa
     done = subprocess.run(fake_maker.script(maker, path, before=limit), capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
     assert last.startswith("blursynth.errors.StorageError: Could not write shard ")
-    assert f"in {path}: File too large. Finished shards are kept: mend the cause and run the same command again" in last
+    assert f"in {path}: File too large. What is finished is kept: fix the cause and run the same command again" in last
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.zarr"]
     run.produce(maker, path)
     fake_maker.assert_holds(reader.open(path), maker)

@@ -14,8 +14,10 @@ import kinds
 import pytest
 
 from blursynth import errors
-from blursynth.production import run, verify
-from blursynth.storage import place, reader, writer
+from blursynth.maintenance import verify
+from blursynth.production import run
+from blursynth.storage import reader, writer
+from blursynth.stores import store
 
 FAKE = fake_maker.Fake(items=8)
 WRITES = 60  # more than a dataset of FAKE takes
@@ -42,7 +44,7 @@ def removed_at(path: pathlib.Path, count: int, after: bool) -> Iterator[list[int
         return result
 
     class Store:
-        real = staticmethod(place.store)
+        real = staticmethod(store.store)
 
         def __init__(self, at: str) -> None:
             self.store, self.counts = self.real(at), at == str(path)
@@ -57,7 +59,7 @@ def removed_at(path: pathlib.Path, count: int, after: bool) -> Iterator[list[int
 
     begin = writer._begin
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "store", Store)
+        patch.setattr(store, "store", Store)
         patch.setattr(writer, "_begin", lambda *arguments: step(lambda: begin(*arguments)))
         yield seen
 
@@ -180,8 +182,8 @@ def test_a_late_writer_leaves_nothing_in_the_way(tmp_path: pathlib.Path, whole: 
     """As a worker that was thought dead: it is making a shard while the dataset is removed, and writes it then."""
     path = tmp_path / "f.zarr"
     run.produce(FAKE, path)
-    task = (FAKE, str(path), False, run.jobs.Job(FAKE, str(path), run.jobs.State.NEW).identity)
-    shard = next(iter(run.jobs.Job(FAKE, str(tmp_path / "new.zarr"), run.jobs.State.NEW).tasks()))
+    task = (FAKE, str(path), False, run.resume.Job(FAKE, str(path), run.resume.State.NEW).identity)
+    shard = next(iter(run.resume.Job(FAKE, str(tmp_path / "new.zarr"), run.resume.State.NEW).tasks()))
     slow = dataclasses.replace(FAKE, pause=0.3)
     worker = threading.Thread(target=_late, args=(slow, *task[1:], shard))
     worker.start()

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import strategies as st
 
 from blursynth import errors
-from blursynth.production import jobs, run
-from blursynth.storage import lock, place, provenance, reader, seal, writer
+from blursynth.production import resume, run
+from blursynth.storage import lock, metadata_digests, provenance, reader, writer
+from blursynth.stores import store
 
 FAKE = fake_maker.Fake()
 Skipped = provenance.Skipped
@@ -122,7 +123,7 @@ class Vanishing(fake_maker.Fake):
 
 
 def test_removed_in_the_middle_is_a_sentence_and_leaves_room_to_begin_anew(tmp_path: pathlib.Path) -> None:
-    path = place.normalise(tmp_path / "f.zarr")
+    path = store.normalise(tmp_path / "f.zarr")
     with pytest.raises(errors.StorageError, match=r"f\.zarr is gone: it was removed while it was being made"):
         run.produce(Vanishing(path=path), path, workers=1)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -131,7 +132,7 @@ def test_removed_in_the_middle_is_a_sentence_and_leaves_room_to_begin_anew(tmp_p
 
 
 def test_a_late_writer_leaves_another_dataset_alone(tmp_path: pathlib.Path) -> None:
-    path, other = place.normalise(tmp_path / "f.zarr"), fake_maker.Fake(seed=7)
+    path, other = store.normalise(tmp_path / "f.zarr"), fake_maker.Fake(seed=7)
     with pytest.raises(errors.StorageError, match="was replaced by another dataset while it was being made"):
         run.produce(Vanishing(path=path, instead=other), path, workers=1)
     assert not writer.finished(path, other.schema).any()
@@ -162,9 +163,9 @@ class TestOutputExists:
         begun = json.loads((path / "zarr.json").read_text())["attributes"]["blursynth"]
         assert (begun["items"], begun["complete"]) == (15, False)
         other = fake_maker.Fake(level=2)
-        assert jobs.look(other, str(path)).state is jobs.State.REPLACE
+        assert resume.look(other, str(path)).state is resume.State.REPLACE
         same = fake_maker.Fake(items=15, shard_length=15)
-        assert jobs.look(same, str(path)).state is jobs.State.RESUME
+        assert resume.look(same, str(path)).state is resume.State.RESUME
         run.produce(other, path)
         fake_maker.assert_holds(reader.open(path), other)
         run.produce(other, tmp_path / "whole.zarr")
@@ -201,7 +202,7 @@ class TestOutputExists:
         document = json.loads(group.read_text())
         attributes = document["attributes"]["blursynth"]
         attributes["versions"]["blursynth"] = "0.0.1"
-        document["attributes"]["blursynth"] = seal.sealed(str(tmp_path / "f.zarr"), attributes)
+        document["attributes"]["blursynth"] = metadata_digests.sealed(str(tmp_path / "f.zarr"), attributes)
         group.write_text(json.dumps(document))
         with pytest.raises(errors.DatasetError, match=r"versions.blursynth: 0.0.1 ->"):
             run.produce(FAKE, tmp_path / "f.zarr")
@@ -263,7 +264,7 @@ class TestOutputExists:
         assert reader.open(tmp_path / "f.zarr").items == 20
 
     def test_locked_is_refused(self, tmp_path: pathlib.Path) -> None:
-        path = place.normalise(tmp_path / "f.zarr")
+        path = store.normalise(tmp_path / "f.zarr")
         with lock.held(path), pytest.raises(errors.DatasetError, match="is being written by process"):
             run.produce(FAKE, path, overwrite=True)
         assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blursynth.production import attempts, jobs, maker, plan, run
+from blursynth.production import maker, plan, resume, retries, run
 from blursynth.storage import provenance, reader
 from blursynth.storage import schema as schemas
 
@@ -82,8 +82,8 @@ class Simulated:
 def simulate(many: maker.Maker, executor: Simulated) -> list[int]:
     """Plan and run it; gives the progress reported, in items."""
     done = [0]
-    job = jobs.Job(many, "/nowhere", jobs.State.NEW)
-    attempts.complete(
+    job = resume.Job(many, "/nowhere", resume.State.NEW)
+    retries.complete(
         executor,
         lambda _: None,
         job.tasks(),

@@ -27,11 +27,13 @@ import pytest
 from PIL import Image
 
 from blursynth import __main__, errors
-from blursynth.exchange import files
+from blursynth.maintenance import replay, verify
+from blursynth.makers import average_frames_request, convolve, imported_pairs_request, objects, shake
 from blursynth.media import source_file, video
-from blursynth.production import attempts, convolve, footage, importing, maker, objects, replay, run, shake, verify
-from blursynth.sources import masks
-from blursynth.storage import place, reader, writer
+from blursynth.production import maker, retries, run
+from blursynth.sources import image_files, masks
+from blursynth.storage import reader, writer
+from blursynth.stores import store as place
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FAULTS = {name: getattr(errno, name) for name in ("ENOENT", "EIO", "ESTALE", "EACCES", "ETIMEDOUT")} | {"cut": 0}
@@ -65,7 +67,7 @@ class Faults:
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """In the place of what reads files on a disk, objects in a store, lists of tars, and opens videos."""
     found, on_disk, in_store, opened, video_ = (
-        Faults(), source_file.raw, files.stored_bytes, place.opened, video.av.open,
+        Faults(), source_file.raw, image_files.stored_bytes, place.opened, video.av.open,
     )  # fmt: skip
 
     def raw(path: str | pathlib.Path, start: int = 0, size: int | None = None) -> tuple[bytes, int]:
@@ -92,10 +94,11 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
         return video_(path, *more, **options)
 
     monkeypatch.setattr(source_file, "raw", raw)
-    monkeypatch.setattr(files, "stored_bytes", stored)
+    monkeypatch.setattr(image_files, "stored_bytes", stored)
     monkeypatch.setattr(place, "opened", opened_tar)
     monkeypatch.setattr(video.av, "open", opened_video)
-    monkeypatch.setattr(attempts, "WAITS", (0.0, 0.0))
+    for module in (retries, source_file):
+        monkeypatch.setattr(module, "WAITS", (0.0, 0.0))
     return found
 
 
@@ -163,22 +166,24 @@ def of_frames(folder: pathlib.Path) -> maker.Maker:
     for k, frame in enumerate(clip_files.moving(12, 24, 32)):
         Image.fromarray(frame).save(folder / "GOPR1" / f"{k:04d}.png")
     (folder / "GOPR1" / "0011.png").write_bytes((folder / "GOPR1" / "0011.png").read_bytes()[:300])
-    return footage.maker([str(folder / "GOPR1")], {"seed": 1, "frames": "3", "splits": "train=1", "shard_length": 1})
+    return average_frames_request.maker(
+        [str(folder / "GOPR1")], {"seed": 1, "frames": "3", "splits": "train=1", "shard_length": 1}
+    )
 
 
 def of_video(folder: pathlib.Path) -> maker.Maker:
     clip = clip_files.write(folder / "a.mp4", clip_files.moving(12))
-    return footage.maker([str(clip)], {"seed": 1, "frames": "3", "splits": "train=1", "shard_length": 1})
+    return average_frames_request.maker([str(clip)], {"seed": 1, "frames": "3", "splits": "train=1", "shard_length": 1})
 
 
 def of_pairs(folder: pathlib.Path) -> maker.Maker:
     asked = {"seed": 4, "shard_length": 2, "transfer": "srgb"}
-    return importing.maker("flat", str(kinds.pair_files(folder / "images", count=4)), asked)
+    return imported_pairs_request.maker("flat", str(kinds.pair_files(folder / "images", count=4)), asked)
 
 
 def of_tars(folder: pathlib.Path) -> maker.Maker:
     asked = {"seed": 4, "shard_length": 2, "transfer": "srgb"}
-    return importing.maker("webdataset", str(kinds.pair_tars(folder, 4)), asked)
+    return imported_pairs_request.maker("webdataset", str(kinds.pair_tars(folder, 4)), asked)
 
 
 # Each command, and what stands in the paths of each kind of source that its shards are made from.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blursynth.report import charts, distribution
+from blursynth.report import charts, distribution, page
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 
@@ -98,8 +98,9 @@ def test_ticks_are_round_and_inside(first: float, extent: float) -> None:
 
 
 def svg(found: distribution.Distribution) -> html_page.Element:
-    page = html_page.read(f"<!DOCTYPE html><html><head></head><body>{charts.bars(found)}</body></html>")
-    (drawn,) = page.all("svg")
+    drawing = page.template("chart.svg").render(chart=charts.chart(found))
+    text = html_page.read(f"<!DOCTYPE html><html><head></head><body>{drawing}</body></html>")
+    (drawn,) = text.all("svg")
     return drawn
 
 

@@ -17,7 +17,8 @@ import pytest
 import zarr
 from PIL import Image
 
-from blursynth.production import convolve, footage, run
+from blursynth.makers import average_frames_request, convolve
+from blursynth.production import run
 from blursynth.report import blur, charts, levin, numbers, origin, page
 from blursynth.storage import reader
 
@@ -27,7 +28,7 @@ def made(kind: str, folder: pathlib.Path) -> pathlib.Path:
     out = folder / "made.zarr"
     if kind.startswith("clips"):
         clip_files.write(folder / "clip.mp4", clip_files.moving(60, 64, 96))
-        maker: Any = footage.maker(
+        maker: Any = average_frames_request.maker(
             [str(folder / "clip.mp4")], {"seed": 3, "frames": "3-7", "motion": "still" not in kind}
         )
     elif "without" in kind:
@@ -69,7 +70,7 @@ def test_every_kind_has_a_page(kind: str, tmp_path: pathlib.Path) -> None:
         assert str(stored.height) == picture.attributes["height"]
         assert max(stored.size) <= page.CELL
         assert picture.attributes["alt"]
-    assert ("real: least" in found.text) == (not kind.startswith(("clips", "imported")))  # these have no kernels
+    assert ("real: minimum" in found.text) == (not kind.startswith(("clips", "imported")))  # these have no kernels
     assert str(tmp_path) not in text.replace(str(tmp_path / "made.zarr"), ""), "no path of this machine"
     assert dataset.fingerprint in text
     if kind.startswith("imported"):  # a pair is of two files, and which they are is no distribution

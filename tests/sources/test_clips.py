@@ -123,13 +123,13 @@ def test_what_is_neither_a_video_nor_a_frame_is_listed(tmp_path: pathlib.Path) -
     clip_files.write(folder / "inside.mp4", clip_files.moving(3))
     frame_folder(folder / "below", 2)
     clip_files.write(tmp_path / "clips" / "b.mp4", clip_files.moving(3))
-    (tmp_path / "clips" / "c.mxf").write_bytes(b"x")
+    (tmp_path / "clips" / "c.braw").write_bytes(b"x")
     os.mkfifo(tmp_path / "clips" / "d.mov")
     (tmp_path / "clips" / "loop").symlink_to(tmp_path / "clips")
     found = clips.scan([tmp_path / "clips"])
     assert [clip.name for clip in found.clips] == ["a", "b.mp4"]
     assert [left.name for left in found.skipped] == [
-        "c.mxf",
+        "c.braw",
         "d.mov",
         "a/below/000007.png",
         "a/below/000008.png",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import pickle
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
+from blursynth.makers import objects
 from blursynth.media import photos as media
-from blursynth.production import objects
-from blursynth.sources import beside, coco, masks, outlines, photos, source
+from blursynth.sources import coco, masks, outlines, photos, sidecars, source
 
 SIZES = {"a.png": (60, 80), "b.png": (70, 64), "c.png": (64, 64)}
 
@@ -35,7 +36,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def attached(folder: pathlib.Path, file: str, **bounds: Any) -> tuple[photos.PhotoFolder, masks.Masks]:
     found = masks.Masks(folder / file, **bounds)
-    return beside.attached(photos.scan(folder / "photos"), found), found
+    return sidecars.attached(photos.scan(folder / "photos"), found), found
 
 
 def made(folder: pathlib.Path, **options: Any) -> objects.ObjectsMaker:
@@ -181,7 +182,7 @@ def test_a_panoptic_map_of_another_size_or_without_objects_leaves_its_pairs_out(
     assert "is 80x60 px, but its panoptic map" in reasons["in/a.png"]
     assert f"3 with {coco.NO_PIXEL}" in reasons["in/b.png"]
     (folder / "panoptic" / "a.png").unlink()
-    assert (beside.changed(source.Source("in/a.png", "", 60, 80, 1), read) or "").startswith("has no panoptic map")
+    assert (sidecars.changed(source.Source("in/a.png", "", 60, 80, 1), read) or "").startswith("has no panoptic map")
 
 
 @pytest.mark.parametrize("file", ["instances.json", "panoptic.json"])
@@ -231,6 +232,8 @@ def test_files_that_are_no_masks(folder: pathlib.Path, content: str | None, mess
     (folder / "empty").mkdir()
     with pytest.raises(errors.InputError, match="has no JSON file of masks"):
         made(folder, masks=str(folder / "empty"))
+    with pytest.raises(errors.InputError, match="a device"):
+        made(folder, masks=os.devnull)
 
 
 def test_what_is_sent_to_workers_is_small(folder: pathlib.Path) -> None:

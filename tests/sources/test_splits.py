@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blursynth import errors
-from blursynth.production import pairs
+from blursynth.config import photo_pairs
 from blursynth.sources import source, splits
 
 THREE = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -73,7 +73,7 @@ def test_fractions_that_do_not_sum_to_one_are_refused(fractions):
 
 
 def test_shares_that_are_not_understood() -> None:
-    assert pairs.parse_splits("train=0.8, test=0.2") == {"train": 0.8, "val": 0.0, "test": 0.2}
+    assert photo_pairs.shares("train=0.8, test=0.2") == {"train": 0.8, "val": 0.0, "test": 0.2}
     for text in ("train", "train=", "train=a", "train=0.5,train=0.5", ""):
         with pytest.raises(errors.RecipeError, match="--splits"):
-            pairs.parse_splits(text)
+            photo_pairs.shares(text)

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from blursynth import errors
+from blursynth.makers import objects, shake
 from blursynth.media import photos as media
-from blursynth.production import objects, shake
-from blursynth.sources import beside, coco, masks, outlines, photos
+from blursynth.sources import coco, masks, outlines, photos, sidecars
 
 HEIGHT, WIDTH = 24, 40
 SQUARE = [4, 2, 14, 2, 14, 9, 4, 9]
@@ -46,7 +46,7 @@ def annotated(path: pathlib.Path, names: list[str], outline: Any, size: tuple[in
 
 def looked(tmp_path: pathlib.Path, **options: Any) -> tuple[photos.PhotoFolder, masks.Masks]:
     found = masks.Masks(tmp_path / "m.json", photos=tmp_path / "photos", **options)
-    return beside.attached(photos.scan(tmp_path / "photos"), found), found
+    return sidecars.attached(photos.scan(tmp_path / "photos"), found), found
 
 
 @pytest.mark.parametrize("counts", ["list", "text"])
@@ -76,6 +76,23 @@ def test_every_annotation_is_used_or_listed(shared_data: pathlib.Path) -> None:
     content = json.loads((case / "rle.json").read_text())
     for each in content["annotations"]:  # the areas that the file gives are those of its run lengths
         assert sum(each["segmentation"]["counts"][1::2]) == each["area"]
+
+
+@pytest.mark.parametrize(("categories", "ids"), [([{"id": 7}], [1]), ([], [1, 5]), (None, [1, 5])])
+def test_an_id_that_stands_twice_and_a_category_that_is_not_listed(
+    tmp_path: pathlib.Path, categories: object, ids: list[int]
+) -> None:
+    photo(tmp_path / "photos" / "a.png")
+    bad = {"image_id": 0, "category_id": 7, "segmentation": [SQUARE]}
+    content = {"images": [{"id": 0, "file_name": "a.png"}], "categories": categories}
+    content["annotations"] = [bad | {"id": 1}, bad | {"id": 5, "category_id": 8}, bad | {"id": 1, "area": 3}]
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    found, read = looked(tmp_path)
+    assert [each.id for each in read.read(found.sources[0]).instances] == ids
+    said = [f"has an annotation that is not used: {coco.SAME_ID}; 1 of a.png"]
+    if categories:
+        said.append(f"has an annotation that is not used: {coco.NO_CATEGORY}; 5 of a.png")
+    assert sorted(each.reason for each in read.unclaimed(found.sources)) == sorted(said)
 
 
 def test_left_out_annotations_are_listed_by_reason(tmp_path: pathlib.Path) -> None:
@@ -139,7 +156,7 @@ def test_yolo_files_are_compared_with_their_folders(tmp_path: pathlib.Path) -> N
         (tmp_path / "labels" / name).mkdir(parents=True)
         (tmp_path / "labels" / name / "0.txt").write_text(f"\ufeff{k} 0.1 0.1 0.6 0.1 0.6 0.6\n", encoding="utf-8")
     read = masks.Masks(tmp_path / "labels")
-    found = beside.attached(photos.scan(tmp_path / "photos"), read)
+    found = sidecars.attached(photos.scan(tmp_path / "photos"), read)
     categories = {each.name: read.read(each).instances[0].category for each in found.sources}
     assert categories == {"images/train/0.png": 0, "images/val/0.png": 1}
     assert [each.name for each in found.skipped] == ["images/test/0.png"]
@@ -280,14 +297,14 @@ def test_lines_of_yolo_that_are_no_polygons(tmp_path: pathlib.Path, line: str) -
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.txt").write_text(f"0 0 0 1 0 1 1\n{line}\n")
     (tmp_path / "labels" / "b.txt").write_text("0 0 0 1 0 1 1\n")
-    found = beside.attached(photos.scan(tmp_path / "photos"), masks.Masks(tmp_path / "labels"))
+    found = sidecars.attached(photos.scan(tmp_path / "photos"), masks.Masks(tmp_path / "labels"))
     assert [each.name for each in found.sources] == ["b.png"]
     assert ["line 2" in each.reason for each in found.skipped] == [True]
 
 
-def depth(tmp_path: pathlib.Path, **options: Any) -> tuple[photos.PhotoFolder, beside.DepthMaps]:
-    found = beside.DepthMaps(tmp_path / "depth", photos=tmp_path / "photos", **options)
-    return beside.attached(photos.scan(tmp_path / "photos"), found), found
+def depth(tmp_path: pathlib.Path, **options: Any) -> tuple[photos.PhotoFolder, sidecars.DepthMaps]:
+    found = sidecars.DepthMaps(tmp_path / "depth", photos=tmp_path / "photos", **options)
+    return sidecars.attached(photos.scan(tmp_path / "photos"), found), found
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from blursynth import errors
 from blursynth.production import run
-from blursynth.storage import place, provenance, reader, writer
+from blursynth.storage import provenance, reader, writer
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
 FAKE = fake_maker.Fake()
 
@@ -307,11 +308,24 @@ def test_place_has_one_name_for_one_place(tmp_path: pathlib.Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(errors.DatasetError, match="NUL"):
-        place.normalise("a\0b")
-    assert place.normalise(f"{tmp_path}/link/") == place.normalise(tmp_path / "real" / ".." / "real")
+        store.normalise("a\0b")
+    assert store.normalise(f"{tmp_path}/link/") == store.normalise(tmp_path / "real" / ".." / "real")
 
 
 def test_a_name_with_a_backslash_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.DatasetError, match="has a backslash in it"):
         run.produce(FAKE, tmp_path / "a\\b")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_became_of_sources_and_versions_is_told_by_keys_not_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source may be called like a sentence, and a package like the beginning of another's name."""
+    old = [{"name": name, "sha256": "0"} for name in ("a is new", "b", "c")]
+    now = [{"name": "b", "sha256": "1"}, {"name": "c", "sha256": "0"}, {"name": "d", "sha256": "0"}]
+    lost = provenance.lost_sources(old, now)
+    assert [next(each["name"] for each in old if line.startswith(each["name"])) for line in lost] == ["a is new", "b"]
+    assert provenance.source_differences(old, now)[: len(lost)] == lost
+    assert len(provenance.source_differences(old, now)) == len(lost) + 1
+    monkeypatch.setattr(provenance, "versions", lambda: {"blursynth": "1", "numpy": "3", "zarr": "2"})
+    changed = provenance.changed_versions({"blursynth": "1", "numpy": "2", "dask": "1"})
+    assert changed == {"dask": ("1", "none"), "numpy": ("2", "3"), "zarr": ("none", "2")}

@@ -14,10 +14,11 @@ import pytest
 
 from blursynth import errors
 from blursynth.production import run
-from blursynth.storage import integrity, place, reader, seal, writer
+from blursynth.storage import integrity, metadata_digests, reader, writer
 from blursynth.storage import schema as schemas
+from blursynth.stores import store
 
-NOT_SEALED = (seal.SEAL, seal.DOCUMENTS, "fingerprint", "valid_items")
+NOT_SEALED = (metadata_digests.SEAL, metadata_digests.DOCUMENTS, "fingerprint", "valid_items")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def record(made: pathlib.Path) -> dict[str, Any]:
 def grouped(ours: dict[str, Any], *, sealed: bool = True) -> bytes:
     """A group's document; `sealed`: as if it had been written so."""
     if sealed:
-        ours = {**ours, seal.SEAL: seal._digest(ours)}
-    return place.json_bytes(schemas.group_document(ours))
+        ours = {**ours, metadata_digests.SEAL: metadata_digests._digest(ours)}
+    return store.json_bytes(schemas.group_document(ours))
 
 
 def used(path: pathlib.Path) -> None:
@@ -153,7 +154,7 @@ def test_metadata_of_an_array(key: str, sealed: bool, made: pathlib.Path, edited
         edited("picture/zarr.json", content)
         ours = copy.deepcopy(record(made))
         if sealed:
-            ours[seal.DOCUMENTS]["picture/zarr.json"] = hashlib.sha256(content).hexdigest()
+            ours[metadata_digests.DOCUMENTS]["picture/zarr.json"] = hashlib.sha256(content).hexdigest()
             edited("zarr.json", grouped(ours))
         else:
             begun = {name: each for name, each in ours.items() if name not in NOT_SEALED} | {"complete": False}
@@ -175,7 +176,7 @@ def test_metadata_that_are_not_those_that_were_written(made: pathlib.Path, edite
 
 
 def test_datasets_from_before_there_was_a_seal_open(made: pathlib.Path, edited: Callable[..., None]) -> None:
-    missing = (seal.SEAL, seal.DOCUMENTS, "maker", "inputs")
+    missing = (metadata_digests.SEAL, metadata_digests.DOCUMENTS, "maker", "inputs")
     edited("zarr.json", grouped({k: v for k, v in record(made).items() if k not in missing}, sealed=False))
     dataset = reader.open(made)
     assert dataset.items == 20
@@ -197,15 +198,15 @@ def test_a_declared_quantity_is_never_allocated(tmp_path: pathlib.Path) -> None:
     writer.write_shard(path, small, 0, {"valid": np.ones(4, np.uint8), "weight": np.ones(4)})
     large = schemas.Schema("fake", 10**12, 10**9, arrays)
     for name, document in ((array.name, large.document(array)) for array in arrays):
-        place.write_json(path, f"{name}/zarr.json", document)
-    place.write_json(path, "digest/zarr.json", large.digest_document())
+        store.write_json(path, f"{name}/zarr.json", document)
+    store.write_json(path, "digest/zarr.json", large.digest_document())
     stored = reader.stored_attributes(path)
     assert stored is not None
     counts = {"items": 10**12, "shard_length": 10**9}
     finished = {"complete": True, "valid_items": 10**12 - 1, "fingerprint": "0" * 64}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for ours in (stored | counts | finished, stored | counts | finished | {"valid_items": 10**12}):
-        place.write_json(path, "zarr.json", schemas.group_document(seal.sealed(path, ours)))
+        store.write_json(path, "zarr.json", schemas.group_document(metadata_digests.sealed(path, ours)))
         with pytest.raises(errors.DatasetError, match=path):
             used(pathlib.Path(path))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kB

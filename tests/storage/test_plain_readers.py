@@ -60,7 +60,7 @@ def test_opens_without_this_package_and_without_a_warning(library: str, tmp_path
 def test_reading_imports_none_of_the_makers() -> None:
     heavy = {"dask", "distributed", "numba", "cv2", "torch", "zarr", "xarray", "click", "PIL"}
     script = (
-        f"import sys; sys.path = {sys.path!r}; import blursynth.storage.patches; print(*{heavy!r} & set(sys.modules))"
+        f"import sys; sys.path = {sys.path!r}; import blursynth.loading.patches; print(*{heavy!r} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

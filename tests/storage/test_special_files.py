@@ -12,8 +12,10 @@ import fake_maker
 import pytest
 
 from blursynth import errors
-from blursynth.production import repair, run, verify
-from blursynth.storage import place, reader
+from blursynth.maintenance import repair, verify
+from blursynth.production import run
+from blursynth.storage import reader
+from blursynth.stores import store
 
 FAKE = fake_maker.Fake(items=8)
 
@@ -67,7 +69,7 @@ def test_as_a_dataset(make: Callable[[pathlib.Path], None], tmp_path: pathlib.Pa
         lambda: run.produce(FAKE, path),
         lambda: run.produce(FAKE, path, overwrite=True),
         lambda: run.produce(FAKE, path / "f.zarr"),
-        lambda: place.write_file(path, b"report"),
+        lambda: store.write_file(path, b"report"),
     ):
         error = in_time(act)
         assert isinstance(error, errors.DatasetError)
@@ -93,8 +95,8 @@ def test_in_a_dataset(
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
-    from blursynth.production import registry
+    from blursynth.makers import registry
 
-    monkeypatch.setitem(registry.MAKERS, "fake", fake_maker.from_record)
+    monkeypatch.setitem(registry.MAKERS, "fake", "fake_maker")
     run.produce(fake_maker.Fake(), tmp_path / "f.zarr")
     return tmp_path / "f.zarr"

@@ -5,9 +5,11 @@ import numpy.typing as npt
 import pytest
 import reference_shake
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import shake as shake_config
+from blursynth.config import toml
 from blursynth.kernels import pose, response, warp
-from blursynth.synthesis import crop, depth, shake, shake_recipe
+from blursynth.synthesis import crop, depth, shake
 
 SIZE = 64
 DRAWS = np.random.default_rng(5)
@@ -17,8 +19,8 @@ TOP, LEFT = 40, 50
 TABLE = response.decode_table("gamma2.2")
 
 
-def request(**values: object) -> shake_recipe.Shake:
-    return recipe_file.build({"size": SIZE, "motion": "2:9", "depth_maps": {}} | values, shake_recipe.Shake)
+def request(**values: object) -> shake_config.Shake:
+    return toml.build({"size": SIZE, "motion": "2:9", "depth_maps": {}} | values, shake_config.Shake)
 
 
 def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:

@@ -4,10 +4,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import photo_pairs, toml
 from blursynth.kernels import psf, response
-from blursynth.production import convolve
-from blursynth.synthesis import crop, field, motion, recipe, uniform
+from blursynth.makers import convolve
+from blursynth.synthesis import crop, field, trajectories, uniform
 
 ITEMS = np.arange(3, dtype=np.int64)
 WHOLE = np.tile(np.array([[0, 1]], np.float32), (3, 1))
@@ -21,20 +22,20 @@ def blur(
     return response.encode(light, transfer)
 
 
-def request(rows: int, columns: int, variation: float | str) -> recipe.Convolve:
+def request(rows: int, columns: int, variation: float | str) -> photo_pairs.Convolve:
     values = {
         "size": 64,
         "psf_size": 41,
         "motion": {"steps": 300, "length": 12},
         "field": {"rows": rows, "columns": columns, "variation": variation},
     }
-    return recipe_file.build(values, recipe.Convolve)
+    return toml.build(values, photo_pairs.Convolve)
 
 
-def made(rows: int, columns: int, variation: float | str, seed: int = 4) -> tuple[field.Kernels, motion.Motions]:
+def made(rows: int, columns: int, variation: float | str, seed: int = 4) -> tuple[field.Kernels, trajectories.Motions]:
     asked = request(rows, columns, variation)
     assert asked.motion is not None
-    motions = motion.simulate(asked.motion, seed, ITEMS)
+    motions = trajectories.simulate(asked.motion, seed, ITEMS)
     return field.kernels(asked, seed, ITEMS, motions, WHOLE), motions
 
 
@@ -59,7 +60,7 @@ def test_kernels_are_those_of_paths_that_change_linearly() -> None:
     """The corner's path less the centre's gives q; every other grid point follows from it."""
     asked = request(3, 5, 0.5)
     assert asked.motion is not None
-    motions = motion.simulate(asked.motion, 4, ITEMS)
+    motions = trajectories.simulate(asked.motion, 4, ITEMS)
     second = field._second_paths(
         asked.motion,
         4,
@@ -91,7 +92,7 @@ def test_items_alone_equal_items_together() -> None:
     asked = request(2, 2, "0:1")
     assert asked.motion is not None
     together, _ = made(2, 2, "0:1")
-    alone = field.kernels(asked, 4, ITEMS[1:2], motion.simulate(asked.motion, 4, ITEMS[1:2]), WHOLE[:1])
+    alone = field.kernels(asked, 4, ITEMS[1:2], trajectories.simulate(asked.motion, 4, ITEMS[1:2]), WHOLE[:1])
     assert np.array_equal(alone.psf_NYXKK[0], together.psf_NYXKK[1])
 
 

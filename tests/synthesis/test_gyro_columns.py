@@ -2,13 +2,14 @@
 
 import pathlib
 import shutil
+import time
 
 import numpy as np
 import pytest
 
 from blursynth import errors
-from blursynth.production import shake
-from blursynth.synthesis import gyroscope
+from blursynth.makers import shake
+from blursynth.synthesis import gyro_columns, gyroscope
 
 SECONDS = np.arange(12) * 0.005
 RATES = np.column_stack([0.2 * np.sin(np.arange(12)), 0.4 * np.cos(np.arange(12)), 1.5 * np.cos(2 * np.arange(12))])
@@ -141,6 +142,9 @@ def test_a_separator_may_end_each_line(tmp_path: pathlib.Path, trailing: str) ->
         ("time,-gx,gy,gz", "s x y z"),
         ("time,x,y,-z", "s x y z"),
         ("time,gyro -x,gyro y,gyro z", "s x y z"),
+        *((f"time,gyro{sign}-x,gyro_y,gyro_z", "s x y z") for sign in "_.:/(["),
+        ("time,gyro_- x,gyro_y,gyro_z", "s x y z"),
+        ("time,gyro.(-x),gyro.y,gyro.z", "s x y z"),
         ("time,−x,y,z", "s x y z"),  # noqa: RUF001
         ("time,|x|,y,z", "s x y z"),
         ("time,x*,y*,z*", "s x y z"),
@@ -207,6 +211,8 @@ def test_what_is_not_understood_is_refused(tmp_path: pathlib.Path, heading: str,
         "roll, pitch, yaw",
         "columns: time, gyro_x, gyro_z, gyro_y",
         "x, y, z, then time",
+        *("grad/s", "gon/s", "arcsec/s", "counts", "int16", "FS_SEL=131", "x 0.001", "z axis first", "Hz", "raw"),
+        *("degrés par seconde", "度/秒", "Grad pro Sekunde", "gradi al secondo", "Sony int16", "offset 0.1"),
     ],
 )
 @pytest.mark.parametrize("separator", [",", " ", "\t"])
@@ -236,6 +242,7 @@ def test_remarks_about_the_numbers_are_refused(tmp_path: pathlib.Path, remark: s
         "small-scale motion, raw recording, 25 °C",
         "the bias of 0.01 rad/s is removed; signal and radius are prose",
         "https://example.org/data/2024/gyro_x.csv?id=5",
+        "sampled at 400 Hz with an MPU6050; recorded on 3 May 2024 by my phone (GoPro HERO9)",
     ],
 )
 def test_remarks_that_are_prose_are_read(tmp_path: pathlib.Path, remark: str) -> None:
@@ -249,7 +256,8 @@ def test_remarks_beside_a_heading(tmp_path: pathlib.Path) -> None:
     heading = "time (s),z (rad/s),y (rad/s),x (rad/s)\n"
     for remark in ("# 30 degrees\n", "# time, z, y, x\n", "# ms\n"):
         assert np.allclose(read(tmp_path, remark + heading + written("s z y x")).rates, RATES, atol=1e-9)
-    for remark in ("# gscale,0.001\n", "# time, x, y, z\n", "# orientation: xYZ\n"):
+    assert read(tmp_path, "# Grad pro Sekunde\n" + heading + written("s z y x")).rates.any()
+    for remark in ("# gscale,0.001\n", "# x 0.001\n", "# z axis first\n", "# time, x, y, z\n", "# orientation: xYZ\n"):
         with pytest.raises(errors.InputError, match="--gyro-columns"):
             read(tmp_path, remark + heading + written("s z y x"))
 
@@ -317,3 +325,11 @@ def test_columns_of_phones_apps(shared_data: pathlib.Path, tmp_path: pathlib.Pat
         gyroscope.read(str(real))
     copy = shutil.copy(real, tmp_path / "g.txt")
     assert gyroscope.read(str(copy), columns="time_ns,x,y,z").duration == pytest.approx(57.214, abs=0.001)
+
+
+def test_a_name_of_half_a_megabyte_is_refused_at_once() -> None:
+    began = time.perf_counter()
+    with pytest.raises(errors.InputError) as caught:
+        gyro_columns.understood(["time", "x", "y", "z" + "(" * 500_000], "Line 1")
+    assert len(str(caught.value)) < 1000
+    assert time.perf_counter() - began < 2

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import transform
 
 from blursynth import errors
-from blursynth.production import shake
+from blursynth.makers import shake
 from blursynth.synthesis import gyroscope
 
 

@@ -10,11 +10,14 @@ import pytest
 import tomli_w
 from scipy.spatial import transform
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import objects, toml
+from blursynth.config import shake as shake_config
 from blursynth.kernels import response
-from blursynth.production import run, verify
-from blursynth.production import shake as shaking
-from blursynth.synthesis import crop, gyroscope, objects_recipe, shake, shake_recipe
+from blursynth.maintenance import verify
+from blursynth.makers import shake as shaking
+from blursynth.production import run
+from blursynth.synthesis import crop, gyroscope, shake
 
 Floats = npt.NDArray[np.float64]
 PAD = 20
@@ -62,9 +65,9 @@ def theirs(photo: Floats, samples: Floats, portion: int) -> Floats:
     return (total / len(poses))[PAD:-PAD, PAD:-PAD]
 
 
-def request(**values: Any) -> shake_recipe.Shake:
+def request(**values: Any) -> shake_config.Shake:
     recorded = {"preset": "lai", "gyro": "0" * 64, "exposure": "0.3"}
-    return recipe_file.build(recorded | values, shake_recipe.Shake)
+    return toml.build(recorded | values, shake_config.Shake)
 
 
 def ours(photo: npt.NDArray[np.uint8], samples: Floats, **values: Any) -> tuple[Floats, shake.Shaken]:
@@ -141,7 +144,7 @@ def test_poses_are_relative_to_the_first_one_unless_another_target_is_asked_for(
         assert not path[knot].any()
         assert path[-1].any()
     # A recording that is not Lai's is relative to its middle, or to the first moment where that is asked for.
-    other = recipe_file.build({"gyro": "0" * 64, "exposure": "0.3", "gyro_reference": "target"}, shake_recipe.Shake)
+    other = toml.build({"gyro": "0" * 64, "exposure": "0.3", "gyro_reference": "target"}, shake_config.Shake)
     first = other.model_copy(update={"target": "first"})
     assert not shake.paths(first, 0, np.array([0]), log).path_NK6[0, 0].any()
 
@@ -150,7 +153,7 @@ def test_the_target_of_a_recording_is_honoured(tmp_path: pathlib.Path) -> None:
     np.savetxt(tmp_path / "g.csv", recording(), delimiter=",", header="time,x,y,z", comments="")
     options = {"seed": 0, "size": 64, "gyro": str(tmp_path / "g.csv"), "exposure": "0.1", "per_photo": 1}
     for values, knot in (({}, 127), ({"target": "first"}, 0)):
-        asked, _ = shaking.requested(options | values, shake_recipe.Shake)
+        asked, _ = shaking.requested(options | values, shake_config.Shake)
         path = shake.paths(asked, 0, np.array([3]), gyroscope.read(options["gyro"])).path_NK6[0]  # type: ignore[arg-type]
         assert not path[knot].any()
         assert path[255 - knot].any()
@@ -180,8 +183,8 @@ def test_old_records_of_the_preset_keep_their_meaning(tmp_path: pathlib.Path) ->
 
 
 def test_several_planes_have_no_such_convention() -> None:
-    for model, values in ((shake_recipe.Shake, {"depth_maps": {}}), (objects_recipe.Objects, {})):
-        asked = recipe_file.build({"preset": "lai", "size": 64, **values}, model)
+    for model, values in ((shake_config.Shake, {"depth_maps": {}}), (objects.Objects, {})):
+        asked = toml.build({"preset": "lai", "size": 64, **values}, model)
         assert (asked.convention, asked.target) == (None, "middle")
         with pytest.raises(errors.RecipeError, match="convention"):
-            recipe_file.build({"size": 128, **values, "convention": "lai"}, model)
+            toml.build({"size": 128, **values, "convention": "lai"}, model)

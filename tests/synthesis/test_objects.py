@@ -7,9 +7,11 @@ import pytest
 import reference_shake
 from hypothesis import strategies as st
 
-from blursynth import errors, recipe_file
-from blursynth.kernels import bodies, pose, response
-from blursynth.synthesis import crop, objects, objects_recipe, shake, uniform
+from blursynth import errors
+from blursynth.config import objects as objects_config
+from blursynth.config import toml
+from blursynth.kernels import pose, response, rigid_motion
+from blursynth.synthesis import crop, objects, shake, uniform
 
 SIZE, TOP, LEFT = 64, 40, 50
 DRAWS = np.random.default_rng(5)
@@ -22,8 +24,8 @@ REST = np.zeros((41, 6), np.float32)
 Floats32 = npt.NDArray[np.float32]
 
 
-def request(**values: object) -> objects_recipe.Objects:
-    return recipe_file.build({"size": SIZE, "motion": "2:9", "object_motion": "5:20"} | values, objects_recipe.Objects)
+def request(**values: object) -> objects_config.Objects:
+    return toml.build({"size": SIZE, "motion": "2:9", "object_motion": "5:20"} | values, objects_config.Objects)
 
 
 def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:
@@ -64,7 +66,7 @@ def codes(found: objects.Moved, transfer: str = "gamma2.2") -> npt.NDArray[np.in
     return response.encode(found.shaken.light_HWC, transfer).astype(np.int64)
 
 
-def parts(found: objects.Moved, owns: list[Floats32]) -> list[bodies.Body]:
+def parts(found: objects.Moved, owns: list[Floats32]) -> list[rigid_motion.Body]:
     each = zip(owns, found.pivots_B2, found.boxes_B4, strict=True)
     return [objects.part(by, pivot, box, frame()) for by, pivot, box in each]
 
@@ -109,7 +111,7 @@ def test_it_equals_the_slow_reference(readout: float) -> None:
     layers = [np.concatenate([light(behind), np.ones((*union.shape, 1))], axis=2)]
     layers += [np.concatenate([light(picture) * alpha[..., None], alpha[..., None]], axis=2) for alpha in alphas]
     in_order = parts(found, owns)[::-1]
-    taken = bodies.samples(path, in_order, view, 0.5, 1.0, readout / (SIZE - 1))
+    taken = rigid_motion.samples(path, in_order, view, 0.5, 1.0, readout / (SIZE - 1))
     backward = [[np.linalg.inv(reference_shake.homography(each, view.focal, 0.5)) for each in taken.camera.pose_T6]]
     for body, own_T3 in zip(in_order, taken.own_BT3, strict=True):
         both = zip(taken.camera.pose_T6, own_T3, strict=True)

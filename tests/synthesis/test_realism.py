@@ -6,26 +6,31 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import realism as realism_config
+from blursynth.config import toml
 from blursynth.kernels import response, sensor
+from blursynth.maintenance import replay, verify
+from blursynth.makers import convolve, realism_request
 from blursynth.media import photos
-from blursynth.production import convolve, realism_options, replay, run, verify
-from blursynth.synthesis import crop, realism, realism_recipe, uniform
+from blursynth.production import run
+from blursynth.synthesis import crop, realism, uniform
 
 ITEMS = np.arange(3000, dtype=np.int64)
 SMOOTH = np.linspace(0.02, 0.97, 40 * 50 * 3).reshape(40, 50, 3).astype(np.float32)
 
 
-def wanted(**values: object) -> realism_recipe.Realism:
-    return recipe_file.build(values, realism_recipe.Realism)
+def wanted(**values: object) -> realism_config.Realism:
+    return toml.build(values, realism_config.Realism)
 
 
 def camera(transfer: str = "gamma2.2", **values: object) -> realism.Camera:
-    return realism.Camera(wanted(**values), transfer)
+    config = wanted(**values)
+    return realism.Camera(config, transfer, values=one(config), seed=1, item=2)
 
 
-def one(asked: realism_recipe.Realism, item: int = 0) -> dict[str, float]:
-    return realism_options.row(realism.draw(asked, 1, ITEMS[item : item + 1]), asked, 0)
+def one(asked: realism_config.Realism, item: int = 0) -> dict[str, float]:
+    return realism.of_item(realism.draw(asked, 1, ITEMS[item : item + 1]), 0)
 
 
 def quiet(**values: object) -> dict[str, object]:
@@ -35,7 +40,7 @@ def quiet(**values: object) -> dict[str, object]:
 
 def test_without_steps_light_is_clipped_and_encoded() -> None:
     light = (3 * SMOOTH - 1).astype(np.float32)
-    made = camera().blurred(light, {}, 1, 2)
+    made = camera().blurred(light)
     assert np.array_equal(made, response.encode(np.clip(light, 0, 1), "gamma2.2"))
 
 
@@ -58,7 +63,7 @@ def test_a_sensor_without_noise_shows_flat_colours_as_they_are(pattern: str) -> 
     for colour in ((0.2, 0.5, 0.1), (0.9, 0.05, 0.4), (0.3, 0.3, 0.3)):
         flat = np.broadcast_to(np.array(colour, np.float32), (16, 18, 3))
         asked = camera(**quiet(pattern=pattern))
-        made = asked.blurred(flat, one(asked.wanted), 1, 2).astype(int)
+        made = asked.blurred(flat).astype(int)
         expected = response.encode(np.ascontiguousarray(flat), "gamma2.2").astype(int)
         # Malvar's corrections see the mosaic of a saturated colour as texture at the mosaic's own frequency only.
         assert np.abs(made - expected).max() <= 1
@@ -83,7 +88,7 @@ def test_what_is_at_white_has_no_noise() -> None:
     light = np.full((20, 20, 3), 0.5, np.float32)
     light[5:9, 5:9] = 1.7
     asked = camera(preset="realblur", sensor={"read": 0.05})
-    made = asked.blurred(light, one(asked.wanted), 1, 2)
+    made = asked.blurred(light)
     assert (made[5:9, 5:9] == 255).all()
     assert made[:5].std() > 3
 
@@ -105,8 +110,8 @@ def test_lai_s_noise_is_one_sided_and_gaussian_noise_is_not() -> None:
     grey = np.full((64, 64, 3), 0.25, np.float32)
     code = int(response.encode(grey, "linear")[0, 0, 0])
     lai, gaussian = (camera("linear", preset=name) for name in ("lai", "gaussian"))
-    assert set(np.unique(lai.blurred(grey, one(lai.wanted), 1, 2))) == {code, code + 1, code + 2, code + 3}
-    apart = gaussian.blurred(grey, one(gaussian.wanted), 1, 2).astype(float) - code
+    assert set(np.unique(lai.blurred(grey))) == {code, code + 1, code + 2, code + 3}
+    apart = gaussian.blurred(grey).astype(float) - code
     assert apart.std() == pytest.approx(np.sqrt(2.55**2 + 1 / 12), rel=0.05)
 
 
@@ -116,7 +121,7 @@ def test_a_response_is_given_to_both_images() -> None:
     codes = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     light = response.to_linear(codes / 255, "srgb")
     expected = np.rint(light ** (1 / 1.6) * 255)
-    for made in (asked.sharp(codes), asked.blurred(light.astype(np.float32), {}, 1, 2)):
+    for made in (asked.sharp(codes), asked.blurred(light.astype(np.float32))):
         # Nearest in light and nearest in code differ where the curve bends within one code.
         assert np.abs(made - expected).max() <= 1
         assert (made == expected).mean() > 0.95
@@ -124,9 +129,9 @@ def test_a_response_is_given_to_both_images() -> None:
 
 def test_jpeg_is_the_last_step() -> None:
     asked = camera(jpeg="30:90")
-    values = one(asked.wanted)
+    values = asked.values
     assert 30 <= values["jpeg_quality"] <= 90
-    made = asked.blurred(SMOOTH, values, 1, 2)
+    made = asked.blurred(SMOOTH)
     plain = response.encode(SMOOTH, "gamma2.2")
     assert np.array_equal(made, photos.through_jpeg(plain, int(values["jpeg_quality"])))
     assert not np.array_equal(made, plain)
@@ -134,25 +139,25 @@ def test_jpeg_is_the_last_step() -> None:
 
 def test_words_become_a_table(tmp_path: pathlib.Path) -> None:
     words = ["rsblur", "saturation=off", "sensor.read=1e-3", "jpeg=70:95"]
-    table = realism_options.given({"realism": words})["realism"]
-    built = recipe_file.build(table, realism_recipe.Realism)
+    table = realism_request.table(words)["realism"]
+    built = toml.build(table, realism_config.Realism)
     assert built.saturation is None
     assert built.sensor is not None
     assert (built.sensor.shot, built.sensor.read) == (1e-4, 1e-3)
     assert built.jpeg is not None
     assert (built.jpeg.minimum, built.jpeg.maximum) == (70, 95)
-    assert realism_options.given({"realism": ("none",)}) == {}
-    matrix = realism_options.given({"realism": ["preset=rsblur", "response=off", "sensor.matrix=9,8,7,6,5,4,3,2,1"]})
-    own = recipe_file.build(matrix["realism"], realism_recipe.Realism)
+    assert realism_request.table(("none",)) == {}
+    matrix = realism_request.table(["preset=rsblur", "response=off", "sensor.matrix=9,8,7,6,5,4,3,2,1"])
+    own = toml.build(matrix["realism"], realism_config.Realism)
     assert (own.preset, own.response) == ("rsblur", None)
     assert own.sensor is not None
     assert own.sensor.matrix == (9, 8, 7, 6, 5, 4, 3, 2, 1)
     curve = tmp_path / "curve.txt"
     np.savetxt(curve, np.arange(256) ** 1.5)
-    assert len(realism_options.given({"realism": [f"response={curve}"]})["realism"]["response"]) == 256
+    assert len(realism_request.table([f"response={curve}"])["realism"]["response"]) == 256
     curve.write_bytes(bytes(range(200, 256)))
     with pytest.raises(errors.InputError, match="is not a text file"):
-        realism_options.given({"realism": [f"response={curve}"]})
+        realism_request.table([f"response={curve}"])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ def test_what_is_off_stays_off_in_the_record(words: list[str], tmp_path: pathlib
     found = verify.verify(str(tmp_path / "pairs.zarr"))
     assert found.sound, found
     assert replay.replay(tmp_path / "pairs.zarr", 1).equal
-    again = realism_recipe.Realism.model_validate(maker.recipe.realism.model_dump(exclude_none=True))
+    again = realism_config.Realism.model_validate(maker.recipe.realism.model_dump(exclude_none=True))
     assert again == maker.recipe.realism
 
 

@@ -4,36 +4,38 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import shake as shake_config
+from blursynth.config import toml
 from blursynth.kernels import pose, psf, response
-from blursynth.synthesis import crop, shake, shake_recipe, uniform
+from blursynth.synthesis import crop, shake, uniform
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (150, 180, 3), dtype=np.uint8)
 ITEMS = np.arange(4, dtype=np.int64)
 TABLE = response.decode_table("gamma2.2")
 
 
-def request(**values: object) -> shake_recipe.Shake:
-    return recipe_file.build({"size": 64, "motion": "2:9"} | values, shake_recipe.Shake)
+def request(**values: object) -> shake_config.Shake:
+    return toml.build({"size": 64, "motion": "2:9"} | values, shake_config.Shake)
 
 
 def cut(photo: npt.NDArray[np.uint8] = PHOTO) -> crop.Crop:
     return crop.Crop(photo, 40, 50, 64, 64)
 
 
-def frame(asked: shake_recipe.Shake) -> pose.View:
+def frame(asked: shake_config.Shake) -> pose.View:
     return shake.view(asked, cut())
 
 
 def through(
-    asked: shake_recipe.Shake, photo: npt.NDArray[np.uint8], path: npt.NDArray[np.float32], depth: float
+    asked: shake_config.Shake, photo: npt.NDArray[np.uint8], path: npt.NDArray[np.float32], depth: float
 ) -> npt.NDArray[np.uint8]:
     table = response.decode_table(asked.transfer)
     done = shake.blur(asked, cut(photo), path, depth, None, table)
     return response.encode(done.light_HWC, asked.transfer)
 
 
-def blurred(path: npt.NDArray[np.float32], asked: shake_recipe.Shake, depth: float = 2.0) -> npt.NDArray[np.uint8]:
+def blurred(path: npt.NDArray[np.float32], asked: shake_config.Shake, depth: float = 2.0) -> npt.NDArray[np.uint8]:
     return through(asked, PHOTO, path, depth)
 
 
@@ -177,13 +179,13 @@ def test_a_path_that_leaves_the_frame_is_a_sentence(turn: float) -> None:
 )
 def test_angles_and_metres_that_are_given_are_meant(values: dict[str, object], motion: str | None) -> None:
     """The preset's motion scales the preset's axes, not those that somebody chose; a record gives the same."""
-    asked = recipe_file.build({"size": 64} | values, shake_recipe.Shake)
+    asked = toml.build({"size": 64} | values, shake_config.Shake)
     assert (None if asked.motion is None else str(asked.motion)) == motion
-    assert recipe_file.parse(recipe_file.to_toml(asked), shake_recipe.Shake) == asked
+    assert toml.parse(toml.to_toml(asked), shake_config.Shake) == asked
 
 
 def test_a_unit_of_rotation_is_so_many_degrees() -> None:
-    asked = recipe_file.build({"size": 64, "rotation": 2, "roll": 0, "translation": 0}, shake_recipe.Shake)
+    asked = toml.build({"size": 64, "rotation": 2, "roll": 0, "translation": 0}, shake_config.Shake)
     path = shake.paths(asked, 3, np.arange(400)).path_NK6
     change = path[:, -1, :2] - path[:, 0, :2]  # of a process of unit variance, half a correlation to three apart
     assert 0.5 * np.radians(2) < change.std() < np.sqrt(2) * np.radians(2)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blursynth import errors, recipe_file
-from blursynth.synthesis import frames_recipe, windows
+from blursynth import errors
+from blursynth.config import average_frames, toml
+from blursynth.synthesis import windows
 
 
-def recipe(**values: object) -> frames_recipe.AverageFrames:
-    return recipe_file.build(values, frames_recipe.AverageFrames)
+def recipe(**values: object) -> average_frames.AverageFrames:
+    return toml.build(values, average_frames.AverageFrames)
 
 
 @given(
@@ -88,4 +89,4 @@ def test_presets_and_text_read_back() -> None:
     assert recipe(preset="kohler").transfer == "linear"
     assert recipe(preset="deblurgan-detection").frames == tuple(range(5, 26, 2))
     for request in (recipe(), recipe(frames="7-13", size=64, per_window=3, splits={"train": 1.0, "val": 0.0})):
-        assert recipe_file.parse(recipe_file.to_toml(request), frames_recipe.AverageFrames) == request
+        assert toml.parse(toml.to_toml(request), average_frames.AverageFrames) == request

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from blursynth import recipe_file
+from blursynth.config import toml
 from blursynth.storage import provenance, schema, writer
 from trainers import methods
 from trainers.methods import method
@@ -17,7 +17,7 @@ from trainers.methods import method
 class TwoNetworks(method.Method):
     """A generator with dropout and running statistics, and a critic; an Adam each, two fresh batches a step."""
 
-    class Config(recipe_file.Model):
+    class Config(toml.Model):
         name: str = "fake"
         variant: str = "paper"
         rate: float = 1e-2
@@ -41,7 +41,7 @@ class TwoNetworks(method.Method):
 
     def __init__(self, config: Any, device: torch.device) -> None:
         if config.needs_file:
-            raise recipe_file.errors.InputError("The weights for training are missing.")
+            raise toml.errors.InputError("The weights for training are missing.")
         self.config = config
         layers = [torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Dropout(0.5)]
         generator = torch.nn.Sequential(*layers, torch.nn.Conv2d(4, 3, 3, padding=1))
@@ -174,8 +174,8 @@ name = "fake"
 [schedule]
 counts = "draws"
 clock = "images"
-flat = {images / 2}
-linear = {images / 2}
+constant = {images / 2}
+decay = {images / 2}
 [validation]
 every = 20
 images = 2

@@ -9,9 +9,10 @@ import clip_files
 import numpy as np
 import pytest
 
-from blursynth.production import convolve, footage
+from blursynth.makers import average_frames_request, convolve
 from blursynth.production import run as produce
-from trainers import data, recipe, run, terminal
+from trainers import command_line, recipe, run
+from trainers.training import data
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def mixed(tmp_path: pathlib.Path) -> str:
     for name in "abcd":
         clip_files.write(tmp_path / "clips" / f"{name}.mp4", clip_files.moving(60, seed=ord(name)))
     asked = {"seed": 0, "frames": "3-7", "size": 32, "per_window": 2, "splits": "train=0.75,val=0.25"}
-    produce.produce(footage.maker([str(tmp_path / "clips")], asked), tmp_path / "frames.zarr")
+    produce.produce(average_frames_request.maker([str(tmp_path / "clips")], asked), tmp_path / "frames.zarr")
     return (
         f'[{{path = "{tmp_path / "synth.zarr"}", weight = 2.0}}, {{path = "{tmp_path / "frames.zarr"}", weight = 1.0}}]'
     )
@@ -42,6 +43,6 @@ def test_two_synthetic_pairs_to_one_of_video_are_trained_on(
     count = 30 * training.epoch
     parts = training.patches.at(np.arange(count))["part"]
     assert np.bincount(parts).tolist() == pytest.approx([count * 2 / 3, count / 3], rel=0.02)
-    assert terminal.exit_code(run.main, [str(path), "--device", "cpu"]) == 0
+    assert command_line.exit_code(run.main, [str(path), "--device", "cpu"]) == 0
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log

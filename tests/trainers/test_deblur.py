@@ -1,6 +1,7 @@
 """`python -m trainers.deblur`: any photo or clip in, one of the same name and size out."""
 
 import errno
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -14,9 +15,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from blursynth import recipe_file
-from blursynth.media import photos, video
-from trainers import checkpoint, deblur, pictures, recipe, restoring, results, terminal, tiles
+from blursynth.config import toml
+from blursynth.media import photos, source_file, video
+from trainers import command_line, deblur, recipe
+from trainers.checkpoints import checkpoint, result_record
+from trainers.inference import photo_files, restorer, tiles
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def model(fake_method: Any, recipe_text: Callable[..., str], tmp_path: pathlib.P
     wanted = recipe.parse(recipe_text(tmp_path / "pairs.zarr", tmp_path / "run"))
     torch.manual_seed(0)
     made = fake_method(wanted.method, torch.device("cpu"))
-    text = recipe_file.to_toml(wanted)
+    text = toml.to_toml(wanted)
     about = checkpoint.About(text, "fake", "paper", 0, 0, [], {}, {}, {})
     (tmp_path / "run").mkdir()
     checkpoint.save(tmp_path / "run" / "last.safetensors", about, made)
@@ -43,7 +46,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def run(*arguments: Any) -> int:
-    return terminal.exit_code(deblur.main, [str(argument) for argument in arguments])
+    return command_line.exit_code(deblur.main, [str(argument) for argument in arguments])
 
 
 def test_a_folder_keeps_names_places_and_sizes(
@@ -57,7 +60,7 @@ def test_a_folder_keeps_names_places_and_sizes(
 
 def test_pixels_are_those_of_the_network(model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert run(model / "last.safetensors", folder / "a.png", "-o", tmp_path / "out", "--no-dropout") == 0
-    network = restoring.load(model, torch.device("cpu"), dropout=False)
+    network = restorer.load(model, torch.device("cpu"), dropout=False)
     blurred = torch.from_numpy(photos.read(folder / "a.png")).permute(2, 0, 1)[None] / 255
     expected = (network.restore(blurred)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     assert np.array_equal(photos.read(tmp_path / "out" / "a.png"), expected)
@@ -90,6 +93,75 @@ def test_an_unreadable_photo_is_listed_and_the_rest_is_done(
     assert "Left out:" in said.err
     assert "aa.jpg" in said.err
     assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+
+
+def test_a_photo_that_cannot_be_read_for_a_moment_is_listed_and_named(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A refusal of the system, and fewer bytes than there are: neither stops the others nor becomes a result."""
+    whole, faults = source_file.raw, {"a.png": "refused", "c.ppm": "short"}
+
+    def raw(path: Any, start: int = 0, size: int | None = None) -> tuple[bytes, int]:
+        fault = faults.get(pathlib.Path(path).name)
+        if fault == "refused":
+            raise OSError(errno.EIO, "Input/output error")
+        data, expected = whole(path, start, size)
+        return data[:10] if fault else data, expected
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(source_file, "raw", raw)
+    for more, listed in ([], {"a.png", "c.ppm"}), (["--resume"], {"a.png", "c.ppm"}):
+        assert run(model, folder, "-o", out, *more) == 2
+        said = capsys.readouterr().err
+        assert {name for name in faults if f"{name} cannot be read at the moment" in said} == listed
+        assert [path.name for path in out.rglob("*.png")] == ["b.png"]
+    monkeypatch.setattr(source_file, "raw", whole)
+    assert run(model, folder, "-o", out, "--resume") == 0
+    monkeypatch.setattr(source_file, "raw", raw)  # the results are there, and whether they are still right is not known
+    assert run(model, folder, "-o", out, "--resume") == 2
+
+
+def test_what_is_restored_is_what_is_recorded(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are replaced, and put back, just after their digest was taken."""
+    clip_files.write(folder / "clip.mp4", clip_files.moving(3, 32, 48), rate=25)
+    out, other, begin = tmp_path / "out", tmp_path / "other", result_record.Record.begin
+    assert run(model, folder, "-o", out, "--no-dropout") == 0
+    right = {path.name: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+    clip_files.write(tmp_path / "clip.mp4", clip_files.moving(4, 32, 48), rate=25)
+
+    def replaced(record: Any, target: pathlib.Path, source: pathlib.Path, *more: Any) -> None:
+        begin(record, target, source, *more)
+        if source.suffix == ".png":
+            Image.fromarray(np.zeros((17, 23, 3), np.uint8)).save(source)
+        if source.suffix == ".mp4":
+            source.write_bytes((tmp_path / "clip.mp4").read_bytes())
+
+    monkeypatch.setattr(result_record.Record, "begin", replaced)
+    assert run(model, folder, "-o", other, "--no-dropout") == 2  # the clip
+    assert (other / "a.png").read_bytes() == right["a.png"]
+    states = [json.loads(line) for line in (other / result_record.RECORD).read_text().splitlines()]
+    finished = {state["result"] for state in states if "sha256" in state}
+    assert finished == {"a.png", "b.png", "below/c.png"}
+
+
+@pytest.mark.parametrize("there", ["pipe", "device", "folder"])
+def test_resuming_refuses_what_is_no_file_in_a_results_place(
+    model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(model, folder, "-o", out) == 0
+    (out / "b.png").unlink()
+    if there == "pipe":
+        os.mkfifo(out / "b.png")
+    elif there == "device":
+        (out / "b.png").symlink_to("/dev/zero")
+    else:
+        (out / "b.png").mkdir()
+    capsys.readouterr()
+    assert run(model, folder, "-o", out, "--resume") == 2
+    assert f"Error: {out / 'b.png'} is no file" in capsys.readouterr().err
 
 
 def test_results_are_replaced_only_when_asked(
@@ -159,9 +231,9 @@ def test_restoring_needs_nothing_that_only_training_needs(model: pathlib.Path, f
     about = checkpoint.about(model / "last.safetensors")
     changed = about.recipe.replace("needs_file = false", "needs_file = true")
     assert changed != about.recipe
-    network = restoring.load(model, torch.device("cpu"))
+    network = restorer.load(model, torch.device("cpu"))
     checkpoint.save(model / "last.safetensors", checkpoint.About(**{**vars(about), "recipe": changed}), network)
-    assert isinstance(restoring.load(model, torch.device("cpu")), fake_method)
+    assert isinstance(restorer.load(model, torch.device("cpu")), fake_method)
 
 
 def test_a_checkpoint_whose_method_is_unknown_here(
@@ -169,7 +241,7 @@ def test_a_checkpoint_whose_method_is_unknown_here(
 ) -> None:
     about = checkpoint.about(model / "last.safetensors")
     renamed = about.recipe.replace('name = "fake"', 'name = "unheard-of"')
-    network = restoring.load(model, torch.device("cpu"))
+    network = restorer.load(model, torch.device("cpu"))
     checkpoint.save(model / "last.safetensors", checkpoint.About(**{**vars(about), "recipe": renamed}), network)
     assert run(model, folder, "-o", tmp_path / "out") == 2
     assert "no training method 'unheard-of'" in capsys.readouterr().err
@@ -195,16 +267,16 @@ def test_flags_reach_the_network(
     model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = []
-    kind = restoring.Restorer
+    kind = restorer.Restorer
 
-    def noted(network: Any, device: torch.device, given: restoring.Limits) -> restoring.Restorer:
+    def noted(network: Any, device: torch.device, given: restorer.Limits) -> restorer.Restorer:
         limits.append(given)
         return kind(network, device, given)
 
-    monkeypatch.setattr(restoring, "Restorer", noted)
+    monkeypatch.setattr(restorer, "Restorer", noted)
     flags = ("--tile", "300", "--memory", "0.5", "--self-ensemble", "--bits", "16")
     assert run(model, folder / "a.png", "-o", tmp_path / "out", *flags) == 0
-    assert limits == [restoring.Limits(side=300, memory=2**29, ensemble=True)]
+    assert limits == [restorer.Limits(side=300, memory=2**29, ensemble=True)]
     assert photos.read_deep(tmp_path / "out" / "a.png") is not None
 
 
@@ -222,7 +294,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     model: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(pictures, "read", lambda _: pytest.fail("work began"))
+    monkeypatch.setattr(photo_files, "read", lambda _: pytest.fail("work began"))
     assert run(model, folder, "-o", tmp_path / "file") == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
@@ -305,7 +377,7 @@ def test_resuming_makes_what_a_kill_left_unfinished(
 ) -> None:
     out = tmp_path / "out"
     assert run(model, folder, "-o", out) == 0
-    record = out / results.RECORD
+    record = out / result_record.RECORD
     record.write_bytes(record.read_bytes()[:-40])  # the last result was begun, and the line that finishes it is cut
     capsys.readouterr()
     assert run(model, folder, "-o", out, "--resume") == 0
@@ -319,7 +391,7 @@ def test_resuming_refuses_results_without_a_record_or_of_another_file(
 ) -> None:
     out = tmp_path / "out"
     assert run(model, folder, "-o", out) == 0
-    record = out / results.RECORD
+    record = out / result_record.RECORD
     text = record.read_bytes()
     record.write_bytes(b"\n".join(text.split(b"\n")[:-3]))  # the last result has no record
     assert run(model, folder, "-o", out, "--resume") == 2

@@ -17,11 +17,15 @@ import pytest
 import torch
 from PIL import Image
 
-from blursynth import recipe_file
+from blursynth.config import toml
 from blursynth.media import photos
 from blursynth.storage import reader
-from trainers import checkpoint, evaluate, evaluation, intervals, recipe, restoring, terminal
-from trainers.protocols import plain
+from trainers import command_line, evaluate, recipe
+from trainers.checkpoints import checkpoint
+from trainers.evaluation import bootstrap
+from trainers.evaluation import scores as evaluation
+from trainers.inference import restorer
+from trainers.protocols import gopro
 
 Make = Callable[..., pathlib.Path]
 
@@ -52,14 +56,14 @@ def write_model(
         with torch.no_grad():
             made.networks["generator"][1].running_var.fill_(-1)  # finite, and what it gives is not
     trained_on = [{"path": "other.zarr", "fingerprint": "0", "transfer_function": "gamma2.2"}]
-    about = checkpoint.About(recipe_file.to_toml(wanted), "fake", "paper", 0, 7, trained_on, {}, {}, {})
+    about = checkpoint.About(toml.to_toml(wanted), "fake", "paper", 0, 7, trained_on, {}, {}, {})
     (tmp_path / name).mkdir()
     checkpoint.save(tmp_path / name / "last.safetensors", about, made)
     return tmp_path / name
 
 
 def run(*arguments: Any) -> int:
-    return terminal.exit_code(evaluate.main, [str(argument) for argument in arguments])
+    return command_line.exit_code(evaluate.main, [str(argument) for argument in arguments])
 
 
 def arguments(model: pathlib.Path, pairs: pathlib.Path, out: pathlib.Path, *more: Any) -> list[Any]:
@@ -77,14 +81,14 @@ def test_a_table_is_made_of_its_images(
     assert {line["protocol"] for line in lines} == {"gopro-rgb v2"}
     found = json.loads((out / "table.json").read_text())
     by_row = {row["name"]: row for row in found["rows"]}
-    network = restoring.load(model, torch.device("cpu"), dropout=False)
+    network = restorer.load(model, torch.device("cpu"), dropout=False)
     dataset = reader.open(pairs)
     for number in (0, 11):
         blurred, sharp = (dataset.read(name, [number])[0] for name in ("blurred", "sharp"))
         given = torch.from_numpy(blurred).permute(2, 0, 1)[None] / 255
         restored = (network.restore(given)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         for line, image in ((lines[number], blurred), (lines[12 + number], restored)):
-            expected = plain.gopro_rgb(image, [sharp], ("psnr", "ssim"), torch.device("cpu")).values
+            expected = gopro.gopro_rgb(image, [sharp], ("psnr", "ssim"), torch.device("cpu")).values
             assert float(line["psnr"]) == pytest.approx(expected["psnr"], abs=1e-5)
             assert float(line["ssim"]) == pytest.approx(expected["ssim"], abs=1e-6)
     for name, start in ((evaluation.INPUT, 0), ("first", 12)):
@@ -237,7 +241,7 @@ def test_images_that_were_trained_on_are_no_test(
     file = model / "last.safetensors"
     own = {"path": str(pairs), "fingerprint": reader.open(pairs).fingerprint, "transfer_function": "gamma2.2"}
     about = checkpoint.About(**{**vars(checkpoint.about(file)), "datasets": [own]})
-    checkpoint.save(file, about, restoring.load(file, torch.device("cpu")))
+    checkpoint.save(file, about, restorer.load(file, torch.device("cpu")))
     for split, warned in (("test", False), ("train", True), ("all", True)):
         caplog.clear()
         asked = (model, "--data", pairs, "--split", split, "--protocol", "gopro-rgb", "--out", tmp_path / split)
@@ -254,7 +258,7 @@ def test_other_pairs_of_the_photos_trained_on_are_no_test(
     file = model / "last.safetensors"
     own = {"path": str(pairs), "fingerprint": reader.open(pairs).fingerprint, "transfer_function": "gamma2.2"}
     about = checkpoint.About(**{**vars(checkpoint.about(file)), "datasets": [own]})
-    checkpoint.save(file, about, restoring.load(file, torch.device("cpu")))
+    checkpoint.save(file, about, restorer.load(file, torch.device("cpu")))
     for data, split, shared in ((pairs, "val", ""), (other, "test", "1 of the 2"), (other, "all", "8 of the 12")):
         out = tmp_path / f"{data.stem}-{split}"
         assert run(model, "--data", data, "--split", split, "--protocol", "gopro-rgb", "--out", out) == 0
@@ -288,11 +292,11 @@ def test_half_size_is_halved_before_restoring(model: pathlib.Path, pairs: pathli
     line = list(csv.DictReader(io.StringIO((tmp_path / "scores" / "per-image.csv").read_text())))[12]
     assert (line["row"], line["size"]) == ("first", "16x12")
     dataset = reader.open(pairs)
-    blurred, sharp = (plain.halved(dataset.read(name, [0])[0]) for name in ("blurred", "sharp"))
-    network = restoring.load(model, torch.device("cpu"), dropout=False)
+    blurred, sharp = (gopro.halved(dataset.read(name, [0])[0]) for name in ("blurred", "sharp"))
+    network = restorer.load(model, torch.device("cpu"), dropout=False)
     result = network.restore(torch.from_numpy(blurred).permute(2, 0, 1)[None] / 255)[0]
     restored = (result * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    expected = plain.gopro_rgb(restored, [sharp], ("psnr",), torch.device("cpu")).values["psnr"]
+    expected = gopro.gopro_rgb(restored, [sharp], ("psnr",), torch.device("cpu")).values["psnr"]
     assert float(line["psnr"]) == pytest.approx(expected, abs=1e-5)
 
 
@@ -348,19 +352,19 @@ def test_pipes_in_the_place_of_scores(
     out.mkdir()
     os.mkfifo(out / name)
     assert run(*arguments(model, pairs, out)) == 2
-    assert f"{out / name} is a pipe" in capsys.readouterr().err
+    assert f"{out / name} is a FIFO" in capsys.readouterr().err
     assert (out / name).is_fifo()
 
 
 def test_intervals_cover_and_groups_count_once() -> None:
     values = np.random.default_rng(0).normal(30, 2, 400).tolist()
-    single = intervals.mean(values, [str(index) for index in range(400)])
+    single = bootstrap.mean(values, [str(index) for index in range(400)])
     standard = np.std(values) / math.sqrt(400)
     assert single.mean == pytest.approx(np.mean(values))
     assert single.high - single.low == pytest.approx(2 * 1.96 * standard, rel=0.05)
-    doubled = intervals.mean(values * 2, [str(index % 400) for index in range(800)])
+    doubled = bootstrap.mean(values * 2, [str(index % 400) for index in range(800)])
     assert (doubled.low, doubled.high) == pytest.approx((single.low, single.high), abs=1e-9)
-    alone = intervals.mean(values, ["one"] * 400)
+    alone = bootstrap.mean(values, ["one"] * 400)
     assert alone.mean == pytest.approx(single.mean)
     assert math.isnan(alone.low)
 
@@ -369,25 +373,25 @@ def test_paired_differences_are_narrower_than_the_means() -> None:
     images = np.random.default_rng(1).normal(30, 4, 200)
     better = images + np.random.default_rng(2).normal(0.5, 0.1, 200)
     names = [str(index) for index in range(200)]
-    found = intervals.difference(better.tolist(), images.tolist(), names)
+    found = bootstrap.difference(better.tolist(), images.tolist(), names)
     assert 0.45 < found.low < 0.5 < found.high < 0.55
-    assert intervals.mean(better.tolist(), names).low < intervals.mean(images.tolist(), names).high
+    assert bootstrap.mean(better.tolist(), names).low < bootstrap.mean(images.tolist(), names).high
 
 
 def test_infinite_scores_stay_infinite_and_have_no_interval() -> None:
-    found = intervals.mean([30.0, math.inf], ["a", "b"])
+    found = bootstrap.mean([30.0, math.inf], ["a", "b"])
     assert found.mean == math.inf
     assert math.isnan(found.low)
-    assert math.isnan(intervals.difference([math.inf], [math.inf], ["a"]).mean)
-    assert intervals.mean([], []).count == 0
+    assert math.isnan(bootstrap.difference([math.inf], [math.inf], ["a"]).mean)
+    assert bootstrap.mean([], []).count == 0
 
 
 def test_intervals_of_many_groups_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(30, 2, 50).tolist()
     names = [str(index) for index in range(50)]
-    whole = intervals.mean(values, names)
-    monkeypatch.setattr(intervals, "_NUMBERS", 1000)
-    assert intervals.mean(values, names) == whole
+    whole = bootstrap.mean(values, names)
+    monkeypatch.setattr(bootstrap, "_NUMBERS", 1000)
+    assert bootstrap.mean(values, names) == whole
 
 
 def test_tables_say_when_groups_are_too_few_and_images_perfect(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from blursynth import recipe_file
-from trainers import checkpoint, export, methods, terminal
+from blursynth.config import toml
+from trainers import command_line, export, methods
+from trainers.checkpoints import checkpoint
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -30,7 +31,7 @@ def written(name: str, folder: pathlib.Path) -> pathlib.Path:
     kind = methods.find(name)
     table = {"name": name, **SMALL[name]}
     torch.manual_seed(0)
-    made = kind(kind.for_restoring(recipe_file.build(table, kind.Config)), CPU)
+    made = kind(kind.for_restoring(toml.build(table, kind.Config)), CPU)
     lines = "\n".join(f"{key} = {value!r}".replace("'", '"') for key, value in table.items())
     text = f'name = "test"\n[data]\ntrain = [{{path = "x.zarr"}}]\n[method]\n{lines}\n[schedule]\nflat = 1.0\n'
     about = checkpoint.About(text, name, "paper", 7, 14, [], {}, {}, {})
@@ -49,13 +50,13 @@ def test_the_graph_gives_what_the_network_gives(
     name: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = written(name, tmp_path / "run"), tmp_path / "new" / "model.onnx"
-    assert terminal.exit_code(export.main, [str(folder), "-o", str(out)]) == 0
+    assert command_line.exit_code(export.main, [str(folder), "-o", str(out)]) == 0
     said = capsys.readouterr()
     step = 16 if name == "pix2pix" else methods.find(name).divisor
     assert f"sides multiples of {step}," in said.out
     assert "orch" not in said.out
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
-    network = export.restoring.load(folder, CPU, dropout=False)
+    network = export.restorer.load(folder, CPU, dropout=False)
     for height, width in ((64, 48), (16, 160), (7 * step, 11 * step)):
         blurred = torch.rand(1, 3, height, width)
         (found,) = session.run(["restored"], {"blurred": blurred.numpy()})
@@ -71,7 +72,7 @@ def test_a_graph_that_differs_is_not_kept(
     folder, out = written("resgan", tmp_path / "run"), tmp_path / "model.onnx"
     monkeypatch.setattr(export, "graph_of", lambda *_: b"graph")
     monkeypatch.setattr(export, "difference", lambda *_: float("nan"))
-    assert terminal.exit_code(export.main, [str(folder), "-o", str(out)]) == 2
+    assert command_line.exit_code(export.main, [str(folder), "-o", str(out)]) == 2
     assert "nothing was written" in capsys.readouterr().err
     assert not out.exists()
 
@@ -86,15 +87,18 @@ def test_what_cannot_be_exported_is_said(
         ((tmp_path / "empty", tmp_path / "there.onnx"), "--overwrite"),
         ((tmp_path / "there.onnx", tmp_path / "new.onnx"), "is not a checkpoint"),
     ):
-        assert terminal.exit_code(export.main, [str(arguments[0]), "-o", str(arguments[1])]) == 2
+        assert command_line.exit_code(export.main, [str(arguments[0]), "-o", str(arguments[1])]) == 2
         assert words in capsys.readouterr().err
-    made = export.restoring.load(written("resgan", tmp_path / "run"), CPU)
+    made = export.restorer.load(written("resgan", tmp_path / "run"), CPU)
     with torch.no_grad():
         next(iter(made.networks["generator"].parameters())).view(-1)[0] = float("nan")
     checkpoint.save(tmp_path / "spoiled.safetensors", checkpoint.about(tmp_path / "run" / checkpoint.LAST), made)
-    assert terminal.exit_code(export.main, [str(tmp_path / "spoiled.safetensors"), "-o", str(tmp_path / "n.onnx")]) == 2
+    assert (
+        command_line.exit_code(export.main, [str(tmp_path / "spoiled.safetensors"), "-o", str(tmp_path / "n.onnx")])
+        == 2
+    )
     assert "no finite numbers in generator." in capsys.readouterr().err
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
-    assert terminal.exit_code(export.main, [str(tmp_path / "empty"), "-o", str(tmp_path / "new.onnx")]) == 2
+    assert command_line.exit_code(export.main, [str(tmp_path / "empty"), "-o", str(tmp_path / "new.onnx")]) == 2
     assert "onnxscript" in capsys.readouterr().err

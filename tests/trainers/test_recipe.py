@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from blursynth import errors, recipe_file
+from blursynth import errors
+from blursynth.config import toml
 from trainers import methods, recipe
 
 SHIPPED = sorted(
     path
     for folder in ("training", "smoke")
-    for path in (recipe_file.shipped_folder() / folder).glob("*.toml")
+    for path in (toml.shipped_folder() / folder).glob("*.toml")
     if not path.stem.endswith("-data")  # those make datasets
 )
 
@@ -31,12 +32,12 @@ def file(text: str, tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_shipped_recipe_loads_and_resolves_to_itself(path: pathlib.Path) -> None:
     loaded = recipe.load(path)
-    assert recipe.differences(recipe.parse(recipe_file.to_toml(loaded)), loaded) == []
+    assert recipe.differences(recipe.parse(toml.to_toml(loaded)), loaded) == []
 
 
 def test_shipped_recipes_are_found_by_name_and_there_are_some() -> None:
     assert {path.stem for path in SHIPPED} >= {"deblurgan", "demo"}
-    assert recipe.load("deblurgan").schedule.flat == 150
+    assert recipe.load("deblurgan").schedule.constant == 150
     assert recipe.load("smoke/deblurgan").name == "smoke-deblurgan"
 
 
@@ -51,10 +52,10 @@ def test_every_wrong_key_is_named_at_once_with_the_nearest(text: str) -> None:
     [
         ("data.crop=-1", "data.crop"),
         ("data.train=[]", "names no dataset"),
-        ("schedule.flat=0", None),
+        ("schedule.constant=0", None),
         ('method.name="debblurgan"', "Did you mean 'deblurgan'"),
         ("method.name=3", "give \\[method\\] a name"),
-        ("schedule.drops=[100]", "drops must lie between"),
+        ("schedule.milestones=[100]", "milestones must lie between"),
         ("schedule.clock=hours", "schedule.clock"),
         ("validation.split=test", "validation never uses"),
         ("seed=-1", "seed"),
@@ -69,13 +70,13 @@ def test_every_wrong_key_is_named_at_once_with_the_nearest(text: str) -> None:
         ("a." * 63 + "b=1", "unknown key"),
         ("data.batch=999999999999999999999999999999", "data.batch"),
         ('data.train=[{path="a", weight=1e308}]', "data.train.0.weight"),
-        ("schedule.flat=1e308", "schedule.flat"),
-        ("schedule.linear=1e16", "schedule.linear"),
+        ("schedule.constant=1e308", "schedule.constant"),
+        ("schedule.decay=1e16", "schedule.decay"),
     ],
 )
 def test_set_changes_one_value_and_wrong_ones_are_refused(file: pathlib.Path, change: str, words: str | None) -> None:
     if words is None:
-        assert recipe.load(file, [change]).schedule.flat == 0
+        assert recipe.load(file, [change]).schedule.constant == 0
         return
     with pytest.raises(errors.RecipeError, match=words):
         recipe.load(file, [change])
@@ -83,7 +84,7 @@ def test_set_changes_one_value_and_wrong_ones_are_refused(file: pathlib.Path, ch
 
 def test_nothing_to_train_is_refused(file: pathlib.Path) -> None:
     with pytest.raises(errors.RecipeError, match="nothing would be trained"):
-        recipe.load(file, ["schedule.flat=0", "schedule.linear=0"])
+        recipe.load(file, ["schedule.constant=0", "schedule.decay=0"])
 
 
 def test_rotation_needs_a_square_crop(file: pathlib.Path) -> None:
@@ -122,8 +123,8 @@ def test_differences_name_keys_and_ignore_where_the_run_lies(file: pathlib.Path)
     assert recipe.differences(old, recipe.load(file, ["method.rate=0.5"])) == ["method.rate: 0.01 -> 0.5"]
 
 
-def test_schedule_is_flat_then_linear_to_zero() -> None:
-    schedule = recipe.Schedule(clock="epochs", flat=150, linear=150)
+def test_schedule_is_constant_then_linear_to_zero() -> None:
+    schedule = recipe.Schedule(clock="epochs", constant=150, decay=150)
     epoch = 1000
     assert schedule.images(epoch) == 300_000
     assert [schedule.factor(seen, epoch) for seen in (0, 150_000)] == [1.0, 1.0]
@@ -131,8 +132,8 @@ def test_schedule_is_flat_then_linear_to_zero() -> None:
     assert 0 < schedule.factor(299_999, epoch) < 1e-5
 
 
-def test_schedule_drops_multiply() -> None:
-    schedule = recipe.Schedule(clock="images", flat=100, drops=(40, 80), drop_factor=0.5)
+def test_schedule_milestones_multiply() -> None:
+    schedule = recipe.Schedule(clock="images", constant=100, milestones=(40, 80), milestone_factor=0.5)
     assert [schedule.factor(seen, 7) for seen in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
 
 
@@ -156,12 +157,12 @@ def test_schedule_drops_multiply() -> None:
 def test_published_settings_spell_out_what_their_variant_is(name: str, differs: dict[str, object]) -> None:
     section = recipe.load(name).method.model_dump()
     kind = methods.find(str(section["name"]))
-    assert section == recipe_file.build(differs, kind.Config).model_dump()
+    assert section == toml.build(differs, kind.Config).model_dump()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_published_setting_has_a_smoke_twin_of_the_same_kind(path: pathlib.Path) -> None:
-    twin = recipe_file.shipped_folder() / "smoke" / path.name
+    twin = toml.shipped_folder() / "smoke" / path.name
     published, small = recipe.load(path), recipe.load(twin)
     assert small.method_name == published.method_name
     for setting in (
@@ -214,8 +215,8 @@ def test_schedules_are_those_of_the_papers() -> None:
     for epoch, factor in epochs.items():
         assert release.factor(epoch * 2_103, 2_103) == pytest.approx(factor)
     light = recipe.load("light-deblurgan").schedule
-    assert (light.clock, light.flat, light.linear) == ("epochs", 150, 350)
+    assert (light.clock, light.constant, light.decay) == ("epochs", 150, 350)
     for name in ("deblurgan", "deblurgan-wild", "deblurgan-comb", "deblurgan-release"):
-        assert (recipe.load(name).schedule.flat, recipe.load(name).schedule.linear) == (150, 150)
+        assert (recipe.load(name).schedule.constant, recipe.load(name).schedule.decay) == (150, 150)
     assert [each.weight for each in recipe.load("deblurgan-comb").data.train] == [2, 1]
     assert recipe.load("deblurgan-wild").data.limit == 1000

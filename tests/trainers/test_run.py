@@ -12,7 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import checkpoint, run, run_folder, terminal
+from trainers import command_line, run
+from trainers.checkpoints import checkpoint
+from trainers.training import run_folder
 
 Arguments = list[str]
 
@@ -34,7 +36,7 @@ def command(
 def test_trains_then_says_that_it_is_finished(
     command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
     folder = tmp_path / "run"
     assert {path.name for path in folder.iterdir()} >= {
         "recipe.toml",
@@ -45,7 +47,7 @@ def test_trains_then_says_that_it_is_finished(
     assert "48 images seen" in capsys.readouterr().out
     written = (folder / "last.safetensors").stat().st_mtime_ns
     # The same run again, asked for by its own resolved recipe.
-    assert terminal.exit_code(run.main, [str(folder / "recipe.toml"), "--device", "cpu"]) == 0
+    assert command_line.exit_code(run.main, [str(folder / "recipe.toml"), "--device", "cpu"]) == 0
     assert "is finished: 48 images seen" in capsys.readouterr().out
     assert (folder / "last.safetensors").stat().st_mtime_ns == written
 
@@ -60,11 +62,11 @@ def test_flags_replace_data_folder_and_settings(
         "--out",
         str(tmp_path / "b"),
         "--set",
-        "schedule.flat=8",
+        "schedule.constant=8",
         "--set",
-        "schedule.linear=0",
+        "schedule.decay=0",
     ]
-    assert terminal.exit_code(run.main, [*command, *flags]) == 0
+    assert command_line.exit_code(run.main, [*command, *flags]) == 0
     about = checkpoint.about(tmp_path / "b" / "last.safetensors")
     assert about.images_seen == 8
     assert [entry["path"] for entry in about.datasets] == [str(other)]
@@ -76,16 +78,16 @@ def test_a_signal_stops_with_a_sentence_and_its_code(
 ) -> None:
 
     fake_method.on_step = staticmethod(lambda steps: os.kill(os.getpid(), signal.SIGTERM) if steps == 4 else None)
-    assert terminal.exit_code(run.main, command) == 143
+    assert command_line.exit_code(run.main, command) == 143
     assert "Stopped by SIGTERM at 20 images, with a checkpoint" in capsys.readouterr().out
     fake_method.on_step = None
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
 
 
 def test_dry_run_describes_and_writes_nothing(
     command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, [*command, "--dry-run"]) == 0
+    assert command_line.exit_code(run.main, [*command, "--dry-run"]) == 0
     out = capsys.readouterr().out
     for words in (
         "crop = 8",
@@ -103,7 +105,7 @@ def test_dry_run_without_data_or_weights_says_so_and_describes_the_rest(
     command: Arguments, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = ["--data", "none.zarr", "--set", "method.needs_file=true"]
-    assert terminal.exit_code(run.main, [*command, "--dry-run", *missing]) == 2
+    assert command_line.exit_code(run.main, [*command, "--dry-run", *missing]) == 2
     found = capsys.readouterr()
     assert "TwoNetworks" in found.out
     assert "Training could not start:\n" in found.err
@@ -116,7 +118,7 @@ def test_dry_run_looks_at_the_run_folder_too(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "letter.txt").write_text("mine")
-    assert terminal.exit_code(run.main, [*command, "--dry-run"]) == 2
+    assert command_line.exit_code(run.main, [*command, "--dry-run"]) == 2
     assert "is not a run folder" in capsys.readouterr().err
 
 
@@ -136,7 +138,7 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
 ) -> None:
     if "cuda" in flags and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    assert terminal.exit_code(run.main, [*command, *flags]) == 2
+    assert command_line.exit_code(run.main, [*command, *flags]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -149,21 +151,21 @@ def test_threads_are_a_number_from_one(command: Arguments, threads: str) -> None
 
 
 def test_an_unknown_recipe_names_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    assert terminal.exit_code(run.main, ["no-such-recipe"]) == 2
+    assert command_line.exit_code(run.main, ["no-such-recipe"]) == 2
     assert "training/deblurgan" in capsys.readouterr().err
 
 
 def test_a_folder_of_another_recipe_is_refused_with_the_difference(
     command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
     changed = [*command, "--set", "method.rate=0.5"]
-    assert terminal.exit_code(run.main, changed) == 2
+    assert command_line.exit_code(run.main, changed) == 2
     error = capsys.readouterr().err
     assert "method.rate: 0.01 -> 0.5" in error
     assert "--overwrite" in error
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    assert terminal.exit_code(run.main, [*changed, "--overwrite"]) == 0
+    assert command_line.exit_code(run.main, [*changed, "--overwrite"]) == 0
     assert checkpoint.about(tmp_path / "run" / "last.safetensors").recipe.count("rate = 0.5") == 1
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
@@ -171,10 +173,10 @@ def test_a_folder_of_another_recipe_is_refused_with_the_difference(
 def test_overwrite_asks_at_a_terminal(
     command: Arguments, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: "n" if "Delete" in question else "y")
-    assert terminal.exit_code(run.main, [*command, "--overwrite"]) == 1
+    assert command_line.exit_code(run.main, [*command, "--overwrite"]) == 1
     assert (tmp_path / "run" / "last.safetensors").exists()
 
 
@@ -184,7 +186,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "holiday.jpg").touch()
     for flags in ([], ["--overwrite"]):
-        assert terminal.exit_code(run.main, [*command, *flags]) == 2
+        assert command_line.exit_code(run.main, [*command, *flags]) == 2
         assert "not a run folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["holiday.jpg"]
 
@@ -192,21 +194,21 @@ def test_a_folder_with_other_things_in_it_is_left_alone(
 def test_two_runs_in_one_folder_are_kept_apart(
     command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
     with run_folder.Lock(tmp_path / "run"):
         for flags in ([], ["--overwrite"]):
-            assert terminal.exit_code(run.main, [*command, *flags]) == 2
+            assert command_line.exit_code(run.main, [*command, *flags]) == 2
             assert "Another process (process" in capsys.readouterr().err
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
 
 
 def test_a_damaged_checkpoint_is_one_sentence(
     command: Arguments, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.exit_code(run.main, command) == 0
+    assert command_line.exit_code(run.main, command) == 0
     last = tmp_path / "run" / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-10])
-    assert terminal.exit_code(run.main, command) == 2
+    assert command_line.exit_code(run.main, command) == 2
     assert "cut short" in capsys.readouterr().err
 
 
@@ -219,13 +221,13 @@ def test_errors_of_the_system_are_sentences_and_our_own_keep_their_traceback(
 
         return verb
 
-    assert terminal.exit_code(fail(PermissionError(13, "Permission denied", "there/file"))) == 2
+    assert command_line.exit_code(fail(PermissionError(13, "Permission denied", "there/file"))) == 2
     assert capsys.readouterr().err == "Error: there/file: Permission denied.\n"
-    assert terminal.exit_code(fail(KeyboardInterrupt())) == 130
-    assert terminal.exit_code(fail(torch.OutOfMemoryError("x"))) == 2
+    assert command_line.exit_code(fail(KeyboardInterrupt())) == 130
+    assert command_line.exit_code(fail(torch.OutOfMemoryError("x"))) == 2
     assert "data.batch" in capsys.readouterr().err
     with pytest.raises(AssertionError):
-        terminal.exit_code(fail(AssertionError("ours")))
+        command_line.exit_code(fail(AssertionError("ours")))
 
 
 @pytest.mark.parametrize("verb", ["run", "deblur"])
@@ -244,22 +246,22 @@ def test_a_run_goes_on_where_its_dataset_lies_now(
     tmp_path: pathlib.Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert terminal.exit_code(run.main, [*command, "--out", str(tmp_path / "undisturbed")]) == 0
+    assert command_line.exit_code(run.main, [*command, "--out", str(tmp_path / "undisturbed")]) == 0
     fake_method.on_step = staticmethod(lambda steps: os.kill(os.getpid(), signal.SIGTERM) if steps == 4 else None)
-    assert terminal.exit_code(run.main, command) == 143
+    assert command_line.exit_code(run.main, command) == 143
     fake_method.on_step = None
     moved = (tmp_path / "pairs.zarr").rename(tmp_path / "moved.zarr")
     other = make_pairs(tmp_path / "other.zarr", seed=1)
     capsys.readouterr()
-    assert terminal.exit_code(run.main, [*command, "--data", str(other)]) == 2
+    assert command_line.exit_code(run.main, [*command, "--data", str(other)]) == 2
     said = capsys.readouterr().err
     assert "trained on other data" in said
     assert f"{other}: fingerprint" in said
-    assert terminal.exit_code(run.main, [*command, "--data", str(other), "--dry-run"]) == 2
+    assert command_line.exit_code(run.main, [*command, "--data", str(other), "--dry-run"]) == 2
     assert "pairs.zarr" in (tmp_path / "run" / "recipe.toml").read_text()
-    assert terminal.exit_code(run.main, [*command, "--data", str(moved)]) == 0
+    assert command_line.exit_code(run.main, [*command, "--data", str(moved)]) == 0
     # By its own recipe, which knows the new place.
-    assert terminal.exit_code(run.main, [str(tmp_path / "run" / "recipe.toml"), "--device", "cpu"]) == 0
+    assert command_line.exit_code(run.main, [str(tmp_path / "run" / "recipe.toml"), "--device", "cpu"]) == 0
     tensors = [safetensors.torch.load_file(tmp_path / name / "last.safetensors") for name in ("run", "undisturbed")]
     assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
 
@@ -271,10 +273,10 @@ def test_other_validation_data_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     held = make_pairs(tmp_path / "held.zarr", seed=2, first_source=100)
-    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={held}"]) == 0
+    assert command_line.exit_code(run.main, [*command, "--set", f"validation.path={held}"]) == 0
     moved = held.rename(tmp_path / "moved.zarr")
-    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={moved}"]) == 0
+    assert command_line.exit_code(run.main, [*command, "--set", f"validation.path={moved}"]) == 0
     other = make_pairs(tmp_path / "more.zarr", seed=3, first_source=100)
     capsys.readouterr()
-    assert terminal.exit_code(run.main, [*command, "--set", f"validation.path={other}"]) == 2
+    assert command_line.exit_code(run.main, [*command, "--set", f"validation.path={other}"]) == 2
     assert "validation, fingerprints" in capsys.readouterr().err

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from blursynth import recipe_file
+from blursynth.config import toml
 from blursynth.storage import reader
-from trainers import restoring, run, terminal, validation
+from trainers import command_line, run
+from trainers.inference import eight_bit, restorer
 
-SMOKE = sorted(
-    path for path in (recipe_file.shipped_folder() / "smoke").glob("*.toml") if not path.stem.endswith("-data")
-)
+SMOKE = sorted(path for path in (toml.shipped_folder() / "smoke").glob("*.toml") if not path.stem.endswith("-data"))
 CONTENT = ("perceptual", "content", "pixel")
 """Terms that compare a restored image with its sharp one."""
 BEGIN_NEAR_THE_IDENTITY = ("demo", "light-deblurgan")
@@ -55,7 +54,7 @@ def test_smoke_recipe_learns(
     for made_by, data in commands:
         (tmp_path / data).symlink_to(dataset(made_by))
     monkeypatch.chdir(tmp_path)  # where the recipe finds its datasets
-    assert terminal.exit_code(run.main, [str(path), "--out", "run", "--device", "cpu", "--threads", "2"]) == 0
+    assert command_line.exit_code(run.main, [str(path), "--out", "run", "--device", "cpu", "--threads", "1"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     content = [sum(line["loss"].get(term, 0.0) for term in CONTENT) for line in lines if line["kind"] == "train"]
     if path.stem not in BEGIN_NEAR_THE_IDENTITY:
@@ -63,7 +62,7 @@ def test_smoke_recipe_learns(
     else:
         last = [line for line in lines if line["kind"] == "validation"][-1]
         assert last["psnr"] >= last["blurred_psnr"] + 0.5
-    network = restoring.load(tmp_path / "run" / "last.safetensors", torch.device("cpu"))
+    network = restorer.load(tmp_path / "run" / "last.safetensors", torch.device("cpu"))
     for blurred in reader.open(tmp_path / commands[0][1]).read("blurred", range(4)):
-        restored = validation.restore(network, blurred, torch.device("cpu"))
+        restored = eight_bit.restore(network.restore, blurred, torch.device("cpu"))
         assert restored.std() > 0.5 * blurred.std()

@@ -1,6 +1,5 @@
-"""The registry of methods: a name in a recipe -> the class that trains it, imported when it is asked for."""
+"""The registry of methods: a name in a recipe, and the class that trains it, imported when needed."""
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,14 +21,14 @@ CLASSES: Mapping[str, str] = MappingProxyType(
 
 
 def find(name: str) -> type[method.Method]:
-    """The class of the method called `name`; its `Config` is the model of the recipe's `[method]` section.
+    """Return the class of a method; its `Config` is the model of the recipe's `[method]` table.
 
-    Raises RecipeError naming the nearest known method.
+    Raises RecipeError with the nearest known name.
     """
     if name not in CLASSES:
-        close = difflib.get_close_matches(name, CLASSES, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known methods: {', '.join(sorted(CLASSES))}."
+        close = errors.closest(name, CLASSES)
+        hint = f"Did you mean {close!r}?" if close else f"Known methods: {', '.join(sorted(CLASSES))}."
         raise errors.RecipeError(f"There is no training method {name!r}. {hint}")
     module, _, attribute = CLASSES[name].partition(":")
-    found: type[method.Method] = getattr(importlib.import_module(module), attribute)
-    return found
+    kind: type[method.Method] = getattr(importlib.import_module(module), attribute)
+    return kind

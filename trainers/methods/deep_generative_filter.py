@@ -15,15 +15,17 @@ import torch
 from torch import nn
 from torch.utils import checkpoint
 
-from blursynth import recipe_file
-from trainers import networks
-from trainers.methods import image_gan
+from blursynth.config import toml
+from trainers.losses import adversarial
+from trainers.methods import gan, method
+from trainers.networks import layers as networks
+from trainers.networks import patchgan
 
 
-class DiscriminatorConfig(recipe_file.Model):
+class DiscriminatorConfig(toml.Model):
     """The `[method.discriminator]` table."""
 
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     """Channels of the first convolution; the paper gives none."""
     strides: Annotated[tuple[Annotated[int, pydantic.Field(ge=1, le=2)], ...], pydantic.Field(min_length=2)] = (
         1,
@@ -41,7 +43,7 @@ class DiscriminatorConfig(recipe_file.Model):
     norm: networks.Norm = "instance"
 
 
-class DeepGenerativeFilterConfig(image_gan.Config):
+class DeepGenerativeFilterConfig(gan.Config):
     """The `[method]` table of a Deep Generative Filter recipe."""
 
     DEFAULTS: ClassVar[Mapping[str, Any]] = {"perceptual": {"network": "vgg16"}}
@@ -49,12 +51,12 @@ class DeepGenerativeFilterConfig(image_gan.Config):
 
     name: Literal["deep-generative-filter"] = "deep-generative-filter"
     variant: Literal["paper"] = "paper"
-    rate: image_gan.Count = 64
+    rate: gan.Count = 64
     """The paper's channel-rate: what each block adds; head, bottlenecks and tail have four times as many."""
-    blocks: image_gan.Count = 10
-    dilations: tuple[image_gan.Count, ...] = ()
+    blocks: gan.Count = 10
+    dilations: tuple[gan.Count, ...] = ()
     """Of each block's 3x3, 1 for none; by default `rising_and_falling(blocks)`."""
-    residual: tuple[image_gan.Count, ...] = ()
+    residual: tuple[gan.Count, ...] = ()
     """Numbers of the blocks, from 1, that add to what comes in rather than append to it (table 1, A and B)."""
     global_skip: bool = True
     """The head's output beside the tail's, for the last convolution (section 3.1.1 d)."""
@@ -65,17 +67,17 @@ class DeepGenerativeFilterConfig(image_gan.Config):
     """Side of the last convolution's kernel; the paper says how many channels go in and out (512 to 3) and no more."""
     tanh: bool = True
     """After the last convolution; the paper is silent."""
-    slope: image_gan.Share = networks.LEAK
+    slope: gan.Share = networks.LEAK
     """Of every LeakyReLU of both networks; the paper is silent."""
     checkpointing: bool = False
     """Blocks are computed once more on the way back rather than kept: less memory, about a third more time."""
-    learning_rate: image_gan.Positive = 2e-4
+    learning_rate: gan.Positive = 2e-4
     """Section 4.1."""
-    betas: tuple[image_gan.Share, image_gan.Share] = (0.9, 0.999)
+    betas: tuple[gan.Share, gan.Share] = (0.9, 0.999)
     """Section 4.1: momentum 0.9."""
-    pixel_weight: image_gan.NotNegative = 170.0
+    pixel_weight: gan.NotNegative = 170.0
     """K2 of equation 4."""
-    content_weight: image_gan.NotNegative = 145.0
+    content_weight: gan.NotNegative = 145.0
     """K1 of equation 4."""
     conditional: bool = True
     """Section 3.2.1."""
@@ -102,10 +104,10 @@ class DeepGenerativeFilterConfig(image_gan.Config):
         return self
 
 
-class DeepGenerativeFilter(image_gan.ImageGAN):
-    """The method; see `method.Method` and `image_gan.ImageGAN` for what its members promise."""
+class DeepGenerativeFilter(gan.GAN):
+    """Deep Generative Filter's networks, losses and step."""
 
-    Config: ClassVar[type[recipe_file.Model]] = DeepGenerativeFilterConfig
+    Config: ClassVar[type[toml.Model]] = DeepGenerativeFilterConfig
     title: ClassVar[str] = "Deep Generative Filter (Ramakrishnan et al. 2017)"
     smallest: ClassVar[int] = 2
     """One pixel has no variance."""
@@ -128,11 +130,23 @@ class DeepGenerativeFilter(image_gan.ImageGAN):
         return network
 
     @staticmethod
-    def make_discriminator(config: DeepGenerativeFilterConfig, channels: int) -> nn.Module:
-        table = config.discriminator
-        network = networks.MarkovianDiscriminator(channels, table.width, table.strides, table.norm, config.slope)
+    def make_discriminator(config: DeepGenerativeFilterConfig) -> nn.Module:
+        channels, table = config.discriminator_channels, config.discriminator
+        network = patchgan.MarkovianDiscriminator(channels, table.width, table.strides, table.norm, config.slope)
         networks.initialise(network)
         return network
+
+    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
+        """Update the discriminator, then the generator, on one batch."""
+        return gan.alternate(self, batches, self._images, self._discriminator_losses, self._generator_losses)
+
+    def _discriminator_losses(self, images: gan.Images) -> gan.Losses:
+        """The cross-entropy of a discriminator that sees the blurred image too (section 3.2.1)."""
+        return {"discriminator": adversarial.gan_discriminator(*self._both_scores(images))}
+
+    def _generator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 4."""
+        return self._weighted(images, adversarial.gan_generator)
 
 
 class DenseGenerator(nn.Module):
@@ -191,10 +205,10 @@ class DenseGenerator(nn.Module):
         recomputed, so that memory grows with the number of blocks and not with its square."""
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
-                found_NCHW = checkpoint.checkpoint(block, *pieces, use_reentrant=False)
+                features_NCHW = checkpoint.checkpoint(block, *pieces, use_reentrant=False)
             else:
-                found_NCHW = block(*pieces)
-            pieces = [found_NCHW] if isinstance(block, AddingBlock) else [*pieces, found_NCHW]
+                features_NCHW = block(*pieces)
+            pieces = [features_NCHW] if isinstance(block, AddingBlock) else [*pieces, features_NCHW]
         tail_NCHW = self.tail(torch.cat(pieces, dim=1))
         seen_NCHW = torch.cat([head_NCHW, tail_NCHW], dim=1) if self.global_skip else tail_NCHW
         restored_NCHW: torch.Tensor = self.last(seen_NCHW)
@@ -225,8 +239,8 @@ class AppendingBlock(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, *pieces: torch.Tensor) -> torch.Tensor:
-        found_NCHW: torch.Tensor = self.layers(torch.cat(pieces, dim=1))
-        return found_NCHW
+        features_NCHW: torch.Tensor = self.layers(torch.cat(pieces, dim=1))
+        return features_NCHW
 
 
 class AddingBlock(AppendingBlock):

@@ -7,68 +7,68 @@ text is the only reading, `variant` is "paper", and what it leaves open is said 
 Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import nn
 
-from blursynth import recipe_file
-from trainers import networks
-from trainers.methods import image_gan
+from blursynth.config import toml
+from trainers.losses import adversarial
+from trainers.methods import gan, method
+from trainers.networks import layers, patchgan
 
 Shuffle = Literal["before", "after"]
 
 
-class DiscriminatorConfig(recipe_file.Model):
+class DiscriminatorConfig(toml.Model):
     """The `[method.discriminator]` table: section 2.5, whose last sigmoid is joined with the loss."""
 
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     """Channels of the first convolution (of PatchGAN, which the paper names)."""
 
 
-class LightDeblurGANConfig(image_gan.Config):
+class LightDeblurGANConfig(gan.Config):
     """The `[method]` table of a recipe of the light model."""
 
     name: Literal["light-deblurgan"] = "light-deblurgan"
     variant: Literal["paper"] = "paper"
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     """Channels of the first convolution (section 2.1)."""
-    blocks: image_gan.Count = 9
-    ratio: image_gan.Count = 4
+    blocks: gan.Count = 9
+    ratio: gan.Count = 4
     """How much narrower the channel attention's hidden layer is; the paper is silent, 4 is nearest to its 11.9 MB."""
     counted: Shuffle = "before"
     """Whether the 128 and 64 "convolution kernels" of the upsampling are counted before the shuffle (the words taken
     literally: it leaves 32 and 16 channels) or after it."""
-    padding: networks.Padding = "reflect"
+    padding: layers.Padding = "reflect"
     """Of the two 7x7; as in DeblurGAN's code, the paper is silent."""
-    slope: image_gan.Share = networks.LEAK
+    slope: gan.Share = layers.LEAK
     """Of every LeakyReLU of both networks; the paper is silent."""
     patch_average: Literal["before", "after"] = "before"
     """Patch scores are averaged over each image before images are compared (section 2.5: "the discriminator averages
     the results of each Patch to get the final output result"), or every patch is compared by itself and the averages
     are taken after that, as this package did at first. With one image a batch the two differ much: averaged first,
     there is nothing left of how patches spread about their mean."""
-    learning_rate: image_gan.Positive = 1e-4
+    learning_rate: gan.Positive = 1e-4
     """Section 3.2."""
-    betas: tuple[image_gan.Share, image_gan.Share] = (0.5, 0.999)
+    betas: tuple[gan.Share, gan.Share] = (0.5, 0.999)
     """Section 3.2."""
-    pixel_weight: image_gan.NotNegative = 0.0
+    pixel_weight: gan.NotNegative = 0.0
     """Section 2.7 abandons it."""
-    content_weight: image_gan.NotNegative = 100.0
+    content_weight: gan.NotNegative = 100.0
     """Lambda of equation 7."""
     conditional: bool = False
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
 
 
-class LightDeblurGAN(image_gan.ImageGAN):
-    """The method; see `method.Method` and `image_gan.ImageGAN` for what its members promise."""
+class LightDeblurGAN(gan.GAN):
+    """The light model's networks, losses and step."""
 
-    Config: ClassVar[type[recipe_file.Model]] = LightDeblurGANConfig
+    Config: ClassVar[type[toml.Model]] = LightDeblurGANConfig
     title: ClassVar[str] = "The light model (Li et al.)"
-    relativistic: ClassVar[bool] = True
-    """Equations 5 to 7."""
     accumulates: ClassVar[bool] = False
-    """Its averages are over the batch: over parts of it they are others."""
+    """Its averages are over the whole batch, and would differ over a part of it."""
     divisor: ClassVar[int] = 4
     smallest: ClassVar[int] = 8
 
@@ -78,25 +78,42 @@ class LightDeblurGAN(image_gan.ImageGAN):
             config.width, config.blocks, config.ratio, config.counted, config.padding, config.dropout, config.slope
         )
         # There is no norm that would bring the signal back to size: see `initialise`.
-        networks.initialise(network, "he")
+        layers.initialise(network, "he")
         return network
 
     @staticmethod
-    def make_discriminator(config: LightDeblurGANConfig, channels: int) -> nn.Module:
-        network = networks.PatchCritic(
-            config.discriminator.width, "instance", norm_first=False, channels=channels, slope=config.slope
-        )
-        networks.initialise(network)
+    def make_discriminator(config: LightDeblurGANConfig) -> nn.Module:
+        channels, width = config.discriminator_channels, config.discriminator.width
+        network = patchgan.PatchGAN(width, "instance", norm_first=False, channels=channels, slope=config.slope)
+        layers.initialise(network)
         return network
 
-    def _compared(self, scores_NCHW: torch.Tensor) -> torch.Tensor:
-        if self.config.patch_average == "after":
-            return scores_NCHW
-        return scores_NCHW.mean(dim=(1, 2, 3))
+    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
+        """Update the discriminator, then the generator, on one batch."""
+        return gan.alternate(self, batches, self._images, self._discriminator_losses, self._generator_losses)
 
-    def _kind(self) -> str:
+    def _discriminator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 6: sharp images look more real than restored ones."""
+        sharp_scores, restored_scores = map(self._averaged, self._both_scores(images))
+        return {"discriminator": adversarial.relativistic_average(sharp_scores, restored_scores)}
+
+    def _generator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 7: restored images look more real than sharp ones, and have the same features."""
+
+        def more_real_than_sharp(restored_scores_NCHW: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                sharp_scores_NCHW = self._scores(images.blurred_NCHW, images.sharp_NCHW)
+            return adversarial.relativistic_average(*map(self._averaged, (restored_scores_NCHW, sharp_scores_NCHW)))
+
+        return self._weighted(images, more_real_than_sharp)
+
+    def _averaged(self, scores_NCHW: torch.Tensor) -> torch.Tensor:
+        """Scores as they are compared: one for each image, or for each patch."""
+        return scores_NCHW if self.config.patch_average == "after" else scores_NCHW.mean(dim=(1, 2, 3))
+
+    def _adversarial_words(self) -> str:
         order = "patches averaged first" if self.config.patch_average == "before" else "patch by patch"
-        return f"{super()._kind()}, {order}"
+        return f"relativistic average, {order}"
 
 
 class LightGenerator(nn.Module):
@@ -121,34 +138,34 @@ class LightGenerator(nn.Module):
         blocks: int = 9,
         ratio: int = 4,
         counted: Shuffle = "before",
-        padding: networks.Padding = "reflect",
+        padding: layers.Padding = "reflect",
         dropout: float = 0.5,
-        slope: float = networks.LEAK,
+        slope: float = layers.LEAK,
     ) -> None:
         super().__init__()
         deep = 4 * width
-        self.head = nn.Sequential(networks.convolution(3, width, 7, padding), _leaky(slope))
+        self.head = nn.Sequential(layers.convolution(3, width, 7, padding), _leaky(slope))
         self.down = nn.Sequential(
             nn.Conv2d(width, 2 * width, 3, 2, 1), _leaky(slope), nn.Conv2d(2 * width, deep, 3, 2, 1), _leaky(slope)
         )
         self.blocks = nn.Sequential(*(AttendedBlock(deep, ratio, dropout, slope) for _ in range(blocks)))
         kernels = (2 * width, width) if counted == "before" else (8 * width, 4 * width)
         self.up = nn.Sequential(*_up(deep, kernels[0], slope), *_up(kernels[0] // 4, kernels[1], slope))
-        self.tail = nn.Sequential(networks.convolution(kernels[1] // 4, 3, 7, padding), nn.Tanh())
+        self.tail = nn.Sequential(layers.convolution(kernels[1] // 4, 3, 7, padding), nn.Tanh())
 
     def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
         correction_NCHW: torch.Tensor = self.tail(self.up(self.blocks(self.down(self.head(blurred_NCHW)))))
         return blurred_NCHW + correction_NCHW
 
 
-class AttendedBlock(networks.Residual):
+class AttendedBlock(layers.Residual):
     """F + separable convolutions of F'' (section 2.2): F' = M_C(F) F, F'' = M_S(F') F'.
 
     The text lets F' enter the convolutions, although F'' is what leaves the attention: we take F''. LeakyReLU after
     the first two of the three separable 3x3, none before the sum, dropout before the last (its place is ours).
     """
 
-    def __init__(self, width: int, ratio: int, dropout: float, slope: float = networks.LEAK) -> None:
+    def __init__(self, width: int, ratio: int, dropout: float, slope: float = layers.LEAK) -> None:
         super().__init__()
         self.channel_attention = ChannelAttention(width, ratio, slope)
         self.spatial_attention = SpatialAttention()
@@ -163,9 +180,9 @@ class AttendedBlock(networks.Residual):
 
     @property
     def last(self) -> nn.Conv2d:
-        found = self.convolutions[-1]
-        assert isinstance(found, nn.Conv2d)
-        return found
+        convolution = self.convolutions[-1]
+        assert isinstance(convolution, nn.Conv2d)
+        return convolution
 
     def forward(self, features_NCHW: torch.Tensor) -> torch.Tensor:
         attended_NCHW = self.channel_attention(features_NCHW) * features_NCHW
@@ -181,10 +198,10 @@ class ChannelAttention(nn.Module):
     (N, C, 1, 1) in (0, 1).
     """
 
-    def __init__(self, width: int, ratio: int, slope: float = networks.LEAK) -> None:
+    def __init__(self, width: int, ratio: int, slope: float = layers.LEAK) -> None:
         super().__init__()
         hidden = max(1, width // ratio)
-        self.pools = networks.GlobalPools()
+        self.pools = layers.GlobalPools()
         self.perceptron = nn.Sequential(
             nn.Conv2d(width, hidden, 1, bias=False), _leaky(slope), nn.Conv2d(hidden, width, 1, bias=False)
         )

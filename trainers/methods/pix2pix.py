@@ -6,56 +6,57 @@ discriminator, losses and optimiser on pairs of blurred and sharp images. `varia
 Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 import torch
 from torch import nn
 
-from blursynth import recipe_file
-from trainers import networks
-from trainers.methods import image_gan
+from blursynth.config import toml
+from trainers.losses import adversarial
+from trainers.methods import gan, method
+from trainers.networks import layers as networks
+from trainers.networks import patchgan
 
 
-class DiscriminatorConfig(recipe_file.Model):
+class DiscriminatorConfig(toml.Model):
     """The `[method.discriminator]` table: Isola et al.'s 70x70 PatchGAN."""
 
-    width: image_gan.Count = 64
+    width: gan.Count = 64
 
 
-class Pix2PixConfig(image_gan.Config):
+class Pix2PixConfig(gan.Config):
     """The `[method]` table of a pix2pix recipe; sections are Isola et al.'s."""
 
     name: Literal["pix2pix"] = "pix2pix"
     variant: Literal["paper"] = "paper"
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     """Channels of the first convolution (section 6.1.1)."""
     levels: Annotated[int, pydantic.Field(ge=2, le=10)] = 8
     """How often the image is halved (section 6.1.1): its sides are multiples of 2^levels."""
     test_time_dropout: bool = True
     """Section 3.2.1: dropout stays on."""
-    learning_rate: image_gan.Positive = 2e-4
+    learning_rate: gan.Positive = 2e-4
     """Section 3.3."""
-    betas: tuple[image_gan.Share, image_gan.Share] = (0.5, 0.999)
+    betas: tuple[gan.Share, gan.Share] = (0.5, 0.999)
     """Section 3.3."""
-    pixel_weight: image_gan.NotNegative = 100.0
+    pixel_weight: gan.NotNegative = 100.0
     """Lambda of section 3.1, in section 6.2's L1+cGAN."""
-    content_weight: image_gan.NotNegative = 0.0
+    content_weight: gan.NotNegative = 0.0
     conditional: bool = True
     """Section 3.1."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
 
 
-class Pix2Pix(image_gan.ImageGAN):
-    """The method; see `method.Method` and `image_gan.ImageGAN` for what its members promise."""
+class Pix2Pix(gan.GAN):
+    """pix2pix's networks, losses and step."""
 
-    Config: ClassVar[type[recipe_file.Model]] = Pix2PixConfig
+    Config: ClassVar[type[toml.Model]] = Pix2PixConfig
     title: ClassVar[str] = "pix2pix (Isola et al. 2017), a baseline of Ramakrishnan et al. 2017"
     divisor: ClassVar[int] = 4
     """Of every configuration; a step wants multiples of 2^levels."""
     smallest: ClassVar[int] = 8
-    halved: ClassVar[bool] = True
-    """Section 3.3: "divide the objective by 2 while optimizing D"."""
     tileable: ClassVar[bool] = False
     """Its narrowest place sees the whole image."""
 
@@ -66,10 +67,23 @@ class Pix2Pix(image_gan.ImageGAN):
         return network
 
     @staticmethod
-    def make_discriminator(config: Pix2PixConfig, channels: int) -> nn.Module:
-        network = networks.PatchCritic(config.discriminator.width, "instance", norm_first=False, channels=channels)
+    def make_discriminator(config: Pix2PixConfig) -> nn.Module:
+        channels = config.discriminator_channels
+        network = patchgan.PatchGAN(config.discriminator.width, "instance", norm_first=False, channels=channels)
         networks.initialise(network)
         return network
+
+    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
+        """Update the discriminator, then the generator, on one batch (section 3.3)."""
+        return gan.alternate(self, batches, self._images, self._discriminator_losses, self._generator_losses)
+
+    def _discriminator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 1, halved: "divide the objective by 2 while optimizing D" (section 3.3)."""
+        return {"discriminator": 0.5 * adversarial.gan_discriminator(*self._both_scores(images))}
+
+    def _generator_losses(self, images: gan.Images) -> gan.Losses:
+        """Section 6.2's L1+cGAN, non-saturating (section 3.3)."""
+        return self._weighted(images, adversarial.gan_generator)
 
     def sides_are_multiples_of(self) -> int:
         return 1 << int(self.config.levels)

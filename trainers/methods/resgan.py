@@ -7,22 +7,23 @@ stays. `variant` is "paper" alone.
 Legend of tensor names: N images, C channels, H rows, W columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import torch
 from torch import nn
 
-from blursynth import recipe_file
-from trainers import networks
-from trainers.methods import image_gan
+from blursynth.config import toml
+from trainers.losses import adversarial
+from trainers.methods import gan, method
+from trainers.networks import layers, patchgan
 
 
-class DiscriminatorConfig(recipe_file.Model):
+class DiscriminatorConfig(toml.Model):
     """The `[method.discriminator]` table: Ledig et al.'s eight 3x3 convolutions; one more scores each patch."""
 
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     strides: Annotated[tuple[Annotated[int, pydantic.Field(ge=1, le=2)], ...], pydantic.Field(min_length=2)] = (
         1,
         2,
@@ -37,7 +38,7 @@ class DiscriminatorConfig(recipe_file.Model):
     """Theirs end in two dense layers, which fit one size of image alone."""
 
 
-class ResGANConfig(image_gan.Config):
+class ResGANConfig(gan.Config):
     """The `[method]` table of a ResGAN recipe; sections are Ledig et al.'s unless said otherwise."""
 
     DEFAULTS: ClassVar[Mapping[str, Any]] = {"perceptual": {"tap": "conv5_4"}}
@@ -45,30 +46,30 @@ class ResGANConfig(image_gan.Config):
 
     name: Literal["resgan"] = "resgan"
     variant: Literal["paper"] = "paper"
-    width: image_gan.Count = 64
+    width: gan.Count = 64
     """Figure 4."""
-    blocks: image_gan.Count = 15
+    blocks: gan.Count = 15
     """Ramakrishnan et al., section 3.2.1."""
-    norm: networks.Norm = "instance"
+    norm: layers.Norm = "instance"
     """Figure 4 has batch norm; at test time Ramakrishnan et al. take each image's statistics (section 4.1)."""
-    dropout: image_gan.Share = 0.0
-    learning_rate: image_gan.Positive = 1e-4
+    dropout: gan.Share = 0.0
+    learning_rate: gan.Positive = 1e-4
     """Section 3.2."""
-    betas: tuple[image_gan.Share, image_gan.Share] = (0.9, 0.999)
+    betas: tuple[gan.Share, gan.Share] = (0.9, 0.999)
     """Section 3.2."""
-    pixel_weight: image_gan.NotNegative = 1.0
-    content_weight: image_gan.NotNegative = 0.006
+    pixel_weight: gan.NotNegative = 1.0
+    content_weight: gan.NotNegative = 0.006
     """Section 3.2: features divided by 12.75."""
-    adversarial_weight: image_gan.NotNegative = 1e-3
+    adversarial_weight: gan.NotNegative = 1e-3
     """Equation 3."""
     conditional: bool = False
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
 
 
-class ResGAN(image_gan.ImageGAN):
-    """The method; see `method.Method` and `image_gan.ImageGAN` for what its members promise."""
+class ResGAN(gan.GAN):
+    """ResGAN's networks, losses and step."""
 
-    Config: ClassVar[type[recipe_file.Model]] = ResGANConfig
+    Config: ClassVar[type[toml.Model]] = ResGANConfig
     title: ClassVar[str] = "ResGAN (after Ledig et al. 2017), a baseline of Ramakrishnan et al. 2017"
     smallest: ClassVar[int] = 2
     """One pixel has no variance."""
@@ -76,14 +77,27 @@ class ResGAN(image_gan.ImageGAN):
     @staticmethod
     def make_generator(config: ResGANConfig) -> nn.Module:
         network = FlatResNet(config.width, config.blocks, config.norm, config.dropout)
-        networks.initialise(network, "normal" if config.norm == "instance" else "he")
+        layers.initialise(network, "normal" if config.norm == "instance" else "he")
         return network
 
     @staticmethod
-    def make_discriminator(config: ResGANConfig, channels: int) -> nn.Module:
-        network = networks.MarkovianDiscriminator(channels, config.discriminator.width, config.discriminator.strides)
-        networks.initialise(network)
+    def make_discriminator(config: ResGANConfig) -> nn.Module:
+        table = config.discriminator
+        network = patchgan.MarkovianDiscriminator(config.discriminator_channels, table.width, table.strides)
+        layers.initialise(network)
         return network
+
+    def step(self, batches: Sequence[method.Batch]) -> dict[str, torch.Tensor]:
+        """Update the discriminator, then the generator, on one batch."""
+        return gan.alternate(self, batches, self._images, self._discriminator_losses, self._generator_losses)
+
+    def _discriminator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 2."""
+        return {"discriminator": adversarial.gan_discriminator(*self._both_scores(images))}
+
+    def _generator_losses(self, images: gan.Images) -> gan.Losses:
+        """Equation 3, with Ledig et al.'s first training on pixels as a loss that stays."""
+        return self._weighted(images, adversarial.gan_generator)
 
 
 class FlatResNet(nn.Module):
@@ -97,13 +111,11 @@ class FlatResNet(nn.Module):
     Takes float (N, 3, H, W) in [-1, 1]; gives the same shape in (-1, 1).
     """
 
-    def __init__(
-        self, width: int = 64, blocks: int = 15, norm: networks.Norm = "instance", dropout: float = 0.0
-    ) -> None:
+    def __init__(self, width: int = 64, blocks: int = 15, norm: layers.Norm = "instance", dropout: float = 0.0) -> None:
         super().__init__()
         self.head = nn.Sequential(nn.Conv2d(3, width, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(FlatBlock(width, norm, dropout) for _ in range(blocks)))
-        self.behind = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), *networks.norm_of(norm, width))
+        self.behind = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), *layers.norm_of(norm, width))
         self.tail = nn.Sequential(nn.Conv2d(width, 3, 9, padding=4), nn.Tanh())
 
     def forward(self, blurred_NCHW: torch.Tensor) -> torch.Tensor:
@@ -112,19 +124,19 @@ class FlatResNet(nn.Module):
         return restored_NCHW
 
 
-class FlatBlock(networks.Residual):
+class FlatBlock(layers.Residual):
     """x + F(x): 3x3, norm, PReLU, dropout where there is any, 3x3, norm."""
 
-    def __init__(self, width: int, norm: networks.Norm, dropout: float) -> None:
+    def __init__(self, width: int, norm: layers.Norm, dropout: float) -> None:
         super().__init__()
         self.before = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
-            *networks.norm_of(norm, width),
+            *layers.norm_of(norm, width),
             nn.PReLU(),
             *([nn.Dropout(dropout)] if dropout > 0 else []),
         )
         self.convolution = nn.Conv2d(width, width, 3, padding=1)
-        self.norm = nn.Sequential(*networks.norm_of(norm, width))
+        self.norm = nn.Sequential(*layers.norm_of(norm, width))
 
     @property
     def last(self) -> nn.Conv2d:

@@ -3,5 +3,5 @@
 `catalogue` lists all of them; each is in a module of its name.
 """
 
-from trainers.metrics.fidelity import psnr as psnr
-from trainers.metrics.fidelity import ssim as ssim
+from trainers.metrics.psnr_ssim import psnr as psnr
+from trainers.metrics.psnr_ssim import ssim as ssim

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from trainers.metrics import cw_ssim, fidelity, fsim, ifc, ms_ssim, uiqi, vif, vif_pixel
+from trainers.metrics import cw_ssim, fsim, ifc, ms_ssim, psnr_ssim, uiqi, vif, vif_pixel
 
 
 class Function(Protocol):
@@ -38,8 +38,8 @@ _CHANNELS = "each of R, G, B, then the mean"
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "psnr": Metric("PSNR (dB)", fidelity.psnr, 2, "all values of R, G, B together"),
-        "ssim": Metric("SSIM", fidelity.ssim, 4, _CHANNELS),
+        "psnr": Metric("PSNR (dB)", psnr_ssim.psnr, 2, "all values of R, G, B together"),
+        "ssim": Metric("SSIM", psnr_ssim.ssim, 4, _CHANNELS),
         "ms-ssim": Metric("MS-SSIM", ms_ssim.ms_ssim, 4, _CHANNELS),
         "fsim": Metric("FSIM", fsim.fsim, 4, "luma"),
         "uiqi": Metric("UIQI", uiqi.uiqi, 4, _CHANNELS),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from trainers.metrics import steerable, windows
+from trainers.metrics import steerable_pyramid, windows
 
 LEVELS = 6
 ORIENTATIONS = 16
@@ -37,7 +37,7 @@ def cw_ssim(
     windows.require("CW-SSIM", sharp_NCHW, SMALLEST)
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     both = torch.cat([windows.luma(image)[:, 0] for image in pair])
-    found = steerable.coarsest(both, levels=LEVELS, orientations=ORIENTATIONS)
+    found = steerable_pyramid.coarsest(both, levels=LEVELS, orientations=ORIENTATIONS)
     x_KNHW, y_KNHW = found.chunk(2, dim=1)
     return torch.stack([_similarity(x, y) for x, y in zip(x_KNHW, y_KNHW, strict=True)]).mean(dim=0)
 

@@ -6,7 +6,7 @@ Legend of tensor names: N images, C channels, H rows, W columns.
 import torch
 from torch.nn import functional
 
-from trainers.metrics import fidelity, windows
+from trainers.metrics import psnr_ssim, windows
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, from fine to coarse (Wang et al. 2003, section 3.2)."""
@@ -30,13 +30,13 @@ def ms_ssim(
     Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 176 pixels: the coarsest scale has
     to hold a window.
     """
-    windows.require("MS-SSIM", sharp_NCHW, fidelity.SIDE * 2 ** (len(WEIGHTS) - 1))
+    windows.require("MS-SSIM", sharp_NCHW, psnr_ssim.SIDE * 2 ** (len(WEIGHTS) - 1))
     x_NCHW, y_NCHW = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype)
     product_N = torch.ones(len(x_NCHW), dtype=torch.float64, device=x_NCHW.device)
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             x_NCHW, y_NCHW = functional.avg_pool2d(x_NCHW, 2), functional.avg_pool2d(y_NCHW, 2)
-        luminance, structure = fidelity.similarity(x_NCHW, y_NCHW)
+        luminance, structure = psnr_ssim.similarity(x_NCHW, y_NCHW)
         term = structure if scale < len(WEIGHTS) - 1 else luminance.mul_(structure)
         product_N *= term.flatten(1).mean(dim=1).double().clamp(min=0) ** weight
     return product_N
@@ -57,13 +57,13 @@ def separate_means(
     Gives float64 (N,), 1 for equal images. Raises InputError where a side is below 161 pixels: the coarsest scale has
     to hold a window.
     """
-    windows.require("MS-SSIM", sharp_NCHW, (fidelity.SIDE - 1) * 2 ** (len(WEIGHTS) - 1) + 1)
+    windows.require("MS-SSIM", sharp_NCHW, (psnr_ssim.SIDE - 1) * 2 ** (len(WEIGHTS) - 1) + 1)
     x_NCHW, y_NCHW = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype)
     product_N = torch.ones(len(x_NCHW), dtype=torch.float64, device=x_NCHW.device)
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             x_NCHW, y_NCHW = _halved(x_NCHW), _halved(y_NCHW)
-        terms = fidelity.components(x_NCHW, y_NCHW)
+        terms = psnr_ssim.components(x_NCHW, y_NCHW)
         luminance_N, contrast_N, structure_N = (term.flatten(1).mean(dim=1).double().abs() for term in terms)
         product_N *= (contrast_N * structure_N) ** weight
     return product_N * luminance_N ** WEIGHTS[-1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from trainers.metrics import mixture, windows
+from trainers.metrics import gaussian_scale_mixture, windows
 
 NOISE = 0.4
 """Variance of the eye's noise in every band, for images that span 255."""
@@ -53,11 +53,11 @@ def vif(
 
 def mixtures(
     restored_NCHW: torch.Tensor, sharp_NCHW: torch.Tensor, data_range: float, dtype: torch.dtype
-) -> Iterator[mixture.Mixture]:
+) -> Iterator[gaussian_scale_mixture.Mixture]:
     """The eight bands that VIF and IFC look at, each as a Gaussian scale mixture, for luma that spans 255."""
     pair = windows.pair(restored_NCHW, sharp_NCHW, data_range, dtype, span=255.0)
     y_NHW, x_NHW = (windows.luma(image)[:, 0] for image in pair)
     both = torch.cat([x_NHW, y_NHW])
-    for level, band in mixture.bands(both):
+    for level, band in gaussian_scale_mixture.bands(both):
         sharp, restored = band.chunk(2)
-        yield mixture.fit(sharp, restored, 2 ** (mixture.LEVELS - level) + 1)
+        yield gaussian_scale_mixture.fit(sharp, restored, 2 ** (gaussian_scale_mixture.LEVELS - level) + 1)

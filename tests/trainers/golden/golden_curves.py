@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from blursynth import recipe_file
+from blursynth.config import toml
 from trainers import methods
 from trainers.methods import method
 
@@ -62,7 +62,7 @@ def prepared(setting: str) -> method.Method:
     """The method of a setting with its formula's weights."""
     table = SETTINGS[setting]
     kind = methods.find(table["name"])
-    trained = kind(recipe_file.build(table, kind.Config), torch.device("cpu"))
+    trained = kind(toml.build(table, kind.Config), torch.device("cpu"))
     for part in vars(trained).values():
         if isinstance(part, torch.nn.Module):
             part.double()

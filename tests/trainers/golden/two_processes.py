@@ -9,11 +9,12 @@ import sys
 import golden_curves
 import torch
 
-from trainers import engine, ranks, recipe
+from trainers import distributed, recipe
 from trainers.methods import method
+from trainers.training import engine
 
 STEPS = 4
-SECTION = recipe.Engine(clip=5.0)
+SECTION = recipe.Engine(grad_clip_norm=5.0)
 
 
 def curves() -> dict[str, dict[str, list[float]]]:
@@ -25,12 +26,12 @@ def curves() -> dict[str, dict[str, list[float]]]:
         seen: dict[str, list[float]] = {}
         for step in range(STEPS):
             torch.manual_seed(step)
-            mine = slice(ranks.number(), None, ranks.count())
+            mine = slice(distributed.number(), None, distributed.count())
             batches = [
                 method.Batch(batch.blurred_NCHW[mine], batch.sharp_NCHW[mine])
                 for batch in golden_curves._batches(trained.batches_per_step, step)
             ]
-            for name, term in ranks.mean(trained.step(batches)).items():
+            for name, term in distributed.mean(trained.step(batches)).items():
                 seen.setdefault(name, []).append(float(term))
         found[setting] = seen
     return found | {"spread": spread()}
@@ -39,19 +40,21 @@ def curves() -> dict[str, dict[str, list[float]]]:
 def spread() -> dict[str, list[float]]:
     """The variance of w * x over all images and its gradient at w, each process with its own x."""
     weight = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
-    scores = weight * torch.tensor([1.0, 3.0, 4.0, 8.0], dtype=torch.float64)[ranks.number() :: ranks.count()]
-    loss = (scores - ranks.mean_everywhere(scores.mean())).square().mean()
+    scores = (
+        weight * torch.tensor([1.0, 3.0, 4.0, 8.0], dtype=torch.float64)[distributed.number() :: distributed.count()]
+    )
+    loss = (scores - distributed.mean_everywhere(scores.mean())).square().mean()
     torch.autograd.backward(loss)
-    ranks.average_gradients([weight])
+    distributed.average_gradients([weight])
     assert weight.grad is not None
-    return {"loss": [float(ranks.mean({"loss": loss.detach()})["loss"])], "gradient": [float(weight.grad)]}
+    return {"loss": [float(distributed.mean({"loss": loss.detach()})["loss"])], "gradient": [float(weight.grad)]}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks.start(torch.device("cpu"))
+    distributed.start(torch.device("cpu"))
     found = curves()
-    if ranks.first():
+    if distributed.first():
         sys.stdout.write(json.dumps(found))
-    ranks.stop()
-    ranks.leave(0)
+    distributed.stop()
+    distributed.leave(0)
