@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-all check benchmarks clean
+.PHONY: demo test test-all coverage check benchmarks clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ test: check
 # Everything: also fault injection, whole training runs, the built wheel.
 test-all: check
 	$(RUN)/python -m pytest -n logical
+
+# Which lines and branches the fast tests pass through; those that they miss are printed.
+coverage: $(INSTALLED)
+	$(RUN)/python -m pytest -n logical -m "not slow" --cov --cov-report=term
 
 benchmarks: $(INSTALLED)
 	for script in tests/benchmarks/bench_*.py; do $(RUN)/python $$script || exit 1; done
