@@ -294,6 +294,15 @@ class Dataset:
 
         return wait
 
+    def items_at(
+        self, members: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], passes: npt.NDArray[np.int64], repeat: int
+    ) -> npt.NDArray[np.int64]:
+        """Return the items at rows of a part with these members; every pass over a dataset has the same items."""
+        del passes
+        if repeat != 1:
+            raise errors.DatasetError(f"{self.path} is stored and holds each item once; only a stream can be repeated.")
+        return members[rows]
+
     def _stored_at(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Where the items that a reader numbers so are stored."""
         asked = np.asarray(indices, np.int64).reshape(-1)
