@@ -26,9 +26,31 @@ _PLANNED = 1024
 
 
 class Readable(Protocol):
-    """What patches are drawn from: a stored dataset (`storage.reader.Dataset`) or a stream (`loading.stream.Stream`)."""
+    """What patches are drawn from: a stored dataset (`storage.reader`) or a stream (`loading.stream`)."""
 
     path: str
+    kind: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the items, wherever they lie."""
+
+    @property
+    def transfer_function(self) -> str:
+        """How encoded values relate to linear intensity."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+
+    def in_split(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the members of a split: items of a dataset, sources of a stream."""
+
+    def fixed_items(self, split: str) -> npt.NDArray[np.int64]:
+        """Return items of a split to validate on: always the same ones."""
+
+    def source_digests(self, split: str) -> frozenset[str]:
+        """Return the SHA-256 of the sources of a split."""
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of one item of an array."""

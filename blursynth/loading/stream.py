@@ -27,8 +27,13 @@ _AT_ONCE = 16
 class Maker(Protocol):
     """How the items of a stream are made: what `makers.photo_pairs.PhotoPairsMaker` has. Can be pickled."""
 
-    seed: int
-    origin: str
+    @property
+    def seed(self) -> int:
+        """What the items are functions of, beside the recipe and the sources."""
+
+    @property
+    def origin(self) -> str:
+        """Where the sources lie."""
 
     @property
     def schema(self) -> schema.Schema:
@@ -129,17 +134,21 @@ class Stream:
         """The recipe as TOML, as a dataset records it."""
         return self._record.recipe_toml
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of recipe, seed and the sources' digests: equal for streams of equal items."""
-        identity = {
+    def identity(self) -> dict[str, Any]:
+        """Return what the items are functions of, as JSON: maker, recipe, seed, and a digest of the sources."""
+        return {
             "maker": self._record.maker,
             "recipe": self._record.recipe_toml,
             "seed": self._record.seed,
-            "sources": provenance.sources_digest(self._record.sources),
+            "sources": len(self._record.sources),
+            "sources_sha256": provenance.sources_digest(self._record.sources),
             "extra": dict(self._record.extra),
         }
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of `identity`: equal for streams of equal items."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
     @property
     def transfer_function(self) -> str:
@@ -163,6 +172,14 @@ class Stream:
         if split not in self.splits:
             return np.empty(0, np.int64)
         return np.flatnonzero(self._sources_of_split == self.splits.index(split)).astype(np.int64)
+
+    def fixed_items(self, split: str) -> Integers:
+        """Return the first item of each source of a split: the same ones every time, for validation."""
+        return self.in_split(split) * self.items_per_source
+
+    def source_digests(self, split: str) -> frozenset[str]:
+        """Return the SHA-256 of the sources of a split."""
+        return frozenset(str(self._record.sources[number]["sha256"]) for number in self.in_split(split))
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...

@@ -294,6 +294,16 @@ class Dataset:
 
         return wait
 
+    def fixed_items(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the items of a split, as `in_split` does; of a stream there would be no end of them."""
+        return self.in_split(split)
+
+    def source_digests(self, split: str) -> frozenset[str]:
+        """Return the SHA-256 of the sources that the items of a split are made from."""
+        sources = self.sources
+        used = np.unique(self.columns[schemas.SOURCE][self.in_split(split)]) if sources else ()
+        return frozenset(sources[number]["sha256"] for number in used)
+
     def items_at(
         self, members: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], passes: npt.NDArray[np.int64], repeat: int
     ) -> npt.NDArray[np.int64]:
