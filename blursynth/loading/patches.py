@@ -148,6 +148,10 @@ class Patches:
         while waiting:
             yield waiting.popleft()()
 
+    def items(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the item at each position, within the dataset of its part; nothing is read."""
+        return self._plan(np.asarray(positions, np.int64)).item
+
     def _plan(self, positions: npt.NDArray[np.int64]) -> "_Plan":
         part, row, turn = self.order.at(positions)
         draws = sampler.uniforms(self.seed, sampler.Stream.CROP, positions, 2)

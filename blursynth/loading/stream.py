@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, SupportsIndex, overload
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.loading import patches
+from blursynth.media import source_file
 from blursynth.storage import provenance, schema
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -22,6 +24,9 @@ IMAGES = ("blurred", "sharp")
 
 _AT_ONCE = 16
 """Items that a thread makes in one call: enough to draw them together, few enough to share a batch among threads."""
+
+_FIXED = 16
+"""Items of each held-out source that validation draws from."""
 
 
 class Maker(Protocol):
@@ -174,8 +179,9 @@ class Stream:
         return np.flatnonzero(self._sources_of_split == self.splits.index(split)).astype(np.int64)
 
     def fixed_items(self, split: str) -> Integers:
-        """Return the first item of each source of a split: the same ones every time, for validation."""
-        return self.in_split(split) * self.items_per_source
+        """Return the first items of each source of a split, at most 16 each: the same ones every time."""
+        first = np.arange(min(_FIXED, self.items_per_source))
+        return (self.in_split(split)[:, np.newaxis] * self.items_per_source + first).reshape(-1)
 
     def source_digests(self, split: str) -> frozenset[str]:
         """Return the SHA-256 of the sources of a split."""
@@ -257,6 +263,22 @@ class Stream:
             )
         return patches.Part(self, members, weight, repeat)
 
+    def measure(self, part: patches.Part, seconds: float = 2.0) -> float:
+        """Return how many items of a part are made a second with all threads, measured over about `seconds`."""
+        share = _AT_ONCE * self.threads
+        order = patches.Patches([part], IMAGES, self.seed)
+        size, made, began = order.size, 0, 0.0
+        for first in range(0, 2**20, share):
+            item = order.items(range(first, first + share))
+            self.begin_crops(IMAGES, item, 0, 0, *size)()
+            if not first:  # the first one compiles kernels and fills the cache
+                began = time.perf_counter()
+                continue
+            made += share
+            if time.perf_counter() - began > seconds:
+                break
+        return made / (time.perf_counter() - began)
+
     def items_at(self, members: Integers, rows: Integers, passes: Integers, repeat: int) -> Integers:
         """Return the item at each row of each pass over a part whose members are sources: a new one in every pass.
 
@@ -295,7 +317,7 @@ class Stream:
     def _make_crops(
         self, names: Sequence[str], items: Integers, tops: Integers, lefts: Integers, size: tuple[int, int]
     ) -> Arrays:
-        made = self._make(items)
+        made = source_file.patiently(lambda: self._make(items))  # a file server may be away for a moment
         if all(self.shape_of(name)[:2] == size for name in names):
             return {name: made[name] for name in names}
         corners = list(zip(tops.tolist(), lefts.tolist(), strict=True))

@@ -81,6 +81,10 @@ class TrainingData:
         for cut in self.patches.stream(positions, images // ranks):
             yield self._drawn(cut)
 
+    def sample(self, position: int, count: int) -> Drawn:
+        """Return the pairs at `count` positions of the order from `position` on."""
+        return self._drawn(self.patches.at(range(position, position + count)))
+
     def _drawn(self, images: patches.Images) -> Drawn:
         pairs = torch.from_numpy(np.stack([images[name] for name in IMAGES]))
         return Drawn(pairs, augmentation.choose(self.section, self.seed, images["position"]))
