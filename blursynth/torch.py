@@ -94,7 +94,8 @@ class Pairs(torch.utils.data.Dataset[Item]):
         """Return several items, read or made together."""
         numbers = self._items[np.asarray(indices, np.int64)]
         if isinstance(self.dataset, stream.Stream):
-            values: Mapping[str, Any] = self.dataset.read(numbers, self.names)
+            made, _ = self.dataset.replaced(numbers)
+            values: Mapping[str, Any] = {name: made[name] for name in self.names}
         else:
             values = {name: self._stored(self.dataset, name, numbers) for name in self.names}
         tensors = {name: _tensor(name, each, self.form) for name, each in values.items()}

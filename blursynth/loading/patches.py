@@ -168,16 +168,15 @@ class Patches:
         """Begin to read what is planned; calling the result waits for it."""
         numbers = np.unique(plan.part)
         places = [np.flatnonzero(plan.part == number) for number in numbers]
-        readings = []
+        readings: list[tuple[_Plan, Callable[[], Images]]] = []
         for number, mine in zip(numbers.tolist(), places, strict=True):
             own = plan.cut(mine)
             dataset = self.parts[number].dataset
-            readings.append(dataset.begin_crops(self.names, own.item, own.top, own.left, *self.size))
+            readings.append((own, dataset.begin_crops(self.names, own.item, own.top, own.left, *self.size)))
 
         def wait() -> Images:
-            found = [reading() for reading in readings]
-            images = found[0] if len(found) == 1 else _joined(found, places)
-            return images | plan.columns()
+            parts = [own.columns() | reading() for own, reading in readings]  # a stream says which items it made
+            return parts[0] if len(parts) == 1 else _joined(parts, places)
 
         return wait
 

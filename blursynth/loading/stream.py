@@ -4,6 +4,7 @@ import concurrent.futures
 import functools
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 Integers = npt.NDArray[np.int64]
 
 IMAGES = ("blurred", "sharp")
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """Items that a thread makes in one call: enough to draw them together, few enough to share a batch among threads."""
@@ -89,6 +92,8 @@ class Stream:
         self._sources_of_split = np.asarray(maker.split, np.int64)
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
         self._process = os.getpid()
+        self._damaged: set[int] = set()
+        """Sources that were found to be damaged."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Stream, threads=self.threads), (self.maker,)
@@ -214,7 +219,7 @@ class Stream:
 
         Returns the arrays by name (all, or `names`), (N, *item shape) each.
         """
-        made = self._make(np.asarray(items, np.int64).reshape(-1))
+        made = self._made(self._numbers(np.asarray(items)))
         return made if names is None else {name: made[name] for name in names}
 
     def batches(
@@ -296,7 +301,10 @@ class Stream:
         height: int,
         width: int,
     ) -> Callable[[], Arrays]:
-        """Begin to make items in threads; calling the result waits for a window of each, (N, height, width, ...)."""
+        """Begin to make items in threads; calling the result waits for a window of each, (N, height, width, ...).
+
+        `item` in the result says which items were made: see `replaced`.
+        """
         top, left = (np.broadcast_to(np.asarray(corner, np.int64), indices.shape) for corner in (tops, lefts))
         share = min(_AT_ONCE, max(1, -(-len(indices) // self.threads)))
         parts = [slice(first, first + share) for first in range(0, len(indices), share)]
@@ -310,34 +318,70 @@ class Stream:
             made = [one.result() for one in making]
             if len(made) == 1:
                 return made[0]
-            return {name: np.concatenate([one[name] for one in made]) for name in names}
+            return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
 
         return wait
 
     def _make_crops(
         self, names: Sequence[str], items: Integers, tops: Integers, lefts: Integers, size: tuple[int, int]
     ) -> Arrays:
-        made = source_file.patiently(lambda: self._make(items))  # a file server may be away for a moment
+        # A file server may be away for a moment.
+        made, instead = source_file.patiently(lambda: self.replaced(items))
         if all(self.shape_of(name)[:2] == size for name in names):
-            return {name: made[name] for name in names}
+            return {name: made[name] for name in names} | {"item": instead}
         corners = list(zip(tops.tolist(), lefts.tolist(), strict=True))
-        return {
+        return {"item": instead} | {
             name: np.stack(
                 [made[name][k, top : top + size[0], left : left + size[1]] for k, (top, left) in enumerate(corners)]
             )
             for name in names
         }
 
-    def _make(self, items: Integers) -> Arrays:
+    def _made(self, items: Integers) -> Arrays:
         made = self.maker.make_items(items)
         invalid = items[made[schema.VALID] == 0]
         if invalid.size:
-            first = self.maker.skipped(invalid)[0]
-            raise errors.InputError(
-                f"{first.name} in {self.path} cannot be used: {first.reason}. A stream leaves nothing out unnoticed: "
-                "take the file away, and open the stream again."
-            )
+            raise errors.InputError(self._reason(invalid))
         return made
+
+    def replaced(self, items: Integers) -> tuple[Arrays, Integers]:
+        """Make items; those whose source is damaged are replaced by items of the next source of the same split.
+
+        What replaces an item follows from the sources' content alone. Each damaged source is named in one warning.
+        Returns the arrays by name, and the items that were made, int64 (N,). Raises InputError where no source of a
+        split can be used.
+        """
+        items = items.copy()
+        made = self.maker.make_items(items)
+        while (rows := np.flatnonzero(made[schema.VALID] == 0)).size:
+            for item in items[rows].tolist():
+                self._note_damaged(item)
+            items[rows] = [self._next(item) for item in items[rows].tolist()]
+            for name, values in self.maker.make_items(items[rows]).items():
+                made[name][rows] = values
+        return made, items
+
+    def _note_damaged(self, item: int) -> None:
+        source = item // self.items_per_source
+        if source not in self._damaged:
+            self._damaged.add(source)
+            _log.warning("%s Another photo is taken instead.", self._reason(np.array([item], np.int64)))
+
+    def _next(self, item: int) -> int:
+        source, repetition = divmod(item, self.items_per_source)
+        members = np.flatnonzero(self._sources_of_split == self._sources_of_split[source])
+        usable = [member for member in members.tolist() if member not in self._damaged]
+        if not usable:
+            raise errors.InputError(
+                f"None of the {len(members)} photos in one split of {self.path} can be used. "
+                f"{self._reason(np.array([item], np.int64))}"
+            )
+        following = next((member for member in usable if member > source), usable[0])
+        return following * self.items_per_source + repetition
+
+    def _reason(self, invalid: Integers) -> str:
+        first = self.maker.skipped(invalid)[0]
+        return f"{first.name} in {self.path} cannot be used: {first.reason}."
 
     def _threads(self) -> concurrent.futures.ThreadPoolExecutor:
         if os.getpid() != self._process:

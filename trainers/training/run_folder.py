@@ -82,8 +82,8 @@ def require_same_data(
     if lines:
         listed = "".join(f"\n  {line}" for line in lines)
         raise errors.InputError(
-            f"{last} was trained on other data than there are now (then -> now):{listed}\nSay with --data "
-            "(or --stream and --source) where the old data lie now, choose another --out, or start anew with --overwrite."
+            f"{last} was trained on other data than there are now (then -> now):{listed}\nSay with --data (or "
+            "--stream and --source) where the old data lie now, choose another --out, or start anew with --overwrite."
         )
 
 
