@@ -8,9 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blursynth.api.streams import stream as stream
     from blursynth.loading.patches import Batches as Batches
     from blursynth.loading.patches import Part as Part
     from blursynth.loading.patches import Patches as Patches
+    from blursynth.loading.stream import Stream as Stream
     from blursynth.storage.reader import Dataset as Dataset
     from blursynth.storage.reader import open as open  # noqa: A004
 
@@ -22,6 +24,8 @@ _PUBLIC = {
     "Part": "blursynth.loading.patches",
     "Patches": "blursynth.loading.patches",
     "Batches": "blursynth.loading.patches",
+    "Stream": "blursynth.loading.stream",
+    "stream": "blursynth.api.streams",
 }
 
 

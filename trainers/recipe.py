@@ -20,10 +20,35 @@ FOLDER = "training"
 
 
 class TrainingSet(toml.Model):
-    """A dataset to train on: a path relative to the working directory, and its share of the images drawn."""
+    """Pairs to train on, and their share of the images drawn: a stored dataset (`path`) or a stream (`stream`).
 
-    path: toml.PathText
+    Paths are relative to the working directory. `stream` is a recipe of `blursynth make`, a file or the name of one
+    that comes with the package; `dataset` is its table, where it has several that can be streamed; `source` is the
+    folder of photos, or scenes:N, where the recipe names none; `seed` replaces the recipe's. An epoch draws `repeat`
+    pairs of each photo in the split "train", other ones in every epoch. `cache` is the memory for decoded photos, such
+    as "2GB" (a quarter of what is free), `threads` how many make pairs (one for each CPU); both are only how the pairs
+    are made.
+    """
+
+    path: toml.PathText | None = None
+    stream: toml.PathText | None = None
+    dataset: str | None = None
+    source: toml.PathText | None = None
+    seed: int | None = pydantic.Field(default=None, ge=0, lt=2**63)
+    repeat: int = pydantic.Field(default=1, ge=1, le=2**20)
+    cache: str | None = None
+    threads: int | None = pydantic.Field(default=None, ge=1, le=4096)
     weight: float = pydantic.Field(default=1.0, gt=0, le=1e15)
+
+    @pydantic.model_validator(mode="after")
+    def _stored_or_streamed(self) -> Self:
+        if (self.path is None) == (self.stream is None):
+            raise ValueError("names a path, of a stored dataset, or a stream, of a recipe; give one of the two")
+        of_streams = {"dataset", "source", "seed", "repeat", "cache", "threads"} & self.model_fields_set
+        given = sorted(name for name in of_streams if getattr(self, name) != type(self).model_fields[name].default)
+        if self.path is not None and given:
+            raise ValueError(f"{given[0]} is of a stream, and this is a stored dataset; leave it out")
+        return self
 
 
 class Data(toml.Model):
@@ -53,7 +78,7 @@ class Data(toml.Model):
     @classmethod
     def _something_to_train_on(cls, train: tuple[TrainingSet, ...]) -> tuple[TrainingSet, ...]:
         if not train:
-            raise ValueError("names no dataset; give at least one table with a path")
+            raise ValueError("names no dataset; give at least one table with a path or a stream")
         return train
 
     @pydantic.field_validator("saturation")
@@ -225,16 +250,21 @@ class _Named(toml.Model):
 
 
 def load(
-    name: str | pathlib.Path, changes: Sequence[str] = (), data: Sequence[str] = (), out: str | None = None
+    name: str | pathlib.Path,
+    changes: Sequence[str] = (),
+    data: Sequence[str] = (),
+    out: str | None = None,
+    streams: Sequence[Mapping[str, str]] = (),
 ) -> Recipe:
-    """Load a recipe by path or shipped name, and apply `--set` ("key.path=value"), `--data` and `--out`.
+    """Load a recipe by path or shipped name, and apply `--set` ("key.path=value"), `--data`, `--stream` and `--out`.
 
-    Raises RecipeError with every problem, each under its table path.
+    streams: tables of training sets, as a recipe has them. Raises RecipeError with every problem, each under its table
+    path.
     """
     tables = older_recipes.renamed(toml.read(name, FOLDER), str(name))
     values = older_recipes.as_meant(tables, lambda completed: toml.to_toml(_build(completed, str(name))))
-    if data:
-        values.setdefault("data", {})["train"] = [{"path": path} for path in data]
+    if data or streams:
+        values.setdefault("data", {})["train"] = [*({"path": path} for path in data), *map(dict, streams)]
     if out:
         values.setdefault("output", {})["folder"] = out
     for change in changes:
@@ -279,7 +309,10 @@ def _settings(recipe: Recipe, *, moved: bool) -> dict[str, Any]:
     values = recipe.model_dump(mode="json")
     if moved:
         for each in (*values["data"]["train"], values["validation"]):
-            each["path"] = None if each["path"] is None else "as its fingerprint says"
+            for name in {"path", "stream", "source"} & set(each):
+                each[name] = None if each[name] is None else "as its fingerprint says"
+        for each in values["data"]["train"]:
+            del each["cache"], each["threads"]
     return values
 
 

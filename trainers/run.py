@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from blursynth import errors
 from trainers import command_line, distributed, recipe
 from trainers.training import dry_run, loop, run_folder, session
 
@@ -15,6 +16,7 @@ examples:
   python -m trainers.run deblurgan --data pairs.zarr --out runs/first
   python -m trainers.run my_recipe.toml --set data.batch=2 --set seed=7
   python -m trainers.run deblurgan --data pairs.zarr --dry-run
+  python -m trainers.run light-deblurgan --stream handheld-realistic --source photos/
   torchrun --nproc-per-node 4 -m trainers.run deblurgan --data pairs.zarr --set data.batch=4
 
 The same command again goes on from the last checkpoint. Ctrl-C or SIGTERM makes a checkpoint first.
@@ -27,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     device = command_line.device(args.device)
-    config = recipe.load(args.recipe, args.changes, args.data, args.out)
+    streams = [_stream(each, args.source) for each in args.stream]
+    if args.source and not streams:
+        raise errors.RecipeError("--source is of --stream; give --stream RECIPE, or set data.train in a recipe.")
+    config = recipe.load(args.recipe, args.changes, args.data, args.out, streams)
     if args.dry_run:
         return _forecast(config, device, overwrite=args.overwrite)
     run_folder.check(config.folder, config, overwrite=args.overwrite)
@@ -37,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         distributed.stop()
     return 1 if outcome is None else _report(config, outcome)
+
+
+def _stream(text: str, source: str | None) -> dict[str, str]:
+    """Return RECIPE or RECIPE:DATASET as the table of a training set."""
+    name, colon, dataset = text.rpartition(":")
+    table = {"stream": name, "dataset": dataset} if colon and "/" not in dataset else {"stream": text}
+    return table if source is None else {**table, "source": source}
 
 
 def _forecast(config: recipe.Recipe, device: torch.device, *, overwrite: bool) -> int:
@@ -104,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="train on this dataset instead of the recipe's, or go on with it where it lies now; may repeat",
     )
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="RECIPE[:DATASET]",
+        help="train on pairs that are made while training, by this recipe of `blursynth make`; may repeat",
+    )
+    parser.add_argument("--source", metavar="PHOTOS", help="the photos of --stream: a folder, or scenes:N")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: the recipe's, else runs/NAME)")
     parser.add_argument(
         "--set",

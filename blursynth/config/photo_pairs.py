@@ -178,7 +178,7 @@ class PhotoPairs(toml.Model):
     fit: Literal["crop", "resize"] = options.field(
         "crop", "Cut the crop out of the photo, or scale the whole photo to --size."
     )
-    per_photo: int = options.field(1, "Pairs made from each photo.", ge=1, le=1_000_000)
+    per_photo: int = options.field(1, "Pairs made from each photo.", ge=1, le=2**20)
     transfer: Transfer = options.field(
         "gamma2.2",
         "How the photos' values relate to light; the blur is taken in linear light.",

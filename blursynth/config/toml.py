@@ -165,6 +165,20 @@ def _refusal(
     return errors.RecipeError(f"{source} cannot be used:\n{problems}")
 
 
+def differences(before: str, after: str) -> list[str]:
+    """List "key: before -> after" for every value in which two TOML texts differ, by dotted keys."""
+    old, new = (dict(_flat_values(tables(text, "a recorded recipe"))) for text in (before, after))
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in old | new if old.get(key) != new.get(key)]
+
+
+def _flat_values(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat_values(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def to_toml(model: Model) -> str:
     """The resolved recipe as TOML text; `parse` gives the same model back. None is left out."""
     return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))

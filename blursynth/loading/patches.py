@@ -1,22 +1,20 @@
-"""Shuffled batches of patches or whole images from one or more datasets, for training.
+"""Draw shuffled batches of patches or whole images from datasets and streams, for training.
 
-What lies at a position of the stream is a function of (datasets, seed, position) alone: a run continues anywhere, and
-readers that share the work need no word with one another. tensorstore's own threads read and decode ahead, so that
-neither threads nor processes have to be made for it.
+The patch at a position is a function of (datasets, seed, position) alone: a run continues anywhere, and processes that
+share the work need not communicate. Datasets are read ahead by tensorstore's threads, streams by their own.
 """
 
 import collections
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from blursynth import errors
 from blursynth.loading import sampler
-from blursynth.storage import reader
 
 Images = dict[str, npt.NDArray[Any]]
 
@@ -27,13 +25,79 @@ AHEAD_BYTES = 64 * 2**20
 _PLANNED = 1024
 
 
+class Readable(Protocol):
+    """What patches are drawn from: a stored dataset (`storage.reader`) or a stream (`loading.stream`)."""
+
+    path: str
+    kind: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the items, wherever they lie."""
+
+    @property
+    def transfer_function(self) -> str:
+        """How encoded values relate to linear intensity."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+
+    def in_split(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the members of a split: items of a dataset, sources of a stream."""
+
+    def fixed_items(self, split: str) -> npt.NDArray[np.int64]:
+        """Return items of a split to validate on: always the same ones."""
+
+    def source_digests(self, split: str) -> frozenset[str]:
+        """Return the SHA-256 of the sources of a split."""
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Return the shape of one item of an array."""
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Return the number type of an array."""
+
+    def begin_crops(
+        self,
+        names: Sequence[str],
+        indices: npt.NDArray[np.int64],
+        tops: npt.ArrayLike,
+        lefts: npt.ArrayLike,
+        height: int,
+        width: int,
+    ) -> Callable[[], Images]:
+        """Begin to read a window of each item; calling the result waits for (N, height, width, ...) by name."""
+
+    def items_at(
+        self, members: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], passes: npt.NDArray[np.int64], repeat: int
+    ) -> npt.NDArray[np.int64]:
+        """Return the item at each row of each pass over a part with these members."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Items of one dataset, int64 (N,), and their share of all that is drawn relative to other parts' weights."""
+    """What is drawn from one dataset or stream, and how often.
 
-    dataset: reader.Dataset
+    Parameters
+    ----------
+    dataset
+        A dataset or a stream.
+    items : int64 (N,)
+        The items of a dataset; the sources (photos) of a stream, as `in_split` returns either.
+    weight
+        This part's share of all that is drawn, relative to the weights of the other parts.
+    repeat
+        Of a stream: how many items of each source an epoch counts; each time another one.
+    """
+
+    dataset: Readable
     items: npt.NDArray[np.int64]
     weight: float = 1.0
+    repeat: int = 1
+
+    def __len__(self) -> int:
+        return len(self.items) * self.repeat
 
 
 class Patches:
@@ -53,7 +117,7 @@ class Patches:
         _require_items(self.parts)
         self.size = _size(self.parts, self.names, crop)
         """Height and width of every patch in px."""
-        self.order = sampler.Order([len(part.items) for part in parts], [part.weight for part in parts], seed)
+        self.order = sampler.Order([len(part) for part in parts], [part.weight for part in parts], seed)
         _require_use(self.parts, self.order)
 
     @property
@@ -84,13 +148,17 @@ class Patches:
         while waiting:
             yield waiting.popleft()()
 
+    def items(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the item at each position, within the dataset of its part; nothing is read."""
+        return self._plan(np.asarray(positions, np.int64)).item
+
     def _plan(self, positions: npt.NDArray[np.int64]) -> "_Plan":
-        part, row = self.order.at(positions)
+        part, row, turn = self.order.at(positions)
         draws = sampler.uniforms(self.seed, sampler.Stream.CROP, positions, 2)
         item, top, left = (np.empty_like(row) for _ in range(3))
         for number, each in enumerate(self.parts):
             mine = part == number
-            item[mine] = each.items[row[mine]]
+            item[mine] = each.dataset.items_at(each.items, row[mine], turn[mine], each.repeat)
             frame = each.dataset.shape_of(self.names[0])
             top[mine] = draws[mine, 0] * (frame[0] - self.size[0] + 1)
             left[mine] = draws[mine, 1] * (frame[1] - self.size[1] + 1)
@@ -100,16 +168,15 @@ class Patches:
         """Begin to read what is planned; calling the result waits for it."""
         numbers = np.unique(plan.part)
         places = [np.flatnonzero(plan.part == number) for number in numbers]
-        readings = []
+        readings: list[tuple[_Plan, Callable[[], Images]]] = []
         for number, mine in zip(numbers.tolist(), places, strict=True):
             own = plan.cut(mine)
             dataset = self.parts[number].dataset
-            readings.append(dataset.begin_crops(self.names, own.item, own.top, own.left, *self.size))
+            readings.append((own, dataset.begin_crops(self.names, own.item, own.top, own.left, *self.size)))
 
         def wait() -> Images:
-            found = [reading() for reading in readings]
-            images = found[0] if len(found) == 1 else _joined(found, places)
-            return images | plan.columns()
+            parts = [own.columns() | reading() for own, reading in readings]  # a stream says which items it made
+            return parts[0] if len(parts) == 1 else _joined(parts, places)
 
         return wait
 
@@ -214,7 +281,7 @@ def _size(parts: Sequence[Part], names: Sequence[str], crop: tuple[int, int] | N
     return crop
 
 
-def _frame(dataset: reader.Dataset, names: Sequence[str]) -> tuple[int, int]:
+def _frame(dataset: Readable, names: Sequence[str]) -> tuple[int, int]:
     """Height and width of the images."""
     shapes = [dataset.shape_of(name) for name in names]
     if any(len(shape) < 2 or shape[:2] != shapes[0][:2] for shape in shapes):
@@ -230,6 +297,8 @@ def _require_items(parts: Sequence[Part]) -> None:
     for part in parts:
         if not len(part.items):
             raise errors.DatasetError(f"No items of {part.dataset.path} were chosen; choose at least one.")
+        if part.repeat < 1:
+            raise errors.DatasetError(f"{part.dataset.path} is to be repeated {part.repeat} times; give 1 or more.")
         if not 0 < part.weight < math.inf:
             raise errors.DatasetError(
                 f"The weight {part.weight:g} of {part.dataset.path} is no share; give a positive, finite number."

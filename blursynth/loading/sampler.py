@@ -52,19 +52,22 @@ class Order:
         self.quotas = _largest_remainder(self.epoch_length, weights)
         """How many positions of an epoch each part has."""
 
-    def at(self, positions: npt.ArrayLike) -> tuple[Integers, Integers]:
-        """Part, and row within the part, int64 (N,) each, at positions int64 (N,), >= 0, in any order."""
+    def at(self, positions: npt.ArrayLike) -> tuple[Integers, Integers, Integers]:
+        """Return part, row within the part, and which pass over the part it belongs to, int64 (N,) each.
+
+        positions: int64 (N,), >= 0, in any order. Passes count from 0.
+        """
         epochs, places = np.divmod(np.asarray(positions, np.int64).reshape(-1), self.epoch_length)
         if len(self.sizes) > 1:
             places = permute(places, self.epoch_length, keys(self.seed, Stream.EPOCH, epochs))
         first = np.cumsum((0, *self.quotas))
         parts = np.searchsorted(first, places, side="right") - 1
-        rows = np.empty_like(places)
+        rows, passes = np.empty_like(places), np.empty_like(places)
         for part, (size, quota) in enumerate(zip(self.sizes, self.quotas, strict=True)):
             (mine,) = np.nonzero(parts == part)
-            passes, within = np.divmod(epochs[mine] * quota + places[mine] - first[part], size)
-            rows[mine] = permute(within, size, keys(self.seed, Stream.PASS, passes, part))
-        return parts.astype(np.int64), rows
+            passes[mine], within = np.divmod(epochs[mine] * quota + places[mine] - first[part], size)
+            rows[mine] = permute(within, size, keys(self.seed, Stream.PASS, passes[mine], part))
+        return parts.astype(np.int64), rows, passes
 
 
 def permute(values: Integers, size: int, key: Words) -> Integers:

@@ -68,9 +68,9 @@ def maker(photos: str, options: Mapping[str, Any], command: str = "") -> Convolv
     Raises RecipeError for values out of range, InputError where no photo can be used, where full frames differ in
     size, and, with options["strict"], at the first photo that cannot be used; DatasetError for the trajectories.
     """
-    request = _request(options)
+    config = request(options)
     inputs = {"trajectories": options["trajectories"]} if options.get("trajectories") else {}
-    return photo_pairs_request.build(ConvolveMaker, photos, request, {**options, "command": command}, inputs)
+    return photo_pairs_request.build(ConvolveMaker, photos, config, {**options, "command": command}, inputs)
 
 
 def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[str, str]) -> ConvolveMaker:
@@ -78,7 +78,7 @@ def from_record(record: provenance.Record, shard_length: int, inputs: Mapping[st
     return photo_pairs_request.rebuilt(ConvolveMaker, record, shard_length, inputs)
 
 
-def _request(options: Mapping[str, Any]) -> photo_pairs_config.Convolve:
+def request(options: Mapping[str, Any]) -> photo_pairs_config.Convolve:
     """The resolved recipe: the PSF's size follows from the longest path unless it is given."""
     values = photo_pairs_request.values(options, photo_pairs_config.Convolve)
     values["field"] = _field(options)

@@ -90,6 +90,14 @@ def load(name: str, sources: Sequence[str] = (), changes: Sequence[str] = (), on
     return made
 
 
+def commands_of(name: str) -> dict[str, str]:
+    """Return the command of each dataset of a recipe; "" where it names none. Raises RecipeError as `load` does."""
+    values = toml.read(name, FOLDER)
+    if "method" in values:
+        raise errors.RecipeError(f"{name} is a recipe for training; give it to `python -m trainers.run`.")
+    return {key: str(table.get("command", "")) for key, table in values.items() if isinstance(table, dict)}
+
+
 def _flat(recipe: str, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """A dataset's table with all options by their names, beside `command` and `source`."""
     if not re.fullmatch(r"[\w-][\w.-]*", name):

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from blursynth.config import photo_pairs, toml
 from blursynth.makers import pairs, realism_request, source_selection
 from blursynth.production import maker as makers
 from blursynth.production import visibility
+from blursynth.sources import cache as caches
 from blursynth.sources import sidecars
 from blursynth.sources import source as sources_
 from blursynth.storage import provenance, reader, schema
@@ -22,6 +23,7 @@ from blursynth.synthesis import pair, realism
 Arrays = dict[str, npt.NDArray[Any]]
 Items = Sequence[int] | npt.NDArray[np.int64]
 AnyRecipe = TypeVar("AnyRecipe", bound=photo_pairs.PhotoPairs)
+Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,8 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     command: str = ""
     shard_length: int | None = None
+    cache: caches.Cache | None = dataclasses.field(default=None, compare=False, repr=False)
+    """Keeps decoded photos, and what belongs to them, from one call of `make_items` to the next."""
 
     name: ClassVar[str]
     """Of the maker, in a dataset's record."""
@@ -129,7 +133,15 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
         return dataclasses.replace(self, used=used, generations=generations)
 
     def make(self, items: range) -> Arrays:
-        item = np.arange(items.start, items.stop, dtype=np.int64)
+        return self.make_items(np.arange(items.start, items.stop, dtype=np.int64))
+
+    @property
+    def items_per_source(self) -> int:
+        """Items made from each photo: item = source * items_per_source + repetition."""
+        return self.recipe.per_photo
+
+    def make_items(self, item: npt.NDArray[np.int64]) -> Arrays:
+        """Make any items, int64 (N,), in this order: what `make` makes of a range."""
         source = item // self.recipe.per_photo
         draws = self.draw(item)
         split = np.asarray(self.split, np.uint8)[source]
@@ -153,10 +165,15 @@ class PhotoPairsMaker(abc.ABC, Generic[AnyRecipe]):
             made["valid"][row] = 1
 
     def _read(self, source: int) -> npt.NDArray[np.uint8]:
-        return pair.fitted(self.recipe, self.photos.read(self.used[source]))
+        index = self.used[source]
+        return self._cached("photo", source, lambda: pair.fitted(self.recipe, self.photos.read(index)))
 
     def _read_beside(self, source: int) -> Any:
-        return None if self._beside is None else self._beside.read(self.photos.sources[self.used[source]])
+        beside, photo = self._beside, self.photos.sources[self.used[source]]
+        return None if beside is None else self._cached("beside", source, lambda: beside.read(photo))
+
+    def _cached(self, what: str, source: int, read: Callable[[], Value]) -> Value:
+        return read() if self.cache is None else self.cache.get((what, source), read)
 
     def reads(self) -> Iterator[tuple[str, str]]:
         """The photos, and whatever else items are made from."""

@@ -51,6 +51,15 @@ def memory_bytes() -> int:
     return min(limits, default=2**63)
 
 
+def free_memory_bytes() -> int:
+    """Memory that is free now, or was last used by the system's cache of files; at most `memory_bytes`."""
+    free = memory_bytes()
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = min(free, 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    return free
+
+
 @functools.cache
 def versions() -> dict[str, str]:
     """What decides the bytes of a dataset, on this machine: packages, Python, and a digest of our own code.

@@ -294,6 +294,25 @@ class Dataset:
 
         return wait
 
+    def fixed_items(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the items of a split, as `in_split` does; of a stream there would be no end of them."""
+        return self.in_split(split)
+
+    def source_digests(self, split: str) -> frozenset[str]:
+        """Return the SHA-256 of the sources that the items of a split are made from."""
+        sources = self.sources
+        used = np.unique(self.columns[schemas.SOURCE][self.in_split(split)]) if sources else ()
+        return frozenset(sources[number]["sha256"] for number in used)
+
+    def items_at(
+        self, members: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], passes: npt.NDArray[np.int64], repeat: int
+    ) -> npt.NDArray[np.int64]:
+        """Return the items at rows of a part with these members; every pass over a dataset has the same items."""
+        del passes
+        if repeat != 1:
+            raise errors.DatasetError(f"{self.path} is stored and holds each item once; only a stream can be repeated.")
+        return members[rows]
+
     def _stored_at(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Where the items that a reader numbers so are stored."""
         asked = np.asarray(indices, np.int64).reshape(-1)

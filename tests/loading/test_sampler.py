@@ -123,7 +123,7 @@ def test_one_dataset_is_seen_once_an_epoch_in_another_order_each_time() -> None:
 def test_weights_are_shares_of_every_epoch_and_each_dataset_is_used_evenly() -> None:
     # DeblurGAN's COMB: two synthetic images to one from video, whatever the datasets' sizes.
     order = sampler.Order([30, 60], [2, 1], 5)
-    parts, rows = order.at(np.arange(10 * 90))
+    parts, rows, _ = order.at(np.arange(10 * 90))
     for epoch in parts.reshape(10, 90):
         assert collections.Counter(epoch.tolist()) == {0: 60, 1: 30}
     uses = [np.bincount(rows[parts == part], minlength=size) for part, size in enumerate((30, 60))]
@@ -139,7 +139,7 @@ def test_ten_million_items_cost_as_much_as_a_hundred() -> None:
     def most_memory(size: int) -> int:
         order = sampler.Order([size, size], [1, 3], 0)
         tracemalloc.start()
-        parts, rows = order.at(np.arange(size, size + 256))
+        parts, rows, _ = order.at(np.arange(size, size + 256))
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert len(set(zip(parts.tolist(), rows.tolist(), strict=True))) > 90
@@ -176,6 +176,6 @@ def test_draws_are_uniform() -> None:
 
 def test_what_a_seed_means_does_not_change() -> None:
     # A run that was begun with an earlier version goes on in the same order.
-    parts, rows = sampler.Order([9, 4], [1, 2], 3).at(range(26))
+    parts, rows, _ = sampler.Order([9, 4], [1, 2], 3).at(range(26))
     assert "".join(map(str, parts)) == "10110101011110101101011111"
     assert "".join(map(str, rows)) == "21312303301025040283610122"

@@ -145,7 +145,12 @@ def _seen(about: checkpoint.About, tests: test_set.TestSet) -> str:
         return f"these very images ({tests.name})"
     trained: set[str] = set()
     for each in about.datasets if tests.sources else ():
-        found = datasets.trained_sources((each["path"], tests.name), each["fingerprint"])
+        found: frozenset[str] | None
+        if isinstance(each.get("stream"), Mapping):
+            prefixes = each["stream"].get("trained_sources")
+            found = None if prefixes is None else frozenset(sha for sha in tests.sources if sha[:16] in prefixes)
+        else:
+            found = datasets.trained_sources((each["path"], tests.name), each["fingerprint"])
         trained |= found or set()
         if found is None:
             _log.warning(

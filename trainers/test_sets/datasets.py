@@ -50,7 +50,7 @@ def trained_sources(paths: Sequence[str], fingerprint: str) -> frozenset[str] | 
         except (errors.BlursynthError, OSError):
             continue
         if dataset.fingerprint == fingerprint:
-            return _digests(dataset, dataset.in_split("train"))
+            return dataset.source_digests("train")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Read finished datasets as batches of training pairs.
+"""Read finished datasets and streams as batches of training pairs.
 
 The pair at a position of the stream follows from the recipe's seed and that position alone, so that a run continues
 exactly where it stopped.
@@ -8,6 +8,7 @@ Legend of tensor names: N images, C = 3 channels (R, G, B), H rows, W columns; P
 
 import dataclasses
 import logging
+import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,17 @@ import numpy as np
 import torch
 
 from blursynth import errors
-from blursynth.loading import patches
+from blursynth.loading import patches, stream
 from blursynth.storage import reader
-from trainers import recipe
+from trainers import distributed, recipe
 from trainers.methods import method
 from trainers.training import augmentation
 
-IMAGES = ("blurred", "sharp")
+IMAGES = stream.IMAGES
 """The arrays of a dataset that are trained on, in the order of a tensor's dimension P."""
+
+LISTED = 20_000
+"""Training photos of a stream whose digests a checkpoint lists at most."""
 
 STEPS_AHEAD = 4
 """How many steps' images wait for the device at most, beyond those being read."""
@@ -65,16 +69,7 @@ class TrainingData:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what a checkpoint records of each training set."""
-        return [
-            {
-                "path": str(part.dataset.path),
-                "fingerprint": part.dataset.fingerprint,
-                "transfer_function": part.dataset.transfer_function,
-                "pairs": len(part.items),
-                "weight": part.weight,
-            }
-            for part in self.parts
-        ]
+        return [_description(part) for part in self.parts]
 
     def steps(self, first: int, images: int, rank: int = 0, ranks: int = 1) -> Iterator[Drawn]:
         """Yield the pairs of steps first, first + 1, ... endlessly: images / ranks pairs each.
@@ -85,6 +80,10 @@ class TrainingData:
         positions = range(first * images + rank, _ENDLESS, ranks)
         for cut in self.patches.stream(positions, images // ranks):
             yield self._drawn(cut)
+
+    def sample(self, position: int, count: int) -> Drawn:
+        """Return the pairs at `count` positions of the order from `position` on."""
+        return self._drawn(self.patches.at(range(position, position + count)))
 
     def _drawn(self, images: patches.Images) -> Drawn:
         pairs = torch.from_numpy(np.stack([images[name] for name in IMAGES]))
@@ -144,15 +143,44 @@ def batches(section: recipe.Data, drawn: Drawn, batch: int, device: torch.device
     return cut
 
 
+def _description(part: patches.Part) -> dict[str, Any]:
+    """Return what a checkpoint records of a training set; of a stream also what it is made from."""
+    about = {
+        "path": str(part.dataset.path),
+        "fingerprint": part.dataset.fingerprint,
+        "transfer_function": part.dataset.transfer_function,
+        "pairs": len(part),
+        "weight": part.weight,
+    }
+    if isinstance(part.dataset, stream.Stream):
+        digests = sorted(part.dataset.source_digests("train"))
+        about["stream"] = part.dataset.identity() | {
+            "trained_sources": [each[:16] for each in digests] if len(digests) <= LISTED else None
+        }
+    return about
+
+
 def _training_part(entry: recipe.TrainingSet, limit: int | None) -> patches.Part:
-    dataset = open_pairs(entry.path)
+    dataset = open_pairs(entry.path) if entry.path is not None else _open_stream(entry)
     items = dataset.in_split("train")[:limit]
     if not items.size:
         raise errors.DatasetError(
-            f'{entry.path} has no pairs in the split "train", so there is nothing to train on; make it with a '
+            f'{dataset.path} has no pairs in the split "train", so there is nothing to train on; make it with a '
             "training split."
         )
-    return patches.Part(dataset, items, entry.weight)
+    return patches.Part(dataset, items, entry.weight, entry.repeat)
+
+
+def _open_stream(entry: recipe.TrainingSet) -> stream.Stream:
+    # Imported here: making pairs takes Numba and a second to load, and training on stored pairs needs neither.
+    from blursynth.api import streams
+
+    assert entry.stream is not None
+    shared = streams.cache_bytes(entry.cache) // distributed.count()  # the processes of a run are on one machine
+    threads = entry.threads or max(1, (os.cpu_count() or 1) // distributed.count())
+    return streams.stream(
+        entry.stream, entry.source, seed=entry.seed, dataset=entry.dataset, cache=shared, threads=threads
+    )
 
 
 def open_pairs(path: str) -> reader.Dataset:
@@ -186,7 +214,7 @@ def require_fit(patch: tuple[int, int], divisor: int, smallest: int) -> None:
         )
 
 
-def warn_of_other_light(datasets: Sequence[reader.Dataset]) -> None:
+def warn_of_other_light(datasets: Sequence[patches.Readable]) -> None:
     """Warn where datasets were blurred with different transfer functions, which lowers scores."""
     transfers = {str(data.path): data.transfer_function for data in datasets}
     if len(set(transfers.values())) > 1:

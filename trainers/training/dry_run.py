@@ -9,6 +9,7 @@ import torch
 
 from blursynth import errors
 from blursynth.config import toml
+from blursynth.loading import stream
 from trainers import device_memory, distributed, methods, recipe
 from trainers.methods import method
 from trainers.training import cost, data, engine, run_folder, session
@@ -127,9 +128,22 @@ def _steps(config: recipe.Recipe, batches: int, *, overwrite: bool) -> tuple[tup
     return training.patches.size, [
         f"Training pairs: {training.epoch}; validation images: {len(held_out) if held_out else 0}",
         f"Pairs drawn per step: {drawn} ({batches} batches of {config.data.batch}{apart})",
+        *_streams(training, drawn),
         f"Steps: {steps:,} updates of the restoring network ({steps * per_step:,} images, "
         f"{steps * per_step / training.epoch:.4g} epochs)",
     ]
+
+
+def _streams(training: data.TrainingData, drawn: int) -> Iterator[str]:
+    """Measure how fast each stream makes pairs here: a network that takes more a second waits for data."""
+    for part in training.parts:
+        if isinstance(part.dataset, stream.Stream):
+            rate = part.dataset.measure(part)
+            yield (
+                f"Stream of {part.dataset.path}: {len(part.items)} photos or scenes, {part.repeat} pairs of each an "
+                f"epoch; {rate:,.0f} pairs a second with {part.dataset.threads} threads, a step's {drawn} in "
+                f"{drawn / rate:.3g} s if they were all of it. A network whose step takes less waits for data."
+            )
 
 
 def _costs(config: recipe.Recipe, patch: tuple[int, int], device: torch.device, obstacles: list[str]) -> Iterator[str]:

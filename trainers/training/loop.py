@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import torch
 
+from blursynth import errors
 from blursynth.media import source_file
 from trainers import device_memory, distributed, recipe, seeding
 from trainers.checkpoints import checkpoint
@@ -39,6 +40,8 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
     ------
     TrainingDivergedError
         Training has diverged (see `divergence`).
+    SourceError, DatasetError
+        Pairs cannot be read any more; a single process makes a checkpoint first.
     InputError
         The folder's checkpoint was trained on other data, or the device ran out of memory.
     """
@@ -54,10 +57,18 @@ def train(run: session.Session, folder: pathlib.Path) -> Outcome:
         recorder.Recorder(run, folder, state) as record,
         data.Prefetch(steps, run.device) as prefetch,
     ):
+        record.show_fed()
+        batches: list[method.Batch] = []
         while state.step < run.steps:
             factor = run.recipe.schedule.factor(images, run.data.epoch)
             _set_rates(run, rates, factor)
-            drawn = record.waiting_for(prefetch.get)
+            try:
+                drawn = record.waiting_for(prefetch.get)
+            except errors.BlursynthError:
+                # A photo or shard that cannot be read any more ends the run; what was learned until now is kept.
+                if batches and distributed.count() == 1:
+                    record.save(folder / checkpoint.LAST, batches[-1])
+                raise
             batches = _step(run, state, drawn)
             before, images = images, images + per_step
             record.advance(per_step)

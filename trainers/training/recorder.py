@@ -16,9 +16,9 @@ from blursynth.config import toml
 from blursynth.media import photos
 from trainers import distributed, seeding
 from trainers.checkpoints import checkpoint
-from trainers.inference import contact_sheet
+from trainers.inference import contact_sheet, eight_bit
 from trainers.methods import method
-from trainers.training import divergence, log, run_folder, session, validation
+from trainers.training import data, divergence, log, run_folder, session, validation
 
 Anything = TypeVar("Anything")
 
@@ -74,6 +74,20 @@ class Recorder:
         self._bar.close()
         if self._log is not None:
             self._log.close()
+
+    def show_fed(self) -> None:
+        """Write a sheet of the next pairs as the network gets them: cut, turned and noisy."""
+        run, count = self._run, 2 * self._run.recipe.output.sheet
+        if self._log is None or not count:
+            return
+        drawn = run.data.sample(self._state.step * run.pairs_per_step, count)
+        (fed,) = data.batches(run.recipe.data, drawn, count, torch.device("cpu"))
+        rows = [
+            [eight_bit.to_image(images_NCHW[k : k + 1]) for images_NCHW in (fed.blurred_NCHW, fed.sharp_NCHW)]
+            for k in range(count)
+        ]
+        picture = contact_sheet.sheet(rows, [("fed: blurred", "fed: sharp")] * count)
+        photos.write_png(self._folder / run_folder.SHEETS / f"fed-{self._images:012d}.png", picture)
 
     def waiting_for(self, get: Callable[[], Anything]) -> Anything:
         """Call `get`, and count its time as waiting for data."""

@@ -69,8 +69,7 @@ def require_same_data(
     lines = []
     for before, after in zip(about.datasets, training, strict=False):
         if before.get("fingerprint") != after["fingerprint"]:
-            now = {key: after[key] for key in ("fingerprint", "transfer_function", "pairs")}
-            lines.append(f"{after['path']}: {'; '.join(result_record.differences(before, now))}")
+            lines.append(f"{after['path']}: {'; '.join(_other(before, after))}")
     if len(about.datasets) != len(training):
         lines.append(f"{len(about.datasets)} training sets -> {len(training)}")
     validated = about.progress.get("held_out")
@@ -83,9 +82,21 @@ def require_same_data(
     if lines:
         listed = "".join(f"\n  {line}" for line in lines)
         raise errors.InputError(
-            f"{last} was trained on other data than there are now (then -> now):{listed}\nSay with --data where "
-            "the old data lie now, choose another --out, or start anew with --overwrite."
+            f"{last} was trained on other data than there are now (then -> now):{listed}\nSay with --data (or "
+            "--stream and --source) where the old data lie now, choose another --out, or start anew with --overwrite."
         )
+
+
+def _other(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Say what two training sets differ in; of streams, whether it is the recipe, the seed or the photos."""
+    if not isinstance(before.get("stream"), Mapping) or "stream" not in after:
+        return result_record.differences(
+            before, {key: after[key] for key in ("fingerprint", "transfer_function", "pairs")}
+        )
+    old, new = dict(before["stream"]), dict(after["stream"])
+    lines = toml.differences(str(old.pop("recipe", "")), new.pop("recipe"))
+    del new["trained_sources"]  # what the digest of all sources says already
+    return lines + result_record.differences(old, new)
 
 
 def discard(folder: pathlib.Path) -> bool:

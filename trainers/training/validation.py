@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from blursynth import errors
-from blursynth.storage import reader
+from blursynth.loading import patches
 from trainers import metrics, protocols, recipe
 from trainers.inference import eight_bit
 from trainers.methods import method
@@ -26,8 +26,10 @@ class HeldOut:
 
     def __init__(self, section: recipe.Validation, training: data.TrainingData) -> None:
         used = [part.dataset for part in training.parts]
-        datasets = [data.open_pairs(section.path)] if section.path else list(dict.fromkeys(used))
-        pairs = [(dataset, int(item)) for dataset in datasets for item in dataset.in_split(section.split)]
+        datasets: list[patches.Readable] = (
+            [data.open_pairs(section.path)] if section.path else list(dict.fromkeys(used))
+        )
+        pairs = [(dataset, int(item)) for dataset in datasets for item in dataset.fixed_items(section.split)]
         if not pairs:
             paths = ", ".join(dataset.path for dataset in datasets)
             raise errors.DatasetError(
@@ -47,7 +49,9 @@ class HeldOut:
     def __iter__(self) -> Iterator[tuple[eight_bit.Image, eight_bit.Image]]:
         """Blurred and sharp."""
         for dataset, item in self._pairs:
-            yield dataset.read("blurred", [item])[0], dataset.read("sharp", [item])[0]
+            height, width = dataset.shape_of("sharp")[:2]
+            pair = dataset.begin_crops(data.IMAGES, np.array([item]), 0, 0, height, width)()
+            yield pair["blurred"][0], pair["sharp"][0]
 
 
 def held_out(section: recipe.Validation, training: data.TrainingData) -> HeldOut | None:
@@ -69,8 +73,8 @@ def held_out(section: recipe.Validation, training: data.TrainingData) -> HeldOut
     return HeldOut(section, training)
 
 
-def _lone(dataset: reader.Dataset) -> bool:
-    return len(np.unique(dataset.columns["source"])) == 1
+def _lone(dataset: patches.Readable) -> bool:
+    return len(frozenset().union(*map(dataset.source_digests, dataset.splits))) == 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +135,12 @@ def _tensor(image: eight_bit.Image, device: torch.device) -> torch.Tensor:
 
 
 def _refuse_shared_sources(
-    training: Sequence[reader.Dataset], held_out: Sequence[reader.Dataset], section: recipe.Validation
+    training: Sequence[patches.Readable], held_out: Sequence[patches.Readable], section: recipe.Validation
 ) -> None:
     """Validation never sees a training source, also where the two come from different datasets."""
-    trained = set().union(*(_sources(dataset, "train") for dataset in training))
+    trained = frozenset().union(*(dataset.source_digests("train") for dataset in training))
     for dataset in held_out:
-        shared = trained & _sources(dataset, section.split)
+        shared = trained & dataset.source_digests(section.split)
         if not shared:
             continue
         where = f'the split "{section.split}" of {dataset.path}'
@@ -145,10 +149,3 @@ def _refuse_shared_sources(
         else:
             advice = ", as pairs of another training set; give validation.path other photos, or train on one of them"
         raise errors.DatasetError(f"{len(shared)} of the source photos in {where} are trained on as well{advice}.")
-
-
-def _sources(dataset: reader.Dataset, split: str) -> set[str]:
-    """SHA-256 of the sources of a split."""
-    numbers = np.unique(dataset.columns["source"][dataset.in_split(split)])
-    sources = dataset.sources
-    return {sources[number]["sha256"] for number in numbers}

@@ -150,9 +150,10 @@ def test_release_deblurgan_equals_its_layer_list(convolutions: int, parameters: 
     image = torch.rand(1, 3, 48, 64) * 2 - 1
     with torch.no_grad():
         expected = deblurgan_forward(state, image.double())
-        torch.testing.assert_close(network(image).double(), expected, rtol=0, atol=1e-5)
         restored = found.network.restore(image / 2 + 0.5).double()
-    torch.testing.assert_close(restored, expected / 2 + 0.5, rtol=0, atol=1e-5)
+        torch.testing.assert_close(network.double()(image.double()), expected, rtol=0, atol=1e-9)
+    # Rounding of float32 through all layers depends on the processor: 1.2e-5 was seen in the network's range of 2.
+    torch.testing.assert_close(restored, expected / 2 + 0.5, rtol=0, atol=3e-5)
     assert (expected - image).abs().mean() > 0.1
 
 
