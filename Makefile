@@ -32,16 +32,18 @@ check: $(INSTALLED)
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
+PYTEST := $(RUN)/python -m pytest -n logical --dist loadgroup --no-loadscope-reorder
+
 test: check
-	$(RUN)/python -m pytest -n logical -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Everything: also fault injection, whole training runs, the built wheel.
 test-all: check
-	$(RUN)/python -m pytest -n logical
+	$(PYTEST)
 
 # Which lines and branches the fast tests pass through; those that they miss are printed.
 coverage: $(INSTALLED)
-	$(RUN)/python -m pytest -n logical -m "not slow" --cov --cov-report=term
+	$(PYTEST) -m "not slow" --cov --cov-report=term
 
 benchmarks: $(INSTALLED)
 	for script in tests/benchmarks/bench_*.py; do $(RUN)/python $$script || exit 1; done

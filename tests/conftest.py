@@ -2,8 +2,10 @@
 
 import pathlib
 import signal
+from collections.abc import Callable
 
 import hypothesis
+import kinds
 import pytest
 
 SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -16,6 +18,34 @@ hypothesis.settings.load_profile("blursynth")
 # Ctrl-C they test.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LONGEST = ("test_readme.py", "test_killed.py", "test_smoke.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes: slow tests first, each where there is room, then file by file.
+
+    What the tests of a file share is so made once, and no long test begins when the other processes have ended.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+
+    def place(item: pytest.Item) -> int:
+        longest = [*LONGEST, item.path.name]
+        return longest.index(item.path.name) if item.get_closest_marker("slow") else len(longest)
+
+    items.sort(key=place)
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], kinds.Kept]:
+    """A function that gives a small dataset of a kind, made once for all tests; they change copies of it."""
+    return lambda kind: kinds.keep(kind, kinds.shared_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")

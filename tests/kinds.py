@@ -1,13 +1,19 @@
 """A small dataset of every kind, as its command would make it."""
 
+import dataclasses
+import fcntl
 import hashlib
+import os
 import pathlib
+import pickle
+import shutil
 import tarfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import mask_files
 import numpy as np
+import pytest
 from PIL import Image
 
 from blursynth.config import photo_pairs, toml
@@ -117,6 +123,39 @@ def make(kind: str, folder: pathlib.Path) -> maker.Maker:
         changes["realism"] = ["rsblur", "saturation=off", "jpeg=60:95", "gaussian=0.01"]
     changes |= {"fit": "resize"} if "resized" in kind else {}
     return convolve.maker(str(photos(folder / "photos")), asked | changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A dataset that nobody changes, nor what it was made from, and its maker."""
+
+    path: pathlib.Path
+    maker: maker.Maker
+
+    def copy(self, path: pathlib.Path) -> pathlib.Path:
+        """The dataset alone, at another place; its inputs stay where they are."""
+        return pathlib.Path(shutil.copytree(self.path, path))
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of all processes of a test run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kinds"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def keep(kind: str, shared: pathlib.Path) -> Kept:
+    """A dataset of a kind, made by the first who asks for it."""
+    folder = shared / kind.replace(" ", "-")
+    made = folder / "maker.pickle"
+    with (shared / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            mine = make(kind, folder)
+            run.produce(mine, folder / "a.zarr")
+            made.write_bytes(pickle.dumps(mine))
+    return Kept(folder / "a.zarr", pickle.loads(made.read_bytes()))
 
 
 def pair_files(folder: pathlib.Path, names: Sequence[str] = ("input", "target"), count: int = 5) -> pathlib.Path:

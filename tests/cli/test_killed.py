@@ -29,9 +29,10 @@ COMMANDS = {
     "convolve": ["photos", "--size", "96", "--per-photo", "40", "--length", "5:30", "--shard-length", "9"],
     "import": ["flat", "set", "--transfer", "srgb", "--size", "32", "--per-pair", "90", "--shard-length", "9"],
 }
-KILLS = 2
-DATASETS = {"convolve": 10}
-"""Twenty moments of one command, because one engine runs them all, and six of each other."""
+DATASETS = {"convolve": 4}
+KILLS = 3
+"""Twelve moments of one command, because one engine runs them all, and three of each other. Every object that this
+engine writes is a moment in `production/test_run.py` and `test_growth.py`, where a store dies before it."""
 
 
 def blursynth(folder: pathlib.Path, *arguments: str) -> subprocess.Popen[str]:
@@ -53,22 +54,24 @@ def finish(folder: pathlib.Path, *arguments: str) -> str:
     return out
 
 
-@pytest.fixture
-def inputs(tmp_path: pathlib.Path) -> pathlib.Path:
-    (tmp_path / "photos").mkdir()
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of what the commands read, where each makes datasets of its own name."""
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "photos").mkdir()
     draws = np.random.default_rng(0)
     for k in range(8):
-        Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{k}.png")
-    whole = (tmp_path / "photos" / "7.png").read_bytes()
-    (tmp_path / "photos" / "7.png").write_bytes(whole[:20000])
-    mask_files.instances(tmp_path / "masks.json", {f"{k}.png": (120, 150) for k in range(8)})
-    kinds.pair_files(tmp_path / "set")
-    (tmp_path / "clips").mkdir()
+        Image.fromarray(draws.integers(0, 256, (120, 150, 3), dtype=np.uint8)).save(folder / "photos" / f"{k}.png")
+    whole = (folder / "photos" / "7.png").read_bytes()
+    (folder / "photos" / "7.png").write_bytes(whole[:20000])
+    mask_files.instances(folder / "masks.json", {f"{k}.png": (120, 150) for k in range(8)})
+    kinds.pair_files(folder / "set")
+    (folder / "clips").mkdir()
     options = {"crf": "20", "preset": "veryfast", "g": "25"}
     for k in range(3):
-        clip_files.write(tmp_path / "clips" / f"{k}.mp4", clip_files.moving(220, 96, 128, seed=k), options=options)
-    finish(tmp_path, "trajectories", "--n", "1500", "--out", "paths.zarr")
-    return tmp_path
+        clip_files.write(folder / "clips" / f"{k}.mp4", clip_files.moving(220, 96, 128, seed=k), options=options)
+    finish(folder, "trajectories", "--n", "1500", "--out", "paths.zarr")
+    return folder
 
 
 def test_every_making_command_is_here() -> None:
@@ -105,12 +108,13 @@ def wait_for(process: subprocess.Popen[str], dataset: pathlib.Path, shards: int)
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_at_many_moments(command: str, inputs: pathlib.Path) -> None:
-    finish(inputs, command, *COMMANDS[command], "--out", "whole.zarr", "--workers", "2")
-    shards = finished_shards(inputs / "whole.zarr")
+    whole = f"{command}.zarr"
+    finish(inputs, command, *COMMANDS[command], "--out", whole, "--workers", "2")
+    shards = finished_shards(inputs / whole)
     moments = random.Random(command)
-    struck, datasets = 0, DATASETS.get(command, 3)
+    struck, datasets = 0, DATASETS.get(command, 1)
     for dataset in range(datasets):
-        out = f"{dataset}.zarr"
+        out = f"{command}-{dataset}.zarr"
         for _ in range(KILLS):
             with blursynth(inputs, command, *COMMANDS[command], "--out", out, "--workers", "2") as process:
                 finished = finished_shards(inputs / out)
@@ -119,7 +123,7 @@ def test_killed_at_many_moments(command: str, inputs: pathlib.Path) -> None:
                 process.kill()
             struck += process.returncode == -signal.SIGKILL
         finish(inputs, command, *COMMANDS[command], "--out", out)
-        same(inputs / out, inputs / "whole.zarr")
+        same(inputs / out, inputs / whole)
         assert not list((inputs / out).rglob("*__lock"))
     assert struck >= KILLS * datasets // 2, "most came too late"
     assert not list(inputs.glob("*.lock"))
@@ -130,11 +134,11 @@ def test_an_append_killed_at_many_moments(inputs: pathlib.Path) -> None:
     """Between the kills the dataset is the short one, whole, or unfinished for an instant; at the end the long one."""
     more = ["trajectories", "--n", "3000", "--append", "--workers", "2", "--out"]
     began = time.monotonic()
-    finish(inputs, "trajectories", "--n", "3000", "--shard-length", "40", "--out", "whole.zarr")
+    finish(inputs, "trajectories", "--n", "3000", "--shard-length", "40", "--out", "append.zarr")
     length = time.monotonic() - began
     moments = random.Random("append")
-    for dataset in range(4):
-        out = f"{dataset}.zarr"
+    for dataset in range(2):
+        out = f"append-{dataset}.zarr"
         finish(inputs, "trajectories", "--n", "1010", "--shard-length", "40", "--out", out)
         for _ in range(KILLS):
             with blursynth(inputs, *more, out) as process:
@@ -144,7 +148,7 @@ def test_an_append_killed_at_many_moments(inputs: pathlib.Path) -> None:
             assert stored is not None
             assert (stored["items"], stored["complete"]) in ((1010, True), (3000, False), (3000, True))
         finish(inputs, *more, out)
-        same(inputs / out, inputs / "whole.zarr")
+        same(inputs / out, inputs / "append.zarr")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -41,10 +41,9 @@ def of_copy(path: pathlib.Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
-def test_nothing_is_found_in_a_fresh_dataset_of_any_kind(kind: str, tmp_path: pathlib.Path) -> None:
-    maker = kinds.make(kind, tmp_path)
-    run.produce(maker, tmp_path / "a.zarr")
-    report = verify.verify(tmp_path / "a.zarr", workers=2)
+def test_nothing_is_found_in_a_fresh_dataset_of_any_kind(kind: str, kept: Callable[[str], kinds.Kept]) -> None:
+    maker = kept(kind).maker
+    report = verify.verify(kept(kind).path, workers=2)
     assert report.findings == ()
     assert (report.sound, report.items, report.shards) == (True, maker.schema.items, maker.schema.shards)
     left_out = {"imported": 1, "imported tars": 1}.get(kind, 3 if kind.startswith(("photos", "imported")) else 0)
@@ -275,6 +274,7 @@ def test_values_that_break_a_rule_are_named_with_their_item(
     spoil: Callable[[dict[str, Any]], None],
     where: str,
     words: str,
+    kept: Callable[[str], kinds.Kept],
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -289,7 +289,7 @@ def test_values_that_break_a_rule_are_named_with_their_item(
         return made
 
     monkeypatch.setattr(convolve.ConvolveMaker, "make", make)
-    run.produce(kinds.make("photos", tmp_path), tmp_path / "a.zarr")
+    run.produce(kept("photos").maker, tmp_path / "a.zarr")
     report = verify.verify(tmp_path / "a.zarr")
     wrong = {each.where: each for each in report.findings}
     assert wrong[where].problem.startswith(words), wrong

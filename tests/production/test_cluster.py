@@ -75,12 +75,13 @@ LEFT_OUT = {
 
 
 @pytest.mark.parametrize("kind", LEFT_OUT)
-def test_every_way_of_making_pairs(two_workers: cluster_processes.Cluster, tmp_path: pathlib.Path, kind: str) -> None:
-    maker = kinds.make(kind, tmp_path)
+def test_every_way_of_making_pairs(
+    two_workers: cluster_processes.Cluster, kept: Callable[[str], kinds.Kept], tmp_path: pathlib.Path, kind: str
+) -> None:
     with cluster.connected(two_workers.address) as executor:
-        outcome = run.produce(maker, tmp_path / "a.zarr", executor=executor)
-    assert run.produce(maker, tmp_path / "b.zarr", workers=2).invalid == outcome.invalid == LEFT_OUT[kind]
-    made, other = (kinds.contents(tmp_path / name) for name in ("a.zarr", "b.zarr"))
+        outcome = run.produce(kept(kind).maker, tmp_path / "a.zarr", executor=executor)
+    assert outcome.invalid == LEFT_OUT[kind]
+    made, other = kinds.contents(tmp_path / "a.zarr"), kinds.contents(kept(kind).path)
     assert made.keys() == other.keys()
     assert all(made[key] == other[key] for key in made if key != "zarr.json")
 
