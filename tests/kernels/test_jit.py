@@ -153,7 +153,7 @@ def encoded(cache):
     return done.stdout.split(), done.stderr.splitlines()
 
 
-FAST = ("empty", "noise", "no data")
+FAST = ("noise", "no data")
 
 
 @pytest.mark.parametrize(

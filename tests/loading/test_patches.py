@@ -187,6 +187,7 @@ class TestPatches:
 
 
 class TestBatches:
+    @hypothesis.settings(max_examples=40)
     @hypothesis.given(
         ranks=st.integers(1, 6), batch=st.integers(1, 8), epoch=st.integers(0, 3), start=st.integers(0, 4)
     )

@@ -168,7 +168,9 @@ def test_a_report_against_our_own_averages_finds_no_difference(tmp_path: pathlib
 AVERAGED = [("165", 166, "gamma2.2"), ("171", 172, "linear")]
 
 
-@pytest.mark.parametrize(("name", "first", "transfer"), AVERAGED)
+@pytest.mark.parametrize(
+    ("name", "first", "transfer"), [pytest.param(*AVERAGED[0], marks=pytest.mark.slow), AVERAGED[1]]
+)
 def test_averages_made_elsewhere(
     shared_data: pathlib.Path, tmp_path: pathlib.Path, name: str, first: int, transfer: str
 ) -> None:
@@ -202,7 +204,10 @@ CLIPS = {
 }
 
 
-@pytest.mark.parametrize("name", CLIPS)
+LONG = ("decord/flipping_a_pancake.mkv", "moviepy/no_duration.webm", "torchcodec/nasa_13013.mp4")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in CLIPS])
 def test_clips_as_users_meet_them(shared_data: pathlib.Path, tmp_path: pathlib.Path, name: str) -> None:
     path = shared_data / "video" / name
     height, width, items = CLIPS[name]

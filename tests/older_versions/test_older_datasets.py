@@ -87,6 +87,7 @@ def moved(older: pathlib.Path, name: str) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_every_dataset_opens_verifies_and_is_described(older: pathlib.Path) -> None:
     for name in datasets(older):
         found = blursynth.open(older / name)

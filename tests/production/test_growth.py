@@ -36,7 +36,7 @@ def in_one_go(path: pathlib.Path, whole: pathlib.Path) -> None:
     assert one == other
 
 
-@hypothesis.settings(max_examples=10)
+@hypothesis.settings(max_examples=6)
 @hypothesis.given(lengths=st.lists(st.integers(2, 40), min_size=2, max_size=4, unique=True), shard=st.integers(1, 9))
 def test_grown_in_steps_is_as_made_at_once(
     lengths: list[int], shard: int, tmp_path_factory: pytest.TempPathFactory

@@ -198,7 +198,7 @@ print(hashlib.sha256(scenes.Scenes(3, 40, 8).read(2).tobytes()).hexdigest())
 """
 
 
-@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", pytest.param("NUMBA_BOUNDSCHECK", marks=pytest.mark.slow)])
 def test_plain_python_and_checked_bounds_give_the_same_scene(switch, tmp_path):
     def run(**environment: str) -> str:
         settings = os.environ | environment

@@ -80,7 +80,7 @@ def ours(photo: npt.NDArray[np.uint8], samples: Floats, **values: Any) -> tuple[
     return done.light_HWC.astype(np.float64) * 255, done
 
 
-@pytest.mark.parametrize("size", [(60, 84), (84, 60), (61, 61)])
+@pytest.mark.parametrize("size", [(48, 64), (65, 49)])
 def test_a_recording_blurs_as_in_their_code(size: tuple[int, int]) -> None:
     """Exactly so with steps so short that their poses make a continuous path, as ours is; with theirs of 1/300 s on
     the content that shows it most, squares of 4 px at random, still within two levels on average."""
