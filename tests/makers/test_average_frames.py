@@ -16,7 +16,6 @@ from blursynth.maintenance import repair, replay, verify
 from blursynth.makers import average_frames_request, window_columns
 from blursynth.media import decode, photos, picture
 from blursynth.production import run
-from blursynth.report import gopro_comparison
 from blursynth.sources import clips
 from blursynth.storage import reader
 
@@ -145,23 +144,6 @@ def test_a_rotated_clip_is_upright(tmp_path: pathlib.Path) -> None:
     turns = clips.scan([turned]).clips[0].orientation.turns
     upright, _ = made([str(turned)], tmp_path / "b.zarr", frames=3)
     assert np.array_equal(upright.read("blurred", [1])[0], np.rot90(plain.read("blurred", [1])[0], turns))
-
-
-def test_a_report_against_our_own_averages_finds_no_difference(tmp_path: pathlib.Path) -> None:
-    codes = clip_files.moving(24)
-    folder = folder_of(tmp_path / "GOPR1_07_00", codes)
-    for name, gamma in (("blur", 1.0), ("blur_gamma", 2.2)):
-        dataset, _ = made([folder], tmp_path / f"{name}.zarr", gamma=gamma)
-        (tmp_path / "published" / name).mkdir(parents=True)
-        for k, image in enumerate(dataset.read("blurred", range(3))):
-            brighter = image + np.uint8(k == 2)
-            Image.fromarray(brighter).save(tmp_path / "published" / name / f"{100 + k}.png")
-    lines = list(gopro_comparison.compare([folder], str(tmp_path / "published"), average_frames_request.request({})))
-    assert "M = 7, 3 windows" in lines[0]
-    assert sum("100.000%" in line for line in lines) == 6
-    assert [line.split()[-1] for line in lines if ".png" in line] == ["+0.000", "+0.000", "-1.000"] * 2
-    with pytest.raises(errors.InputError, match="neither a folder blur_gamma nor blur"):
-        list(gopro_comparison.compare([folder], str(tmp_path), average_frames_request.request({})))
 
 
 # Averages that somebody else made of real frames; see the README of the data.
