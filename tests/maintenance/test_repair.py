@@ -78,12 +78,12 @@ def test_flipped_bytes_are_found_and_mended(pairs: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", kinds.KINDS)
+@pytest.mark.parametrize("kind", ["photos", "trajectories", "psfs of cameras", "photos with a field", "imported tars"])
 def test_flipped_bytes_are_found_and_mended_at_many_places(
     kind: str, kept: Callable[[str], kinds.Kept], tmp_path: pathlib.Path
 ) -> None:
     kept(kind).copy(tmp_path / "a.zarr")
-    flips = FLIPS if kind == "photos" else FLIPS // 5  # one format holds all kinds
+    flips = FLIPS if kind == "photos" else FLIPS // 5  # one format holds all kinds, in few shapes
     in_shards, found, mended = flip_and_mend(tmp_path / "a.zarr", flips)
     assert (in_shards, found) == (flips // 2, flips)
     in_the_record = flips // 2 / (len(reader.open(tmp_path / "a.zarr").attributes["arrays"]) + 2)
