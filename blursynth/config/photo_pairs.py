@@ -301,8 +301,8 @@ class Convolve(PhotoPairs):
     def _consistent(self) -> Self:
         if [self.motion, self.trajectories, self.kernels].count(None) != 2:
             raise ValueError(
-                "give one of [motion] (a path is drawn per item), trajectories (paths from a dataset) and kernels (PSFs "
-                "from a file or a dataset)"
+                "give one of [motion] (a path is drawn per item), trajectories (paths of a dataset) and kernels (PSFs "
+                "that you have)"
             )
         if self.field is not None and self.motion is None:
             raise ValueError("a field draws paths that belong together; it takes no trajectories and no kernels")

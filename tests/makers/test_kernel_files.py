@@ -84,7 +84,7 @@ def test_other_sums_are_refused_unless_they_are_to_be_scaled(tmp_path: pathlib.P
     for path in (
         write(tmp_path / "a.png", weights),
         write(tmp_path / "a.npy", weights),
-        write(tmp_path / "b.npy", LINE * 1.001),
+        write(tmp_path / "b.npy", LINE * 1.005),
         write(tmp_path / "a.mat", k=weights),
         write(tmp_path / "b.png", weights.astype(np.uint16) * 300),
         write(tmp_path / "c.png", np.repeat(weights[..., None], 3, axis=2)),
