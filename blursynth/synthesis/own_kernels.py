@@ -58,7 +58,7 @@ def checked(kernel: npt.NDArray[Any], name: str, *, normalise: bool) -> npt.NDAr
 
 def side(kernels: Sequence[npt.NDArray[Any]]) -> int:
     """Return the odd side, px, of a canvas that holds each kernel with its middle pixel in the middle; 3 or more."""
-    return max(3, *(2 * max(kernel.shape[-2] // 2, kernel.shape[-1] // 2) + 1 for kernel in kernels))
+    return max(3, *(2 * (max(map(int, kernel.shape)) // 2) + 1 for kernel in kernels))
 
 
 def on_canvas(kernel_YX: npt.NDArray[Any], side: int) -> npt.NDArray[np.float32]:
