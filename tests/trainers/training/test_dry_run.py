@@ -52,7 +52,7 @@ def of_shipped() -> Iterator[Any]:
         seen |= {method} if path.parent.name == "training" else set()
 
 
-@pytest.mark.parametrize("path", of_shipped())
+@pytest.mark.parametrize("path", list(of_shipped()))
 def test_every_shipped_recipe_is_described_whole(path: pathlib.Path) -> None:
     wanted = recipe.load(path)
     said = dry_run.describe(wanted, CPU).text
