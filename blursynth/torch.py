@@ -232,7 +232,7 @@ class MotionBlur(torch.nn.Module):
         super().__init__()
         if not 0 <= p <= 1:
             raise errors.RecipeError(f"p is {p}; expected a probability from 0 to 1.")
-        for name in ("size", "fit", "per_photo", "trajectories", "splits"):
+        for name in ("size", "fit", "per_photo", "trajectories", "kernels", "splits"):
             if options.get(name) is not None:
                 raise errors.RecipeError(f"{name} is of datasets; MotionBlur blurs the images that it is given whole.")
         self.p = p

@@ -25,5 +25,7 @@ def command(photos: str, **given: Any) -> None:
       blursynth convolve photos/ --size 256 --preset deblurgan --exposure 0.1,0.5,1
       blursynth convolve photos/ --size 256 --field 4x4 --variation 0:1 --length 10:30
       blursynth convolve photos/ --size 256 --trajectories trajectories.zarr
+      blursynth convolve photos/ --size 256 --kernels measured.mat --normalise
+      blursynth convolve photos/ --size 256 --length 10:30 --angle 0:180
     """
     options.run("convolve", [photos], given)

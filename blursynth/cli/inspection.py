@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-INPUTS = ("photos", "clips", "trajectories", "pairs", "gyro", "depth", "masks", "images")
+INPUTS = ("photos", "clips", "trajectories", "kernels", "pairs", "gyro", "depth", "masks", "images")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -67,6 +67,13 @@ class Motion(toml.Model):
     gaussian: Annotated[ranges.Draw, ranges.within(0.0, 1000.0)] = options.field(
         ..., "p_g: share of the Gaussian perturbation.", default=_PRESET
     )
+    angle: Annotated[ranges.Draw, ranges.within(-360.0, 360.0)] | None = options.field(
+        None,
+        "Straight motion in this direction: 0 is to the right (x), 90 down (y), so angles grow clockwise as seen. With "
+        "--anxiety above 0 it is the direction in which a path begins.",
+        metavar="DEGREES",
+        default="any direction, of paths that are not straight",
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -74,7 +81,9 @@ class Motion(toml.Model):
         if not isinstance(values, dict):
             return values
         known = MOTION_PRESETS["boracchi-foi"]  # an unknown preset is one error, not one per value it would fill
-        return MOTION_PRESETS.get(values.get("preset", "boracchi-foi"), known) | values
+        filled = MOTION_PRESETS.get(values.get("preset", "boracchi-foi"), known)
+        straight = {} if values.get("angle") is None else {"anxiety": 0}
+        return filled | straight | values
 
 
 class Trajectories(toml.Model):
@@ -227,6 +236,28 @@ class Field(toml.Model):
         return {"field": f"{table['rows']}x{table['columns']}"} | rest
 
 
+class Kernels(toml.Model):
+    """PSFs that somebody has: measured or computed elsewhere. Each item draws one of them."""
+
+    sha256: str = options.field(
+        ...,
+        "Take PSFs from this file (.npy, .npz, .mat, .png) or dataset of `psfs`, one drawn for each pair, instead of "
+        "random paths. A kernel's centre is its pixel (rows // 2, columns // 2), also where these are even. The file's "
+        "SHA-256 or the dataset's fingerprint is recorded.",
+        name="kernels",
+        metavar="FILE|DATASET",
+        default="PSFs of random paths",
+    )
+    normalise: bool = options.field(
+        False, "With --kernels: scale each kernel to the sum 1, instead of refusing one that has another."
+    )
+    n: int = pydantic.Field(ge=1, description="How many there are.")
+
+    @classmethod
+    def in_options(cls, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {key: value for key, value in table.items() if key != "n"}
+
+
 class Convolve(PhotoPairs):
     """`blursynth convolve`: photos blurred by one PSF each, or a field of them, in linear light."""
 
@@ -240,10 +271,16 @@ class Convolve(PhotoPairs):
         "Take paths from this dataset, in turn, instead of drawing. Its fingerprint is recorded.",
         metavar="DATASET",
     )
+    kernels: Kernels | None = options.field(None, "", inline=True)
     motion: Motion | None = options.field(None, "", inline=True)
     field: Field | None = options.field(
         None, "A grid of PSFs across the image, such as 4x4, instead of one.", metavar="GYxGX", inline=True
     )
+
+    @classmethod
+    def in_options(cls, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        unsaid = {"exposure"} if table.get("kernels") else set()
+        return {key: value for key, value in table.items() if key not in unsaid}
 
     def too_small(self, height: int, width: int) -> str | None:
         reason = super().too_small(height, width)
@@ -262,8 +299,11 @@ class Convolve(PhotoPairs):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.motion is None) == (self.trajectories is None):
-            raise ValueError("give either [motion] (a path is drawn per item) or trajectories (paths from a dataset)")
+        if [self.motion, self.trajectories, self.kernels].count(None) != 2:
+            raise ValueError(
+                "give one of [motion] (a path is drawn per item), trajectories (paths of a dataset) and kernels (PSFs "
+                "that you have)"
+            )
         if self.field is not None and self.motion is None:
-            raise ValueError("a field draws paths that belong together; it takes none from a dataset of trajectories")
+            raise ValueError("a field draws paths that belong together; it takes no trajectories and no kernels")
         return self

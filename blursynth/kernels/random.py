@@ -35,6 +35,7 @@ class Stream(enum.IntEnum):
     SCENE = 5
     SPLIT = 6
     FRAMES = 7
+    KERNEL_CHOICE = 8
     FIELD_PARAMETERS = 16
     FIELD_MOTION = 17
     CAMERA_PARAMETERS = 18

@@ -20,6 +20,7 @@ _CENTRED = {
     "centroid": "centroid on pixel size // 2",
     "bounding-box": "start near the middle, by its bounding box",
     "origin": "the point of light at pixel size // 2",
+    "given": "the middle pixel of the kernel that was given at pixel size // 2",
 }
 PATHS_AT_ONCE = 2048  # checked for size; 32 MB of paths
 
@@ -141,7 +142,9 @@ def open_trajectories(path: str, fingerprint: str | None = None) -> reader.Datas
         hint = (
             "PSFs of pairs of `shake` need --grid, such as --grid 4x4"
             if "camera_path" in dataset.names
-            else ("Make some with `blursynth trajectories --n 1000`")
+            else "Blur photos with its PSFs by --kernels instead of --trajectories"
+            if dataset.kind == "psfs"
+            else "Make some with `blursynth trajectories --n 1000`"
         )
         raise errors.DatasetError(f"{path} holds {dataset.kind}, not trajectories. {hint}.")
     if fingerprint is not None and fingerprint not in growth.lengths(dataset):
@@ -208,3 +211,8 @@ def exposure_column(least: float, greatest: float) -> schema.ArraySpec:
 def trajectory_column(paths: int) -> schema.ArraySpec:
     text = "item of the trajectories dataset"
     return schema.column("trajectory", "int64", long_name=text, valid_range=(0, paths - 1))
+
+
+def kernel_column(kernels: int) -> schema.ArraySpec:
+    text = "number of the kernel in the file or dataset, from 0"
+    return schema.column("kernel", "int64", long_name=text, valid_range=(0, kernels - 1))

@@ -65,7 +65,8 @@ def parameters(
     uniform = random.uniforms(seed, random.Stream.MOTION_PARAMETERS, items, 6)
     drawn = [motion.anxiety, motion.inertia, motion.impulse, motion.gaussian]
     columns = [source.at(uniform[:, k]) for k, source in enumerate(drawn)]
-    found = np.stack([*columns, 2 * np.pi * uniform[:, 4]], axis=1).astype(np.float32)
+    angle = 2 * np.pi * uniform[:, 4] if motion.angle is None else np.radians(motion.angle.at(uniform[:, 4]) % 360)
+    found = np.stack([*columns, angle], axis=1).astype(np.float32)
     return found, motion.length.at(uniform[:, 5]).astype(np.float32)
 
 

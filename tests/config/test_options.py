@@ -9,7 +9,7 @@ from blursynth.config import commands, options, photo_pairs, reference, shake
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PHOTOS = "size fit per_photo transfer splits realism"
-PATHS = "preset steps length anxiety inertia impulse gaussian"
+PATHS = "preset steps length anxiety inertia impulse gaussian angle"
 CAMERA = (
     "preset path correlation rotation roll translation forward depth motion field_of_view focal target readout knots "
     "gyro gyro_columns exposure gyro_scale no_path"
@@ -17,7 +17,7 @@ CAMERA = (
 NAMES = {
     "trajectories": f"n {PATHS}",
     "psfs": "exposures size centring grid",
-    "convolve": f"{PHOTOS} exposure psf_size no_psf trajectories {PATHS} field variation strict",
+    "convolve": f"{PHOTOS} exposure psf_size no_psf trajectories kernels normalise {PATHS} field variation strict",
     "shake": f"{PHOTOS} {CAMERA} depth_scale layers depth_orientation strict",
     "objects": f"{PHOTOS} {CAMERA} masks objects object_path object_correlation object_motion spin least greatest grow "
     "masks_orientation strict",

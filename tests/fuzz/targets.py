@@ -23,11 +23,12 @@ import mask_files
 import mutations
 import numpy as np
 import onnx_files
+import scipy.io
 import tomli_w
 from PIL import Image, ImageCms
 
 from blursynth.layouts import layout, webdataset
-from blursynth.makers import dataset_recipe
+from blursynth.makers import dataset_recipe, kernel_files
 from blursynth.media import photos
 from blursynth.production import run
 from blursynth.sources import clip_files as clips
@@ -508,6 +509,27 @@ def _read_gyro(data: bytes, folder: pathlib.Path) -> None:
     log.path(min(0.05, log.duration), 0.5, 3, 1.0)
 
 
+def _kernel_seeds(folder: pathlib.Path) -> list[bytes]:
+    line, stack = np.full((1, 5), 0.2), np.full((3, 4, 5), 0.05)
+    cells = np.empty(2, object)
+    cells[:] = [line, line.T]
+    np.save(folder / "a.npy", line)
+    np.save(folder / "b.npy", stack.astype(np.float16))
+    np.savez_compressed(folder / "c.npz", one=line, more=stack)
+    scipy.io.savemat(folder / "d.mat", {"kernels": cells})
+    scipy.io.savemat(folder / "e.mat", {"f": line, "x": np.zeros((8, 8))}, do_compression=True)
+    Image.fromarray((line * 1000).astype(np.uint8)).save(folder / "f.png")
+    return [file.name.encode() + b"\n" + file.read_bytes() for file in sorted(folder.iterdir())]
+
+
+def _read_kernels(data: bytes, folder: pathlib.Path) -> None:
+    name, content = _split(data)
+    (folder / name).write_bytes(content)
+    kernels = kernel_files.open_(str(folder / name), normalise=True)
+    psfs = kernels.read(np.arange(min(kernels.count, 10)), kernels.side)
+    assert np.abs(psfs.sum(axis=(1, 2)) - 1).max() < 1e-6
+
+
 def _tar_seeds(_: pathlib.Path) -> list[bytes]:
     written = []
     for kind in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
@@ -537,6 +559,7 @@ TARGETS: Mapping[str, Target] = {
     "dataset": Target(_dataset_seeds, _read_dataset, _mutate_dataset, named=True),
     "detector": Target(_detector_seeds, _read_detector, share=0.04),
     "gyro": Target(_gyro_seeds, _read_gyro, mutations.mutate_text),
+    "kernels": Target(_kernel_seeds, _read_kernels, named=True),
     "photo": Target(_photo_seeds, _read_photo),
     "png": Target(_png_seeds, _read_png, _mutate_png),
     "pth": Target(_pth_seeds, _read_pth),

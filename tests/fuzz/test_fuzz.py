@@ -12,7 +12,8 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 NAMES = (
-    "checkpoint", "coco", "dataset", "detector", "gyro", "photo", "png", "pth", "recipe", "tar", "video", "yolo",
+    "checkpoint", "coco", "dataset", "detector", "gyro", "kernels", "photo", "png", "pth", "recipe", "tar", "video",
+    "yolo",
 )  # fmt: skip
 FEW, MANY = 50, 2000
 
