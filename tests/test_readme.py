@@ -144,6 +144,7 @@ def test_every_block_runs(machine: dict[str, str], tmp_path: pathlib.Path) -> No
     assert len(list((tmp_path / "restored").glob("*.png"))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_runs(script: pathlib.Path, tmp_path: pathlib.Path) -> None:
     environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)}

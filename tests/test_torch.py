@@ -1,5 +1,6 @@
 """`blursynth.torch`: the same pairs as the reader and the stream give, whoever loads them."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -13,6 +14,7 @@ from blursynth import errors
 from blursynth.loading import stream
 from blursynth.makers import convolve
 from blursynth.production import run
+from blursynth.sources import cache as caches
 from blursynth.synthesis import convolve_pair
 
 OPTIONS = {"seed": 2, "size": 16, "per_photo": 8, "steps": 100, "length": "2:5"}
@@ -27,7 +29,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def flow() -> stream.Stream:
-    return stream.Stream(convolve.maker("scenes:10", OPTIONS), threads=2)
+    maker = dataclasses.replace(convolve.maker("scenes:10", OPTIONS), cache=caches.Cache(2**26))
+    return stream.Stream(maker, threads=2)
 
 
 def test_pairs_of_a_dataset_are_its_items(stored: str) -> None:

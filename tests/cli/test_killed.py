@@ -151,7 +151,7 @@ def test_an_append_killed_at_many_moments(inputs: pathlib.Path) -> None:
         same(inputs / out, inputs / "append.zarr")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_is_said_and_leaves_a_resumable_dataset(number: signal.Signals, tmp_path: pathlib.Path) -> None:
     arguments = ["trajectories", "--n", "200000", "--shard-length", "50", "--out", "f.zarr"]
     with blursynth(tmp_path, *arguments) as process:

@@ -79,7 +79,13 @@ def test_a_recipe_and_its_twin_are_of_the_same_commands(path: pathlib.Path) -> N
         assert set(a.settings) - set(b.settings) <= {"psf_size"}
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+FAST = ("handheld-realistic", "moving-objects")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem in FAST else pytest.mark.slow, id=path.stem) for path in SHIPPED],
+)
 def test_a_twin_makes_sound_datasets(path: pathlib.Path, run: Run, tmp_path: pathlib.Path) -> None:
     arguments = ["make", f"smoke/{path.stem}-data", "--out", "made", "-q"]
     if "gopro" in path.read_text(encoding="utf-8"):

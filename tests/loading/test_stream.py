@@ -21,7 +21,7 @@ from blursynth.storage import reader
 STREAMED = tuple(kind for kind in kinds.KINDS if kind.startswith(("photos", "scenes")))
 
 
-def opened(maker: photo_pairs.PhotoPairsMaker, cache: int = 2**20, threads: int = 2) -> stream.Stream:
+def opened(maker: photo_pairs.PhotoPairsMaker, cache: int = 2**26, threads: int = 2) -> stream.Stream:
     return stream.Stream(dataclasses.replace(maker, cache=caches.Cache(cache)), threads=threads)
 
 

@@ -138,6 +138,7 @@ def test_the_schema_is_what_is_made(made_by: Any) -> None:
     assert description.peak_bytes(2) >= sum(values.nbytes for values in arrays.values())
 
 
+@pytest.mark.slow
 def test_the_plan_knows_the_memory_of_pairs(tmp_path: pathlib.Path) -> None:
     """Whole photos, where images count and not what Python takes anyway."""
     script = pathlib.Path(__file__).with_name("traced_makers.py")

@@ -79,7 +79,7 @@ def assert_same(path: pathlib.Path, whole: dict[str, bytes]) -> None:
     assert verify.verify(path, sources=False).sound
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_removed_at_every_object(after: bool, tmp_path: pathlib.Path, whole: dict[str, bytes]) -> None:
     """The run that is disturbed ends well or in a sentence; the same again makes the whole dataset."""
     ended = []

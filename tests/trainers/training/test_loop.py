@@ -105,7 +105,7 @@ def test_logged_losses_are_means_and_rates_follow_the_schedule(
     assert np.allclose(rates, np.outer(factors, [1e-2, 5e-3]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("stop", range(1, 12))
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9, 11])  # also where lines, validations and checkpoints are due
 def test_stopped_by_a_signal_at_any_step_and_resumed_is_the_same_to_the_bit(
     start: Callable[..., session.Session], fake_method: Any, stop: int
 ) -> None:
