@@ -7,14 +7,14 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import tensorstore as ts
 
 from blursynth import errors
-from blursynth.storage import columns, documents, metadata_digests, windows
+from blursynth.storage import columns, documents, metadata_digests, selection, windows
 from blursynth.storage import schema as schemas
 from blursynth.stores import store
 
@@ -29,8 +29,28 @@ Indices: TypeAlias = Sequence[int] | npt.NDArray[np.integer[Any]]
 def open(path: str | os.PathLike[str], *, incomplete: bool = False) -> "Dataset":  # noqa: A001
     """Open the dataset at a path for reading.
 
-    Raises DatasetError where there is none, where it is of a newer format, where its record is damaged or was edited,
-    or where it is not complete (unless `incomplete`, which is for looking into a dataset in the making).
+    Parameters
+    ----------
+    path
+        A folder, or s3://BUCKET/PREFIX.
+    incomplete
+        Open a dataset in the making too; its items are those that are finished.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DatasetError
+        There is none, it is not complete or of a newer format, or its record is damaged or was edited.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> data = bs.open("pairs.zarr")
+    >>> data[3]["blurred"].shape
+    (64, 64, 3)
     """
     place_ = store.normalise(path)
     attributes = stored_attributes(place_)
@@ -138,11 +158,33 @@ def digests(
 
 
 class Dataset:
-    """A dataset open for reading. Items that were left out while making it are hidden: `items` counts the others.
+    """A dataset open for reading, by `blursynth.open`.
 
-    `path`; `kind` (what was made: trajectories, psfs, pairs); `items`; `attributes` (the record: recipe, seed,
-    versions, ...; the README lists them); `names` (arrays that `read` reads); `columns` (one number
-    an item, by name). Can be pickled; the copy opens the files again.
+    Items that were left out while making it are hidden: `items` counts the others. Can be pickled; the copy opens the
+    files again.
+
+    Attributes
+    ----------
+    path : str
+        Where it lies.
+    kind : str
+        What was made: trajectories, psfs or pairs.
+    attributes : dict
+        The record: recipe, seed, versions and so on.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> data = bs.open("pairs.zarr")
+    >>> len(data), data.splits
+    (4, ('train', 'val', 'test'))
+    >>> pair = data[-1]
+    >>> pair["blurred"].shape, int(pair["source"])
+    ((64, 64, 3), 3)
+    >>> data[1:3]["sharp"].shape
+    (2, 64, 64, 3)
+    >>> len(data.split("train")) + len(data.split("val"))
+    4
     """
 
     def __init__(self, path: str, attributes: Mapping[str, Any]) -> None:
@@ -161,6 +203,30 @@ class Dataset:
 
     def __len__(self) -> int:
         return self.items
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: selection.Several) -> selection.Arrays: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Read all arrays and columns by name: of one item, or (N, ...) for a slice, numbers or a mask.
+
+        Raises IndexError for an item that there is not, DatasetError as `read` does.
+        """
+        return selection.at(index, self.items, self._items)
+
+    def _items(self, items: npt.NDArray[np.int64]) -> selection.Arrays:
+        return {
+            name: self.read(name, items) if name in self.names else self.columns[name][items]
+            for name in self.attributes["arrays"]
+        }
+
+    def split(self, name: str) -> selection.Selection:
+        """Return the items of a split, to be read as the dataset is. Raises DatasetError where there is none."""
+        if name not in self.splits:
+            known = ", ".join(self.splits) or "none"
+            raise errors.DatasetError(f"{self.path} has no split {name!r:.80}; its splits are: {known}.")
+        return selection.Selection(self, self.in_split(name))
 
     @property
     def items(self) -> int:
