@@ -8,6 +8,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blursynth.api.arrays import average as average
+    from blursynth.api.arrays import blur as blur
+    from blursynth.api.arrays import blur_field as blur_field
+    from blursynth.api.arrays import camera as camera
+    from blursynth.api.arrays import shake as shake
+    from blursynth.api.motion import psfs as psfs
+    from blursynth.api.motion import trajectories as trajectories
     from blursynth.api.streams import stream as stream
     from blursynth.loading.patches import Batches as Batches
     from blursynth.loading.patches import Part as Part
@@ -19,6 +26,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "trajectories": "blursynth.api.motion",
+    "psfs": "blursynth.api.motion",
+    "blur": "blursynth.api.arrays",
+    "blur_field": "blursynth.api.arrays",
+    "shake": "blursynth.api.arrays",
+    "average": "blursynth.api.arrays",
+    "camera": "blursynth.api.arrays",
     "open": "blursynth.storage.reader",
     "Dataset": "blursynth.storage.reader",
     "Part": "blursynth.loading.patches",

@@ -72,6 +72,13 @@ def is_draw(text: str | float) -> bool:
     return True
 
 
+def text(value: Any) -> Any:
+    """A range (LOW, HIGH) or a list [A, B, C] of Python as the text of a recipe; all else as it is."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return ":".join(map(str, value))
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
 @dataclasses.dataclass(frozen=True)
 class within:  # noqa: N801
     """A check for `Annotated[Draw, within(0, 1)]`: every value that can come out lies in [ge, le]."""
