@@ -2,11 +2,13 @@
 
 import pathlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import kinds
 import pytest
+
+from blursynth.media import source_file
 
 SHARED_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -40,6 +42,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waits() -> Iterator[None]:
+    """What cannot be read is read again at once; `test_source_faults.py` has a process that waits for its photos."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_file, "WAITS", tuple(0.0 for _ in source_file.WAITS))
+        yield
 
 
 @pytest.fixture(scope="session")

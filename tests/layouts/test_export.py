@@ -24,7 +24,6 @@ from PIL import Image
 from blursynth import errors
 from blursynth.layouts import export, exported, layout
 from blursynth.makers import average_frames_request
-from blursynth.media import source_file
 from blursynth.production import run
 from blursynth.storage import lock, reader
 
@@ -281,7 +280,6 @@ def test_a_read_that_fails_once_is_tried_again(
             raise errors.StorageError(f"Could not read {name}: Input/output error.", errno.EIO)
         return read(dataset, name, indices)
 
-    monkeypatch.setattr(source_file, "WAITS", (0.0, 0.0))
     monkeypatch.setattr(reader.Dataset, "read", failing_once)
     assert export.export(pairs.path, tmp_path / "out", "flat").written == 42
     assert failed == {"blurred", "sharp"}

@@ -208,7 +208,7 @@ def test_a_malformed_address_ends_the_process() -> None:
 
 
 def test_no_workers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     with (
         cluster_processes.running(tmp_path) as running,
         pytest.raises(errors.ClusterError, match=r"has no workers. Start some with `dask worker tcp://127"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from blursynth import errors
+from blursynth.media import source_file
 from blursynth.production import executors, plan, retries
 
 TASKS = [plan.ShardTask(shard, range(10 * shard, 10 * shard + 10)) for shard in range(30)]
@@ -17,6 +18,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited, instead of waiting."""
     pauses: list[float] = []
     monkeypatch.setattr(retries.time, "sleep", pauses.append)
+    monkeypatch.setattr(source_file, "WAITS", retries.WAITS)  # which other tests do not wait
     return pauses
 
 

@@ -249,10 +249,9 @@ def test_an_export_that_is_not_as_it_was_is_refused(
         test_sets.find(str(out), split="all")
 
 
-def test_what_is_scored_is_what_the_fingerprint_is_of(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_scored_is_what_the_fingerprint_is_of(tmp_path: pathlib.Path) -> None:
     for value, side in enumerate(("input", "target")):
         picture(tmp_path / "test" / side / "1.png", value)
-    monkeypatch.setattr(source_file, "WAITS", (0.0, 0.0))
     item = test_sets.find(str(tmp_path)).items[0]
     assert (item.blurred()[0, 0, 0], next(item.truths())[0, 0, 0]) == (0, 1)
     picture(tmp_path / "test" / "input" / "1.png", 7)
@@ -277,7 +276,6 @@ def test_files_that_cannot_be_read_for_a_moment(tmp_path: pathlib.Path, monkeypa
     monkeypatch.setattr(source_file, "raw", short)
     with pytest.raises(errors.SourceError, match=r"target/1\.png cannot be read at the moment: 10 bytes"):
         test_sets.find(str(tmp_path))
-    monkeypatch.setattr(source_file, "WAITS", (0.0, 0.0))
     left.append(1)
     asked = argparse.Namespace(data=str(tmp_path), layout="auto", split=None, part="", blurred="", sharp="")
     tests = options.test_images(asked)
