@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-all coverage check benchmarks clean
+.PHONY: demo test test-all coverage check docs benchmarks clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,11 @@ test-all: check
 # Which lines and branches the fast tests pass through; those that they miss are printed.
 coverage: $(INSTALLED)
 	$(PYTEST) -m "not slow" --cov --cov-report=term
+
+# The pages of docs/ and the API reference, as HTML that needs no network: build/docs/index.html.
+docs: $(INSTALLED)
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(RUN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
 
 benchmarks: $(INSTALLED)
 	for script in tests/benchmarks/bench_*.py; do $(RUN)/python $$script || exit 1; done

@@ -1,7 +1,8 @@
 """Faithful synthetic motion-blur datasets at any size.
 
-`open(path)` reads a dataset, `Patches` and `Batches` give it in shuffled batches. Public names are resolved on first
-use, so that importing costs nothing.
+What `__all__` lists is public and stays as it is between versions, unless the changelog says otherwise: functions on
+arrays, datasets that are read, shuffled batches and streams. Names are resolved on first use, so that importing costs
+nothing.
 """
 
 import importlib
@@ -41,6 +42,9 @@ _PUBLIC = {
     "Stream": "blursynth.loading.stream",
     "stream": "blursynth.api.streams",
 }
+
+
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

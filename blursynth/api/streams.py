@@ -73,6 +73,13 @@ def stream(
         No photo can be used, or, with `strict`, one cannot.
     SourceError
         A photo cannot be read.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> flow = bs.stream("flow.toml", "photos/", cache="50MB")  # [flow]: command = "convolve", size = 64
+    >>> len(flow)  # of four photos
+    4194304
     """
     command, options, sources = _request(synthesizer, source, dataset)
     if command not in STREAMABLE:

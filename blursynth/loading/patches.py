@@ -89,6 +89,14 @@ class Part:
         This part's share of all that is drawn, relative to the weights of the other parts.
     repeat
         Of a stream: how many items of each source an epoch counts; each time another one.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> data = bs.open("pairs.zarr")
+    >>> part = bs.Part(data, data.in_split("train"), weight=2)
+    >>> len(part)
+    3
     """
 
     dataset: Readable
@@ -106,6 +114,14 @@ class Patches:
     parts: where items are drawn from. names: arrays to read, cut alike: (item, y, x, ...). seed: 0 <= seed < 2**63.
     crop: height and width in px. Raises DatasetError where the parts do not fit together, have no items, or are
     smaller than the crop.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> data = bs.open("pairs.zarr")
+    >>> patches = bs.Patches([bs.Part(data, data.in_split("train"))], ["blurred", "sharp"], seed=0, crop=(32, 32))
+    >>> patches.at([0, 1, 2])["sharp"].shape
+    (3, 32, 32, 3)
     """
 
     def __init__(
@@ -195,6 +211,14 @@ class Batches:
 
     To `torch.utils.data.DataLoader(batches, batch_size=None)` it is a map-style dataset, whose workers share the
     batches without overlap; they must be started with `multiprocessing_context="spawn"`. Iterating here is faster.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> data = bs.open("pairs.zarr")
+    >>> patches = bs.Patches([bs.Part(data, data.in_split("train"))], ["blurred", "sharp"], seed=0)
+    >>> [batch["blurred"].shape for batch in bs.Batches(patches, 2, epoch=1)]
+    [(2, 64, 64, 3), (1, 64, 64, 3)]
     """
 
     def __init__(

@@ -78,6 +78,15 @@ class Stream:
         What makes the items.
     threads
         Threads that make items; by default one for each CPU that this process may use.
+
+    Examples
+    --------
+    >>> import blursynth as bs
+    >>> flow = bs.stream("flow.toml", "photos/", seed=0, cache="50MB")
+    >>> flow[1_000_000]["blurred"].shape
+    (64, 64, 3)
+    >>> [batch["sharp"].shape for batch in flow.batches(2, epoch=3)]
+    [(2, 64, 64, 3), (1, 64, 64, 3)]
     """
 
     kind = "pairs"
@@ -217,7 +226,7 @@ class Stream:
     def read(self, items: npt.ArrayLike, names: Sequence[str] | None = None) -> Arrays:
         """Make items, int64 (N,), 0 <= item < `items`, in the calling thread; raises as indexing does.
 
-        Returns the arrays by name (all, or `names`), (N, *item shape) each.
+        Returns the arrays by name (all, or `names`), (N, ...) each with an item's shape.
         """
         made = self._made(self._numbers(np.asarray(items)))
         return made if names is None else {name: made[name] for name in names}

@@ -302,7 +302,7 @@ class Dataset:
         return np.arange(self.items, dtype=np.int64) if self._stored is None else self._stored
 
     def read(self, name: str, indices: Indices) -> npt.NDArray[Any]:
-        """Items of an array, in the order asked for: (len(indices), *item shape), in the stored dtype and unit.
+        """Items of an array, in the order asked for: (N, ...) with one item's shape, in the stored dtype and unit.
 
         Reads only the inner chunks asked for, in parallel. Raises DatasetError where stored data is missing or fails
         its checksum, IndexError for an index outside 0 .. items - 1.
@@ -326,7 +326,7 @@ class Dataset:
         height: int,
         width: int,
     ) -> dict[str, npt.NDArray[Any]]:
-        """A window of each item of some arrays, by name: (len(indices), height, width, *further dimensions).
+        """A window of each item of some arrays, by name: (N, height, width) and further axes.
 
         tops, lefts: first row and column of each window (N,), or of all. Reads only the inner chunks that windows
         touch, all of them in parallel. Raises as `read` does, and IndexError for a window that leaves an item.
