@@ -15,7 +15,7 @@ NAMES = (
     "checkpoint", "coco", "dataset", "detector", "gyro", "kernels", "photo", "png", "pth", "recipe", "tar", "video",
     "yolo",
 )  # fmt: skip
-FEW, MANY = 50, 2000
+FEW, MANY = 50, 1000
 
 
 @functools.cache

@@ -28,7 +28,7 @@ from blursynth.storage import schema as schemas
 from blursynth.stores import store
 
 FAKE = fake_maker.Fake()
-FLIPS = 200
+FLIPS = 100
 
 
 def mend(path: pathlib.Path) -> repair.Outcome:
