@@ -91,7 +91,7 @@ def blur_field(
 
     References
     ----------
-    J. Nagy, D. O'Leary: Restoring images degraded by spatially variant blur, SIAM J. Sci. Comput. 19, 1998.
+    Nagy and O'Leary: Restoring images degraded by spatially variant blur, SIAM J. Sci. Comput. 19, 1998.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def average(
 
     References
     ----------
-    S. Nah, T. Kim, K. Lee: Deep multi-scale convolutional neural network for dynamic scene deblurring, CVPR 2017.
+    Nah, Kim and Lee: Deep multi-scale convolutional neural network for dynamic scene deblurring, CVPR 2017.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def camera(
 
     References
     ----------
-    J. Rim, G. Kim, J. Kim, J. Lee, S. Lee, S. Cho: Realistic blur synthesis for learning image deblurring, ECCV 2022.
+    Rim et al.: Realistic blur synthesis for learning image deblurring, ECCV 2022.
 
     Examples
     --------

@@ -38,8 +38,8 @@ def trajectories(n: int, *, seed: int = 0, first: int = 0, **settings: Any) -> n
 
     References
     ----------
-    G. Boracchi, A. Foi: Modeling the performance of image restoration from motion blur, IEEE TIP 21, 2012.
-    O. Kupyn et al.: DeblurGAN, CVPR 2018, Algorithm 1.
+    Boracchi and Foi: Modeling the performance of image restoration from motion blur, IEEE TIP 21, 2012.
+    Kupyn et al.: DeblurGAN, CVPR 2018, Algorithm 1.
 
     Examples
     --------
