@@ -75,7 +75,8 @@ class ConvolveMaker(photo_pairs.PhotoPairsMaker[photo_pairs_config.Convolve]):
         points = 1 if self.recipe.field is None else self.recipe.field.rows * self.recipe.field.columns
         unstored = 0 if self.recipe.store_psf else items * points * self.recipe.psf_size**2 * 4
         paths = items * steps * 12 if points == 1 else (items + field.AT_ONCE * points) * steps * 12
-        return super().peak_bytes(items) + paths + unstored
+        own = 0 if self.kernels is None else sum(kernel.nbytes for kernel in self.kernels.arrays)
+        return super().peak_bytes(items) + paths + unstored + own
 
 
 def maker(photos: str, options: Mapping[str, Any], command: str = "") -> ConvolveMaker:

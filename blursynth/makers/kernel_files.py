@@ -1,6 +1,7 @@
 """Kernels of the user: NumPy's, MATLAB's and PNG files, and datasets of PSFs."""
 
 import dataclasses
+import functools
 import hashlib
 import io
 import pathlib
@@ -30,21 +31,25 @@ class Kernels:
     """Kernels of a file or a dataset.
 
     digest: SHA-256 of the file, or the dataset's fingerprint. side: odd, px, of a canvas that holds each. arrays: those
-    of a file, float64 (rows, columns) each; of a dataset there are none, it is read when they are needed.
+    of a file, float32 (rows, columns) each; of a dataset there are none, it is read when they are needed.
     """
 
     path: str
     digest: str
     count: int
     side: int
-    arrays: tuple[npt.NDArray[np.float64], ...] = ()
+    arrays: tuple[npt.NDArray[np.float32], ...] = ()
+
+    @functools.cached_property
+    def _dataset(self) -> reader.Dataset:
+        return reader.open(self.path)
 
     def read(self, numbers: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.float32]:
         """Return kernels by their numbers, float32 (N, side, side); see `own_kernels.on_canvas`."""
         if self.arrays:
             return np.stack([own_kernels.on_canvas(self.arrays[k], side) for k in numbers.tolist()])
         with errors.of_source(self.path):
-            return own_kernels.on_canvas(reader.open(self.path).read("psf", numbers), side)
+            return own_kernels.on_canvas(self._dataset.read("psf", numbers), side)
 
 
 def is_file(path: str) -> bool:
@@ -90,7 +95,7 @@ def _of_dataset(path: str, digest: str | None) -> Kernels:
     return Kernels(path, digest, known[digest], max(3, 2 * (rows // 2) + 1))
 
 
-def parse(path: str, data: bytes, *, normalise: bool) -> list[npt.NDArray[np.float64]]:
+def parse(path: str, data: bytes, *, normalise: bool) -> list[npt.NDArray[np.float32]]:
     """Return the kernels in the bytes of a file, each with the sum 1. Raises InputError."""
     suffix = pathlib.PurePath(path).suffix.lower()
     if len(data) > MOST_BYTES:
@@ -101,7 +106,7 @@ def parse(path: str, data: bytes, *, normalise: bool) -> list[npt.NDArray[np.flo
     except MemoryError:  # a damaged file may claim any size
         raise errors.InputError(f"{path} claims more than there is memory for; write it again.") from None
     kernels = [
-        own_kernels.checked(kernel, f"{path}: {name}", normalise=normalise)
+        own_kernels.checked(kernel, f"{path}: {name}", normalise=normalise).astype(np.float32)
         for name, array in arrays
         for name, kernel in _single(name, array, last=suffix == ".mat")
     ]

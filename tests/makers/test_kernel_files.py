@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import pickle
 import shutil
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from blursynth import errors
 from blursynth.config import toml
 from blursynth.kernels import response
+from blursynth.loading import stream
 from blursynth.maintenance import replay, verify
 from blursynth.makers import convolve, dataset_recipe, kernel_files, psfs, recorded_recipe, registry
 from blursynth.production import run
@@ -167,6 +169,18 @@ def test_pairs_are_blurred_by_a_kernel_each(tmp_path: pathlib.Path) -> None:
     for k in range(4):
         expected = scipy.ndimage.convolve(sharp[k], psf[k][..., None].astype(np.float64))
         assert np.abs(expected - blurred[k])[inner, inner].max() <= 0.51
+
+
+def test_streams_have_the_kernels_of_stored_items(tmp_path: pathlib.Path) -> None:
+    run.produce(psfs.maker(kinds.paths(tmp_path), {"size": 34}), tmp_path / "psfs.zarr")
+    for kernels in (write(tmp_path / "k.npz", LINE, CORNER), str(tmp_path / "psfs.zarr")):
+        maker = asked(tmp_path, kernels=kernels)
+        flow = pickle.loads(pickle.dumps(stream.Stream(maker, threads=2)))
+        made = maker.make(range(20))
+        for item in (7, 0, 19):
+            one = flow[item]
+            assert one.keys() == made.keys()
+            assert all(np.array_equal(one[name], made[name][item]) for name in made)
 
 
 def test_a_recorded_recipe_makes_the_same_bytes(tmp_path: pathlib.Path) -> None:
