@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if path != ROOT / "docs" / "index.md"  # the README again, and the contents of the built pages
 }
 README = PAGES["README.md"]
 TABLES = [table for text in PAGES.values() for table in re.findall(r"^```toml\n(.*?)^```", text, flags=re.M | re.S)]
